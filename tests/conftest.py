@@ -1,0 +1,34 @@
+"""Shared fixtures. Golden vectors and real recordings live beside the project and may be absent."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("TIMBREKIT_SHARED", REPOSITORY.parent / "shared"))
+
+
+def _shared_folder(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs the {name} folder of test material; set TIMBREKIT_SHARED to the folder holding it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    """Folder of vectors measured on the real plug-in."""
+    return _shared_folder("golden")
+
+
+@pytest.fixture(scope="session")
+def shared_audio_dir() -> Path:
+    """Folder of real recordings."""
+    return _shared_folder("audio")
+
+
+@pytest.fixture(scope="session")
+def sample_recording() -> Path:
+    """The minute of playing that ships with the project."""
+    return REPOSITORY / "sample_audio" / "snare_minute.flac"

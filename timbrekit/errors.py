@@ -1,0 +1,46 @@
+"""What can go wrong, in the user's words, and what was found on the way."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+class TimbrekitError(Exception):
+    """Base of every error that timbrekit raises on purpose.
+
+    The message says what is wrong with which file, the measured value and the limit, and what to do next.
+    """
+
+
+class RecordingError(TimbrekitError):
+    """A recording cannot be read or cannot be used for training."""
+
+
+class PresetError(TimbrekitError):
+    """A preset is unknown, malformed or out of range."""
+
+
+class ModelFileError(TimbrekitError):
+    """A model file cannot be read, or is not what the plug-in accepts."""
+
+
+class TrainingError(TimbrekitError):
+    """Training cannot start or cannot go on."""
+
+
+class SessionError(TimbrekitError):
+    """A session folder cannot be read or written."""
+
+
+class OutputError(TimbrekitError):
+    """A result cannot be written where the user asked for it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something measured about the user's input that they should know. It never stops the work."""
+
+    kind: str  # short stable identifier, e.g. "clipped"
+    severity: Literal["info", "warning", "error"]
+    value: float  # as measured; its unit is part of the advice
+    limit: float
+    advice: str  # one or two sentences a drummer understands: what was measured, what to do

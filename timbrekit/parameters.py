@@ -1,0 +1,47 @@
+"""The synthesiser's parameter table: the one source of truth for names, units, ranges and order.
+
+Order, ranges and keys are the plug-in's, and hold at every sample rate.
+"""
+
+from dataclasses import dataclass
+
+SAMPLE_RATE = 48_000  # Hz; the rate models are trained for unless the player's DAW runs at another
+SNAP_STEP = 0.01  # the plug-in rounds every parameter to this step, in physical units
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One synthesiser parameter. Normalised values 0..1 map linearly to ``minimum..maximum``."""
+
+    key: str  # the plug-in's identifier
+    title: str  # for people
+    unit: str
+    minimum: float
+    maximum: float
+    damping: float = 1.0  # the published scaling of the modulation of this parameter
+
+    def to_physical(self, normalized: float) -> float:
+        return self.minimum + normalized * (self.maximum - self.minimum)
+
+    def to_normalized(self, physical: float) -> float:
+        return (physical - self.minimum) / (self.maximum - self.minimum)
+
+
+PARAMETERS = (
+    Parameter("osc1.freq", "Osc 1 frequency", "Hz", 20.0, 2000.0, damping=0.01),
+    Parameter("osc1.mod", "Osc 1 pitch sweep", "ratio", -1.0, 2.0),
+    Parameter("osc2.freq", "Osc 2 frequency", "Hz", 20.0, 2000.0, damping=0.01),
+    Parameter("osc2.mod", "Osc 2 pitch sweep", "ratio", -1.0, 2.0),
+    Parameter("freq_env.decay", "Pitch decay", "ms", 10.0, 2000.0),
+    Parameter("osc1_env.decay", "Osc 1 decay", "ms", 10.0, 2000.0),
+    Parameter("osc2_env.decay", "Osc 2 decay", "ms", 10.0, 2000.0),
+    Parameter("noise_env.decay", "Noise decay", "ms", 10.0, 2000.0),
+    Parameter("noise_filter.freq", "Noise cutoff", "Hz", 20.0, 24000.0),
+    Parameter("noise_filter.q", "Noise resonance", "Q", 0.5, 10.0),
+    Parameter("osc1_gain.gain", "Osc 1 level", "dB", -60.0, 6.0),
+    Parameter("osc2_gain.gain", "Osc 2 level", "dB", -60.0, 6.0),
+    Parameter("noise_gain.gain", "Noise level", "dB", -60.0, 6.0),
+    Parameter("tanh.in_gain", "Drive", "dB", -24.0, 24.0),
+)
+PARAMETER_KEYS = tuple(parameter.key for parameter in PARAMETERS)
+NUM_PARAMETERS = len(PARAMETERS)
