@@ -76,9 +76,9 @@ def onset_signal(samples: ArrayLike, sample_rate: int) -> NDArray[np.float32]:
     """The signal that the detector compares with its thresholds.
 
     Args:
-        samples: mono audio, full scale ±1, (n,). A NaN or infinity sticks in the plug-in's filter: from there
-            on its onset signal fades to 0 dB (NaN) or is NaN (infinity) and it never detects again. This function does the same
-            (:func:`timbrekit.audio.read_recording` has removed such samples before).
+        samples: mono audio, full scale ±1, (n,). A NaN or infinity sticks in the plug-in's filter, and it
+            never detects again: from there on the onset signal fades to 0 dB (NaN) or is NaN (infinity), here
+            as there. :func:`timbrekit.audio.read_recording` has removed such samples before.
         sample_rate: Hz.
 
     Returns:
