@@ -12,7 +12,9 @@ SHARED = Path(os.environ.get("TIMBREKIT_SHARED", REPOSITORY.parent / "shared"))
 def _shared_folder(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():
-        pytest.skip(f"needs the {name} folder of test material; set TIMBREKIT_SHARED to the folder holding it")
+        pytest.skip(
+            f"needs the {name} folder of test material; set TIMBREKIT_SHARED to the folder holding it"
+        )
     return folder
 
 

@@ -1,0 +1,267 @@
+"""What the plug-in hears at an onset, and how a whole hit sounds.
+
+Two sets of features, both differentiable, batch first, on any device:
+
+* :func:`onset_features`: the plug-in's three features of 256 samples, the input of the mapping.
+* :class:`TimbreFeatures`: seven features of a whole hit, whose differences the mapping is trained to follow
+  (Shier et al., NIME 2024, section 3.2).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from timbrekit.parameters import SAMPLE_RATE
+
+ONSET_WINDOW = 256  # samples, at any sample rate
+ONSET_FEATURES = ("loudness", "centroid", "flatness")
+ONSET_FEATURE_UNITS = ("dB RMS", "semitones (MIDI)", "dB")
+
+FRAME = 2048  # samples
+HOP = 512  # samples
+TRANSIENT_FRAMES = 2
+SUSTAIN_FRAMES = 64
+TIMBRE_SAMPLES = FRAME + HOP * (
+    TRANSIENT_FRAMES + SUSTAIN_FRAMES - 1
+)  # all that the features look at: 35 328
+TEMPORAL_CENTROID_MS = 125
+TIMBRE_FEATURES = (
+    "loudness transient",
+    "loudness sustain",
+    "centroid transient",
+    "centroid sustain",
+    "flatness transient",
+    "flatness sustain",
+    "temporal centroid",
+)
+TIMBRE_FEATURE_UNITS = ("LKFS", "LKFS", "brightness", "brightness", "dB", "dB", "scaled ms")
+
+GATE_LKFS = -70.0  # absolute gate of ITU-R BS.1770-4: what is softer is silence and has no timbre
+GATE_RAMP_DB = 10.0  # between gate and gate + ramp a frame counts in part, so that nothing jumps
+LAST_HEARD_WEIGHT = 1e-3  # weight of the transient in a sustain that is silent: what was heard last stands
+POWER_FLOOR = 1e-10  # of the published flatness
+GATED_POWER_FLOOR = 10 ** (GATE_LKFS / 10) * 0.375 * FRAME  # a bin of white noise at the gate, Hann-windowed
+MAGNITUDE_FLOOR = 1e-4
+
+
+def onset_features(windows: Tensor, sample_rate: int) -> Tensor:
+    """The plug-in's three onset features, in its order.
+
+    Args:
+        windows: ``(batch, 256)`` samples, full scale 1.
+        sample_rate: in Hz.
+
+    Returns:
+        ``(batch, 3)``: RMS in dB (at least -80), spectral centroid in MIDI semitones (0 where the spectrum is
+        empty or its centroid is at 0 Hz), spectral flatness in dB.
+    """
+    dtype = windows.dtype
+    # In double precision whatever comes in: a pure tone's flatness stands at the rounding floor of the FFT.
+    windows = windows.double()
+    rms_db = 20 * torch.log10(windows.square().mean(-1).sqrt() + 1e-8)
+    # The plug-in's Hann window is symmetric; the paper's features below use periodic ones.
+    hann = torch.hann_window(ONSET_WINDOW, periodic=False, dtype=windows.dtype, device=windows.device)
+    magnitude = torch.fft.rfft(windows * hann).abs()
+    frequency = torch.linspace(
+        0, sample_rate / 2, magnitude.shape[-1], dtype=windows.dtype, device=windows.device
+    )
+    total = magnitude.sum(-1)
+    centroid_hz = (magnitude * frequency).sum(-1) / total.clamp_min(torch.finfo(windows.dtype).tiny)
+    heard = centroid_hz > 0
+    semitones = 12 * torch.log2(torch.where(heard, centroid_hz, 1.0) / 440) + 69
+    power = magnitude.square().clamp_min(POWER_FLOOR)
+    flatness_db = 20 / math.log(10) * (power.log().mean(-1) - power.mean(-1).log())
+    return torch.stack([rms_db.clamp_min(-80), torch.where(heard, semitones, 0.0), flatness_db], -1).to(dtype)
+
+
+def k_weighting(sample_rate: int) -> tuple[tuple[list[float], list[float]], ...]:
+    """The two biquads of ITU-R BS.1770-4's K-weighting as ``(b, a)``, from their analogue parameters.
+
+    High shelf 4 dB at 1500 Hz, Q 0.7071; high-pass 38 Hz, Q 0.5 (RBJ cookbook forms, at any sample rate).
+    """
+
+    def angle(frequency_hz: float, q: float) -> tuple[float, float]:
+        w = 2 * math.pi * frequency_hz / sample_rate
+        return math.cos(w), math.sin(w) / (2 * q)
+
+    gain = 10 ** (4 / 40)
+    cos, alpha = angle(1500, math.sqrt(0.5))
+    root = 2 * math.sqrt(gain) * alpha
+    shelf_b = [
+        gain * (gain + 1 + (gain - 1) * cos + root),
+        -2 * gain * (gain - 1 + (gain + 1) * cos),
+        gain * (gain + 1 + (gain - 1) * cos - root),
+    ]
+    shelf_a = [
+        gain + 1 - (gain - 1) * cos + root,
+        2 * (gain - 1 - (gain + 1) * cos),
+        gain + 1 - (gain - 1) * cos - root,
+    ]
+    cos, alpha = angle(38, 0.5)
+    pass_b, pass_a = [(1 + cos) / 2, -(1 + cos), (1 + cos) / 2], [1 + alpha, -2 * cos, 1 - alpha]
+    return (shelf_b, shelf_a), (pass_b, pass_a)
+
+
+def frequency_response(biquads: tuple[tuple[list[float], list[float]], ...], size: int) -> Tensor:
+    """Response of a chain of biquads at the ``size // 2 + 1`` bins of a real FFT: complex128."""
+    z = torch.exp(-1j * torch.linspace(0, math.pi, size // 2 + 1, dtype=torch.float64))
+    response = torch.ones_like(z)
+    for b, a in biquads:
+        response = response * (b[0] + b[1] * z + b[2] * z**2) / (a[0] + a[1] * z + a[2] * z**2)
+    return response
+
+
+@dataclass(frozen=True)
+class TimbreFeatures:
+    """Seven features of a hit: loudness, centroid and flatness of transient and sustain, temporal centroid.
+
+    Frames of 2048 samples, hop 512, from the first sample. *Transient*: mean over the first 2 frames.
+    *Sustain*: mean over the next 64.
+
+    1. Loudness in LKFS: K-weighting (ITU-R BS.1770-4), ``-0.691 + 10 log10(mean square + epsilon)``.
+    2. Centroid: flat-top window, magnitudes floored at 1e-4, ``log(1 + X)``, centroid in Hz, on the brightness
+       scale ``-34.61 c^-0.1621 + 21.2985`` (Kazazis et al.).
+    3. Flatness: Hann window, power floored at 1e-10, ``20 log10(geometric / arithmetic mean + 1e-8)``.
+    4. Temporal centroid of the squared signal over the first 125 ms, smoothed by a 2048-sample Hann window,
+       as ``0.03 t_ms^1.864`` (Schlauch et al.).
+
+    ``gated=True``, the default, keeps silence from deciding (the spectrum of digital silence is all floor and
+    looks perfectly flat; that of a pure tone lies at -150 dB, decided by what nobody hears): loudness stops
+    falling at the gate of BS.1770 (epsilon 1e-7, -70.7 LKFS); flatness floors each bin's power at that of white
+    noise at the gate, 7.7e-5; a frame counts for centroid and flatness in proportion to how far it stands above the gate (none at -70 LKFS, fully
+    at -60); where no sustained frame is heard, the transient's spectrum, heard last, stands in. Frames that do
+    not fit in a hit's ``lengths`` do not count. K-weighting is applied to the spectrum of each frame, which
+    saves a filter and differs from the filtered segment by up to 0.17 dB on 16 real snare hits (tested).
+
+    ``gated=False`` is the published code: every frame counts, epsilon 1e-8, and the K-weighting filter starts
+    at rest in every frame.
+    """
+
+    sample_rate: int = SAMPLE_RATE
+    gated: bool = True
+    hop: int = HOP  # a multiple of 512 thins out the sustain: faster, and close, for training
+
+    def __call__(self, segments: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Features of ``segments``.
+
+        Args:
+            segments: ``(batch, samples)``, full scale 1; shorter ones are padded with zeros.
+            lengths: ``(batch,)`` samples that belong to each hit (the next hit begins there); all by default.
+                Used by the gated features only: they ignore what comes after.
+
+        Returns:
+            ``(batch, 7)`` in the order of ``TIMBRE_FEATURES``.
+        """
+        missing = TIMBRE_SAMPLES - segments.shape[-1]
+        segments = torch.nn.functional.pad(segments, (0, max(missing, 0)))[..., :TIMBRE_SAMPLES]
+        frames = _frames(segments, self.hop)
+        mean_square = self._weighted_mean_square(frames)
+        loudness = -0.691 + 10 * torch.log10(mean_square + (1e-7 if self.gated else 1e-8))
+        brightness = self._brightness(frames)
+        flatness_db = _flatness_db(frames, GATED_POWER_FLOOR if self.gated else POWER_FLOOR)
+
+        counted = torch.ones_like(loudness)
+        if self.gated and lengths is not None:
+            starts = _frame_starts(self.hop, segments.device)
+            counted = ((starts + FRAME <= lengths[:, None]) | (starts == 0)).to(segments.dtype)
+            inside = torch.arange(TIMBRE_SAMPLES, device=segments.device) < lengths[:, None]
+            segments = segments * inside
+        heard = counted
+        if self.gated:
+            heard = counted * ((loudness - GATE_LKFS) / GATE_RAMP_DB).clamp(0, 1)
+
+        return torch.stack(
+            [
+                *_transient_and_sustain(loudness, counted),
+                *_transient_and_sustain(brightness, heard),
+                *_transient_and_sustain(flatness_db, heard),
+                self._temporal_centroid(segments),
+            ],
+            -1,
+        )
+
+    def _weighted_mean_square(self, frames: Tensor) -> Tensor:
+        if self.gated:
+            weight = frequency_response(k_weighting(self.sample_rate), FRAME).abs().square()
+            weight[1:-1] *= 2  # the bins a real FFT leaves out
+            spectrum = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1)
+            return spectrum @ weight.to(frames) / FRAME**2
+        size = (
+            2 * FRAME
+        )  # the response has died out (38 Hz high-pass: 1e-5 after a frame), so nothing wraps round
+        response = frequency_response(k_weighting(self.sample_rate), size).to(_complex(frames.dtype))
+        filtered = torch.fft.irfft(torch.fft.rfft(frames, size) * response.to(frames.device), size)
+        return filtered[..., :FRAME].square().mean(-1)
+
+    def _brightness(self, frames: Tensor) -> Tensor:
+        window = _flat_top(frames)
+        magnitude = torch.view_as_real(torch.fft.rfft(frames * window)).square().sum(-1)
+        magnitude = torch.log1p(magnitude.clamp_min(MAGNITUDE_FLOOR**2).sqrt())
+        hz = torch.linspace(
+            0, self.sample_rate / 2, magnitude.shape[-1], dtype=frames.dtype, device=frames.device
+        )
+        centroid_hz = (magnitude @ hz) / magnitude.sum(-1)
+        return -34.61 * centroid_hz**-0.1621 + 21.2985
+
+    def _temporal_centroid(self, segments: Tensor) -> Tensor:
+        # Smoothing then taking the centroid is linear in the squared signal: one weight per sample does both.
+        energy = segments[..., : self.sample_rate * TEMPORAL_CENTROID_MS // 1000].square()
+        count = energy.shape[-1]
+        window = torch.hann_window(FRAME, dtype=torch.float64)
+        kernel = torch.fft.rfft(window, 2 * count + FRAME)
+        ones = torch.zeros(2, 2 * count + FRAME, dtype=torch.float64)
+        ones[0, :count] = torch.arange(count) * 1000 / self.sample_rate  # ms
+        ones[1, :count] = 1
+        smoothed = torch.fft.irfft(torch.fft.rfft(ones) * kernel, 2 * count + FRAME)
+        moment, mass = (energy @ smoothed[:, FRAME // 2 - 1 : FRAME // 2 - 1 + count].T.to(energy)).unbind(-1)
+        centroid_ms = moment / (mass + 1e-9)
+        return 0.03 * centroid_ms.clamp_min(1e-3) ** 1.864
+
+
+def _frames(segments: Tensor, hop: int) -> Tensor:
+    """``(batch, frames, 2048)``: the two transient frames at hop 512, then the sustain at ``hop``."""
+    transient = segments[..., : FRAME + HOP].unfold(-1, FRAME, HOP)
+    if hop == HOP:
+        return segments.unfold(-1, FRAME, HOP)
+    return torch.cat([transient, segments[..., _sustain_start(hop) :].unfold(-1, FRAME, hop)], -2)
+
+
+def _frame_starts(hop: int, device: torch.device) -> Tensor:
+    sustain = torch.arange(_sustain_start(hop), TIMBRE_SAMPLES - FRAME + 1, hop, device=device)
+    return torch.cat([torch.arange(0, TRANSIENT_FRAMES * HOP, HOP, device=device), sustain])
+
+
+def _sustain_start(hop: int) -> int:
+    # A thinner frame stands in the middle of those it replaces, so that a decaying hit keeps its mean loudness.
+    return TRANSIENT_FRAMES * HOP + (hop - HOP) // 2
+
+
+def _transient_and_sustain(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted means ``(batch,)`` over the transient and the sustain frames of ``(batch, frames)``."""
+    first, rest = values[:, :TRANSIENT_FRAMES], values[:, TRANSIENT_FRAMES:]
+    first_weights = weights[:, :TRANSIENT_FRAMES] + torch.finfo(values.dtype).tiny ** 0.5
+    rest_weights = weights[:, TRANSIENT_FRAMES:]
+    transient = (first * first_weights).sum(-1) / first_weights.sum(-1)
+    # Where every sustained frame is silent the transient stands in; otherwise its weight is a thousandth.
+    carried = torch.where(rest_weights.amin(-1) < 1, LAST_HEARD_WEIGHT, 0.0)
+    sustain = ((rest * rest_weights).sum(-1) + transient * carried) / (rest_weights.sum(-1) + carried)
+    return transient, sustain
+
+
+def _flatness_db(frames: Tensor, floor: float) -> Tensor:
+    window = torch.hann_window(FRAME, dtype=frames.dtype, device=frames.device)
+    power = torch.view_as_real(torch.fft.rfft(frames * window)).square().sum(-1).clamp_min(floor)
+    return 20 * torch.log10(torch.exp(power.log().mean(-1)) / power.mean(-1) + 1e-8)
+
+
+def _flat_top(like: Tensor) -> Tensor:
+    """Symmetric flat-top window (the paper's code uses the symmetric one, see the golden vectors)."""
+    phase = torch.linspace(0, 2 * math.pi, FRAME, dtype=torch.float64)
+    weights = (0.21557895, -0.41663158, 0.277263158, -0.083578947, 0.006947368)
+    return sum(w * torch.cos(k * phase) for k, w in enumerate(weights)).to(like)
+
+
+def _complex(dtype: torch.dtype) -> torch.dtype:
+    return torch.complex128 if dtype == torch.float64 else torch.complex64

@@ -1,0 +1,71 @@
+"""The networks that turn three onset features into modulations of 14 synthesiser parameters."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from timbrekit.parameters import NUM_PARAMETERS
+
+ModelName = Literal["mlp", "mlp-large", "linear"]
+MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
+NUM_INPUTS = 3
+
+
+def build_network(model: ModelName = "mlp", seed: int = 0) -> nn.Sequential:
+    """A fresh network of one of the published sizes (NIME 2024, section 4.2).
+
+    ``linear``: 42 weights, no bias, clamped to [-1, 1]. ``mlp``: one hidden layer of 32, 590 weights.
+    ``mlp-large``: three of 64, 9,486 weights. Both MLPs: layer norm without affine, ReLU, tanh at the end.
+
+    Args:
+        model: one of ``MODEL_NAMES``.
+        seed: of the initial weights: normal, std 1e-3 (1e-6 linear), so that training starts at the preset.
+
+    Returns:
+        Module from ``(batch, 3)`` features in [0, 1] to ``(batch, 14)`` modulations in [-1, 1].
+    """
+    if model == "linear":
+        network = nn.Sequential(nn.Linear(NUM_INPUTS, NUM_PARAMETERS, bias=False), nn.Hardtanh())
+    elif model in ("mlp", "mlp-large"):
+        width, depth = (32, 1) if model == "mlp" else (64, 3)
+        layers: list[nn.Module] = []
+        for inputs in [NUM_INPUTS, *[width] * (depth - 1)]:
+            layers += [nn.Linear(inputs, width), nn.LayerNorm(width, elementwise_affine=False), nn.ReLU()]
+        network = nn.Sequential(*layers, nn.Linear(width, NUM_PARAMETERS), nn.Tanh())
+    else:
+        raise ValueError(f"model must be one of {', '.join(MODEL_NAMES)}, not {model!r}")
+    generator = torch.Generator().manual_seed(seed)
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=1e-6 if model == "linear" else 1e-3, generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return network
+
+
+class Mapping(nn.Module):
+    """A network with everything the plug-in needs folded in: centring, damping, preset.
+
+    ``forward``: ``(batch, 3)`` features in [0, 1] to ``(batch, 14)`` modulations in normalised units, so that
+    ``clip(preset + modulation, 0, 1)`` is what is played.
+    """
+
+    def __init__(self, network: nn.Sequential, preset: Tensor, damping: Tensor, centre: Tensor | None = None):
+        """``preset``, ``damping``: ``(14,)``. ``centre``: ``(3,)`` subtracted from the features (0 by default)."""
+        super().__init__()
+        self.network = network
+        self.register_buffer("preset", preset.detach().clone())
+        self.register_buffer("damping", damping.detach().clone())
+        self.register_buffer("centre", torch.zeros(NUM_INPUTS) if centre is None else centre.detach().clone())
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.network(features - self.centre) * self.damping
+
+    def parameters_for(self, features: Tensor) -> Tensor:
+        """``(batch, 14)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does."""
+        return (self.preset + self(features)).clamp(0, 1)
+
+
+def count_weights(network: nn.Module) -> int:
+    return sum(weights.numel() for weights in network.parameters())

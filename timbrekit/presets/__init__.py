@@ -1,0 +1,149 @@
+"""Named presets: small JSON files in physical units, with damping. A user's own file works the same."""
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from timbrekit.errors import PresetError
+from timbrekit.files import write_json
+from timbrekit.parameters import PARAMETER_KEYS, PARAMETERS
+
+MAX_FILE_BYTES = 64 * 1024  # a preset is about 1 KB; more is some other file
+DAMPING_RANGE = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A sound of the synthesiser, and how far each of its parameters may be moved.
+
+    ``values``: physical units by key, in the parameter table's order. ``damping``: factor in [0, 1] on the
+    modulation of each parameter.
+    """
+
+    name: str
+    title: str
+    values: dict[str, float]
+    description: str = ""
+    damping: dict[str, float] = field(default_factory=lambda: {p.key: p.damping for p in PARAMETERS})
+
+    def normalized(self) -> np.ndarray:
+        """``(14,)`` float32 in [0, 1], in the parameter table's order."""
+        return np.array([p.to_normalized(self.values[p.key]) for p in PARAMETERS], np.float32)
+
+    def damping_vector(self) -> np.ndarray:
+        """``(14,)`` float32 in [0, 1]."""
+        return np.array([self.damping[key] for key in PARAMETER_KEYS], np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "values": self.values,
+            "damping": self.damping,
+        }
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship with timbrekit, snares first."""
+    folder = resources.files(__package__)
+    names = sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".json"))
+    return sorted(names, key=lambda name: "snare" not in name)
+
+
+def load_preset(name_or_path: str | Path) -> Preset:
+    """A shipped preset by name (``"snare-1"``), or a user's own JSON file by path.
+
+    Raises:
+        PresetError: no such preset or file, not a preset, a key is missing, unknown, or out of its range.
+    """
+    text = str(name_or_path)
+    if text in preset_names():
+        source = resources.files(__package__).joinpath(f"{text}.json")
+        return parse_preset(json.loads(source.read_text(encoding="utf-8")), text, text)
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise PresetError(
+            f"There is no preset or preset file called {text!r}. Presets that ship with timbrekit: "
+            f"{', '.join(preset_names())}."
+        )
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise PresetError(f"{path.name} is not a preset: it is larger than {MAX_FILE_BYTES // 1024} KB.")
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise PresetError(f"Cannot read the preset {path}: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise PresetError(f"{path.name} is not a preset: it is not readable as JSON ({error}).") from error
+    return parse_preset(content, path.name, path.stem)
+
+
+def parse_preset(content: Any, source: str, name: str) -> Preset:
+    """Check and convert the content of a preset file. ``source`` names it in messages.
+
+    Raises:
+        PresetError: as :func:`load_preset`.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("values"), dict):
+        raise PresetError(f'{source} is not a preset: it needs a "values" entry with the 14 parameters.')
+    unknown = sorted(set(content) - {"name", "title", "description", "values", "damping"})
+    if unknown:
+        raise PresetError(
+            f"{source}: {unknown[0]!r} is not part of a preset. Remove it, or check its spelling."
+        )
+    values = _numbers(
+        content["values"], source, "values", {p.key: (p.minimum, p.maximum) for p in PARAMETERS}
+    )
+    missing = [key for key in PARAMETER_KEYS if key not in values]
+    if missing:
+        raise PresetError(
+            f"{source}: the value of {missing[0]!r} is missing. Every one of the 14 has to be there."
+        )
+    given = content.get("damping", {})
+    if not isinstance(given, dict):
+        raise PresetError(f'{source}: "damping" has to be a list of parameters with a number each.')
+    damping = {p.key: p.damping for p in PARAMETERS}
+    damping |= _numbers(given, source, "damping", dict.fromkeys(PARAMETER_KEYS, DAMPING_RANGE))
+    texts = {key: content.get(key, default) for key, default in (("title", name), ("description", ""))}
+    for key, text in texts.items():
+        if not isinstance(text, str) or len(text) > 500:
+            raise PresetError(f"{source}: {key!r} has to be a text of at most 500 characters.")
+    return Preset(_safe_name(name), texts["title"], values, texts["description"], damping)
+
+
+def save_preset(preset: Preset, path: str | Path) -> Path:
+    """Write a preset as JSON, whole or not at all."""
+    write_json(path, preset.to_json())
+    return Path(path)
+
+
+def _numbers(
+    given: dict, source: str, entry: str, ranges: dict[str, tuple[float, float]]
+) -> dict[str, float]:
+    units = {p.key: p.unit for p in PARAMETERS} if entry == "values" else {}
+    for key, value in given.items():
+        if key not in ranges:
+            raise PresetError(
+                f"{source}: {key!r} in {entry!r} is not a parameter. The parameters are {', '.join(ranges)}."
+            )
+        low, high = ranges[key]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or not low <= value <= high:
+            shown = value if is_number else json.dumps(value)[:40]
+            raise PresetError(
+                f"{source}: {key!r} in {entry!r} is {shown}; it has to be a number from {low:g} to {high:g}"
+                f" {units.get(key, '')}".rstrip()
+                + "."
+            )
+    return {key: float(given[key]) for key in ranges if key in given}
+
+
+def _safe_name(name: str) -> str:
+    """Lower case with hyphens, as the shipped ones."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "preset"
