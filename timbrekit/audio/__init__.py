@@ -20,6 +20,7 @@ from timbrekit.audio.health import (
     WILD_PEAK,
     ChannelLevels,
     describe,
+    peak_and_offset,
     recording_findings,
     to_db,
 )
@@ -80,7 +81,7 @@ def read_recording(path: str | Path, sample_rate: int | None = SAMPLE_RATE) -> R
     loudest = int(levels.channel_power.argmax()) if loss_db > RESCUE_DB else None
     if loudest is not None:
         mono, _ = _mixed(path, channel=loudest)
-    peak = float(np.abs(mono - mono.mean(dtype=np.float64)).max())
+    peak, _ = peak_and_offset(mono)
     if to_db(peak) < SILENT_DB:
         raise RecordingError(
             f"{shown(path)} is silent: its peak is {max(to_db(peak), -200):.0f} dB, and {SILENT_DB:.0f} dB "
@@ -93,22 +94,19 @@ def read_recording(path: str | Path, sample_rate: int | None = SAMPLE_RATE) -> R
 
 def _mixed(path: Path, channel: int | None = None) -> tuple[np.ndarray, ChannelLevels]:
     """Decode to mono ``(samples,)`` float32, the mean of all channels or one channel, at the file's rate."""
-    blocks = []
     with open_audio(path) as stream:
         _check_rate(stream.rate, f"The sample rate of {shown(path)}")
         levels = ChannelLevels(stream.rate, stream.channels, stream.full_scale)
         levels.declared_frames = stream.declared_frames
-        room = MAXIMUM_SECONDS * stream.rate  # frames
+        mono = np.empty(MAXIMUM_SECONDS * stream.rate, np.float32)  # takes memory only as it is written
         while len(block := stream.read()):
-            if len(block) > room:
-                levels.cut = True
-                block = block[:room]
-            room -= len(block)
-            blocks.append(levels.add(block, channel))
+            start = levels.frames
+            levels.cut = start + len(block) > len(mono)
+            mono[start : start + len(block)] = levels.add(block[: len(mono) - start], channel)
             if levels.cut:
                 break
         levels.complaint = stream.complaint
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), levels
+    return mono[: levels.frames], levels
 
 
 def _check_rate(rate: int | None, what: str) -> None:

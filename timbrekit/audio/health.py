@@ -56,20 +56,24 @@ class ChannelLevels:
         Returns:
             ``(frames,)`` float32, with 0 where samples were not finite.
         """
-        finite = np.isfinite(block)
-        if not finite.all():
+        magnitudes = np.abs(block)
+        peak = float(magnitudes.max(initial=0.0))
+        if not np.isfinite(peak):
+            finite = np.isfinite(block)
             self.non_finite += int((~finite).sum())
             block = np.where(finite, block, np.float32(0.0))
-        magnitudes = np.abs(block)
+            magnitudes = np.abs(block)
+            peak = float(magnitudes.max(initial=0.0))
         self.frames += len(block)
-        self.peak = max(self.peak, float(magnitudes.max(initial=0.0)))
-        self.clipped += _count_in_runs(magnitudes >= self.full_scale)
+        self.peak = max(self.peak, peak)
+        if peak >= self.full_scale:
+            self.clipped += _count_in_runs(magnitudes >= self.full_scale)
         exact = block.astype(np.float64)
         mean = exact.mean(axis=1)
         self._sums += exact.sum(axis=0)
-        self._squares += (exact**2).sum(axis=0)
+        self._squares += np.einsum("ij,ij->j", exact, exact)
         self._mean_sum += float(mean.sum())
-        self._mean_squares += float((mean**2).sum())
+        self._mean_squares += float(mean @ mean)
         return np.ascontiguousarray(mean if channel is None else block[:, channel], dtype=np.float32)
 
     @property
@@ -97,13 +101,19 @@ def _count_in_runs(full: np.ndarray) -> np.ndarray:
 
     (A run across the border of two blocks may be missed by its ends; that is one block in 16,384 samples.)
     """
-    if len(full) < CLIPPED_RUN or not full.any():
+    if len(full) < CLIPPED_RUN:
         return np.zeros(full.shape[1], np.int64)
     starts = full[:-2] & full[1:-1] & full[2:]
     in_run = np.zeros_like(full)
     for shift in range(CLIPPED_RUN):
         in_run[shift : len(full) - 2 + shift] |= starts
     return in_run.sum(axis=0)
+
+
+def peak_and_offset(mono: np.ndarray) -> tuple[float, float]:
+    """The offset (mean) of ``(samples,)`` and the largest distance from it. Not empty; no copy is made."""
+    offset = float(mono.mean(dtype=np.float64))
+    return max(float(mono.max()) - offset, offset - float(mono.min())), offset
 
 
 def recording_findings(mono: np.ndarray, levels: ChannelLevels, loudest: int | None) -> tuple[Finding, ...]:
@@ -114,13 +124,12 @@ def recording_findings(mono: np.ndarray, levels: ChannelLevels, loudest: int | N
         levels: measured while decoding.
         loudest: the channel that ``mono`` is, where it is not the mean of all.
     """
-    offset = float(mono.mean(dtype=np.float64))
-    peak = float(np.abs(mono - offset).max())
+    peak, offset = peak_and_offset(mono)
     findings = [
         *_length_findings(levels),
         *_channel_findings(levels, loudest),
         *_level_findings(levels, peak, offset),
-        *_background_findings(mono - np.float32(offset), levels.rate),
+        *_background_findings(mono, offset, levels.rate),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity != "warning"))
 
@@ -214,12 +223,11 @@ def _level_findings(levels: ChannelLevels, peak: float, offset: float) -> Iterab
         )  # fmt: skip
 
 
-def _background_findings(mono: np.ndarray, rate: int) -> Iterable[Finding]:
-    """``mono`` is ``(samples,)`` without offset."""
+def _background_findings(mono: np.ndarray, offset: float, rate: int) -> Iterable[Finding]:
     frame = round(FRAME_SECONDS * rate)
     frames = mono[: len(mono) // frame * frame].reshape(-1, frame)
-    # Row sums without a float64 copy of everything; values are at most WILD_PEAK, so float32 has the room.
-    power = np.maximum(np.einsum("ij,ij->i", frames, frames) / frame, 1e-12)  # -120 dB: digital silence
+    power = [np.square(frames[at : at + 256] - offset).mean(axis=1) for at in range(0, len(frames), 256)]
+    power = np.maximum(np.concatenate(power), 1e-12)  # -120 dB: digital silence
     background, hits = 10.0 * np.log10(np.percentile(power, FLOOR_PERCENTILES))
     if hits - background < FLOOR_DB:
         yield _warning(
