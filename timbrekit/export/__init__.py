@@ -1,0 +1,1 @@
+"""Delivering a trained model: one file a target."""

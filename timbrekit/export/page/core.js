@@ -1,0 +1,271 @@
+// The instrument: from input samples to the 808, as the TorchDrum plug-in does it, one sample at a time.
+//
+// Plain JavaScript without browser globals: the same text runs in an AudioWorklet, on the page and in node.
+// The plug-in computes partly in 32-bit floats, and its detector, envelopes and phases feed their rounding
+// back into themselves. Math.fround stands where the plug-in rounds; that is what makes detections identical
+// and the sound equal sample for sample.
+
+const f32 = Math.fround;
+const clip = (x, low, high) => Math.min(high, Math.max(low, x));
+
+export const WINDOW = 256; // samples that the features are computed from
+export const TRIGGER_DELAY = 257; // samples from a detection to its trigger; the window ends on the trigger
+const LOUDEST_INPUT = 1e4; // samples beyond this are no sound; their squares would overflow 32 bits
+
+// Second-order resonant high-pass: bilinear transform, transposed direct form II, in 64 bits.
+class HighPass {
+  z1 = 0;
+  z2 = 0;
+
+  // frequency and rate in Hz
+  tune(frequency, q, rate) {
+    const k = Math.tan((Math.PI * frequency) / rate);
+    this.b0 = 1 / (1 + k / q + k * k);
+    this.a1 = 2 * (k * k - 1) * this.b0;
+    this.a2 = (1 - k / q + k * k) * this.b0;
+  }
+
+  next(x) {
+    const y = this.b0 * x + this.z1;
+    this.z1 = this.z2 - 2 * this.b0 * x - this.a1 * y;
+    this.z2 = this.b0 * x - this.a2 * y;
+    return f32(y);
+  }
+}
+
+// ---------------------------------------------------------------- detector
+
+const FLOOR = -55; // dB
+const FAST_RISE = f32(1 / 3); // per sample at any sample rate: the plug-in's constants are not in seconds
+const FAST_FALL = f32(1 / 383);
+const SLOW = f32(1 / 2205);
+
+// settings: { on_threshold, off_threshold: dB, hold: samples }; may be changed while it runs
+export class OnsetDetector {
+  constructor(rate, settings) {
+    this.settings = settings;
+    this.filter = new HighPass();
+    this.filter.tune(600, 0.707, rate);
+    this.fast = this.slow = FLOOR;
+    this.signal = 0; // how far the fast follower stands above the slow one, dB
+    this.previous = 0;
+    this.hold = 0;
+    this.triggered = false;
+  }
+
+  // One sample in; true on the sample at which the detector fires.
+  next(x) {
+    const level = Math.max(FLOOR, f32(20 * f32(Math.log10(Math.abs(this.filter.next(x))))));
+    this.fast = f32(this.fast + f32((level > this.fast ? FAST_RISE : FAST_FALL) * f32(level - this.fast)));
+    this.slow = f32(this.slow + f32(SLOW * f32(level - this.slow)));
+    this.signal = f32(this.fast - this.slow);
+
+    const { on_threshold, off_threshold, hold } = this.settings;
+    if (this.signal >= on_threshold && this.previous < on_threshold && !this.triggered && this.hold === 0) {
+      this.hold = hold;
+      this.triggered = true;
+      return true; // the plug-in neither counts the hold down nor remembers the signal on this sample
+    }
+    if (this.hold > 0) this.hold -= 1;
+    if (this.signal < off_threshold) this.triggered = false;
+    this.previous = this.signal;
+    return false;
+  }
+}
+
+// ---------------------------------------------------------------- features
+
+const BINS = WINDOW / 2 + 1;
+const COSINE = Float64Array.from({ length: WINDOW }, (_, i) => Math.cos((2 * Math.PI * i) / WINDOW));
+const HANN = Float32Array.from({ length: WINDOW }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (WINDOW - 1)));
+
+// Power of bin k of the discrete Fourier transform. Summed term by term: 129 bins take 0.1 ms, once a hit.
+function power(windowed, k) {
+  let re = 0;
+  let im = 0;
+  for (let i = 0; i < WINDOW; i++) {
+    re += windowed[i] * COSINE[(k * i) % WINDOW];
+    im += windowed[i] * COSINE[(k * i + WINDOW / 4) % WINDOW];
+  }
+  return re * re + im * im;
+}
+
+// What the plug-in hears in 256 samples: [loudness in dB, spectral centroid in semitones (MIDI note
+// numbers), spectral flatness in dB].
+export function onsetFeatures(samples, rate) {
+  const energy = samples.reduce((sum, x) => sum + x * x, 0);
+  const loudness = Math.max(-80, 20 * Math.log10(Math.sqrt(energy / WINDOW) + 1e-8));
+
+  const windowed = samples.map((x, i) => x * HANN[i]);
+  const powers = Float64Array.from({ length: BINS }, (_, k) => power(windowed, k));
+  const magnitudes = Float32Array.from(powers, Math.sqrt);
+  const weighted = magnitudes.reduce((sum, magnitude, k) => sum + magnitude * k, 0);
+  const bin = weighted > 0 ? weighted / magnitudes.reduce((sum, magnitude) => sum + magnitude, 0) : 0;
+  const centroid = bin > 0 ? 12 * Math.log2((bin * rate) / WINDOW / 440) + 69 : 0;
+
+  const floored = powers.map((value) => Math.max(value, 1e-10));
+  const geometric = Math.exp(floored.reduce((sum, value) => sum + Math.log(value), 0) / BINS);
+  const arithmetic = floored.reduce((sum, value) => sum + value, 0) / BINS;
+  return Float32Array.of(loudness, centroid, 20 * Math.log10(geometric / arithmetic));
+}
+
+// Scales features to 0..1. Fixed: by the ranges of the training take. Growing: by the lowest and highest
+// heard so far, as the plug-in does, where the first hit is 0.5 and the second 0 or 1 in each.
+export class FeatureRanges {
+  constructor(trained) {
+    this.trained = trained; // { minimum: [3], maximum: [3] }
+    this.fixed = true;
+    this.reset();
+  }
+
+  // Forget the hits heard so far, as the plug-in's reset button does.
+  reset() {
+    this.heard = { minimum: [Infinity, Infinity, Infinity], maximum: [-Infinity, -Infinity, -Infinity] };
+  }
+
+  normalize(raw) {
+    const { minimum, maximum } = this.heard;
+    raw.forEach((value, i) => {
+      minimum[i] = Math.min(minimum[i], value);
+      maximum[i] = Math.max(maximum[i], value);
+    });
+    const range = this.fixed ? this.trained : this.heard;
+    return raw.map((value, i) => {
+      const low = f32(range.minimum[i]);
+      const width = f32(f32(range.maximum[i]) - low);
+      return width > 0 ? clip(f32(f32(value - low) / width), 0, 1) : 0.5;
+    });
+  }
+}
+
+// ---------------------------------------------------------------- network
+
+const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+// 32-bit floats, little-endian, from base64. Written out because an AudioWorklet has no atob.
+export function decodeFloats(text) {
+  const sextets = [...text.replace(/=+$/, "")].map((letter) => BASE64.indexOf(letter));
+  const bytes = Uint8Array.from({ length: Math.floor(sextets.length * 0.75) }, (_, i) => {
+    const at = Math.floor((i * 4) / 3);
+    return (sextets[at] << (2 + 2 * (i % 3))) | (sextets[at + 1] >> (4 - 2 * (i % 3)));
+  });
+  const view = new DataView(bytes.buffer);
+  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+}
+
+// Each layer type as a function from Float32Array to Float32Array.
+const LAYERS = {
+  linear({ rows, cols, weight, bias }) {
+    const w = decodeFloats(weight); // (cols, rows), row-major
+    const b = bias ? decodeFloats(bias) : new Float32Array(cols);
+    return (x) => b.map((start, out) => x.reduce((sum, v, i) => sum + w[out * rows + i] * v, start));
+  },
+  layer_norm: ({ eps }) => (x) => {
+    const mean = x.reduce((sum, v) => sum + v, 0) / x.length;
+    const variance = x.reduce((sum, v) => sum + (v - mean) ** 2, 0) / x.length;
+    return x.map((v) => (v - mean) / Math.sqrt(variance + eps));
+  },
+  relu: () => (x) => x.map((v) => Math.max(0, v)),
+  tanh: () => (x) => x.map(Math.tanh),
+  scale({ weight }) {
+    const w = decodeFloats(weight);
+    return (x) => x.map((v, i) => v * w[i]);
+  },
+  clamp: ({ min, max }) => (x) => x.map((v) => clip(v, min, max)),
+};
+
+// The function from three features in 0..1 to the modulation of the 14 parameters.
+export function makeNetwork({ layers }) {
+  const steps = layers.map((layer) => {
+    if (!Object.hasOwn(LAYERS, layer.type)) throw new Error(`unknown network layer "${layer.type}"`);
+    return LAYERS[layer.type](layer);
+  });
+  return (features) => steps.reduce((x, step) => step(x), features);
+}
+
+// ---------------------------------------------------------------- synthesiser
+
+const SNAP = f32(0.01); // the plug-in rounds every parameter to this step, in physical units
+
+export const toNormalized = (physical, { min, max }) => f32((physical - min) / (max - min));
+
+export function toPhysical(normalized, { min, max }) {
+  const value = f32(f32(normalized * f32(max - min)) + min);
+  const steps = Math.floor(f32(f32(f32(value - min) / SNAP) + 0.5));
+  return clip(f32(min + f32(SNAP * steps)), min, max);
+}
+
+class Oscillator {
+  phase = 0; // never reset by a trigger
+
+  // step: phase per sample; sweep: pitch envelope; depth: how far it raises the pitch
+  next(step, sweep, depth) {
+    const sample = f32(Math.sin(f32(this.phase)));
+    this.phase += step + f32(f32(step * sweep) * depth);
+    if (this.phase > 2 * Math.PI) this.phase -= 2 * Math.PI;
+    return sample;
+  }
+}
+
+// Linear attack of about 1 ms from wherever the envelope stands, then exponential decay.
+class Envelope {
+  value = 0;
+  rising = false;
+
+  next(attack, decay) {
+    if (this.rising) {
+      this.value = Math.min(1, f32(this.value + attack));
+      this.rising = this.value < 1;
+    } else if (this.value > 0) {
+      this.value = f32(this.value * decay);
+      if (this.value < 1e-4) this.value = 0;
+    }
+    return this.value;
+  }
+}
+
+const gain = (decibels) => f32(Math.pow(10, f32(decibels / 20)));
+
+export class Snare808 {
+  constructor(rate) {
+    this.rate = rate;
+    this.attack = f32(1 / Math.floor(0.001 * rate));
+    this.silence();
+  }
+
+  silence() {
+    this.oscillators = [new Oscillator(), new Oscillator()];
+    this.envelopes = [new Envelope(), new Envelope(), new Envelope(), new Envelope()];
+    this.filter = new HighPass();
+    if (this.values) this.set(this.values);
+  }
+
+  // values: 14 physical values in the plug-in's order
+  set(values) {
+    this.values = values;
+    const [f1, depth1, f2, depth2, sweep, tone1, tone2, hiss, cutoff, q, gain1, gain2, gain3, drive] = values;
+    this.steps = [f1, f2].map((hertz) => f32((2 * Math.PI * hertz) / this.rate));
+    this.depths = [depth1, depth2];
+    this.decays = [sweep, tone1, tone2, hiss].map((ms) => f32(1 - 6.91 / f32(f32(ms * this.rate) / 1000)));
+    this.filter.tune(Math.min(cutoff, this.rate / 2 - 1000), q, this.rate);
+    this.gains = [gain1, gain2, gain3].map(gain);
+    this.drive = gain(drive);
+  }
+
+  trigger() {
+    for (const envelope of this.envelopes) envelope.rising = true;
+  }
+
+  // One sample out. noise: white, in -1..1.
+  next(noise) {
+    const { oscillators, envelopes, steps, depths, decays, gains, attack } = this;
+    const sweep = envelopes[0].next(attack, decays[0]);
+    let sum = 0;
+    for (let i = 0; i < 2; i++) {
+      const tone = oscillators[i].next(steps[i], sweep, depths[i]);
+      sum = f32(sum + f32(f32(tone * envelopes[i + 1].next(attack, decays[i + 1])) * gains[i]));
+    }
+    sum = f32(sum + f32(f32(this.filter.next(noise) * envelopes[3].next(attack, decays[3])) * gains[2]));
+    return f32(Math.tanh(f32(sum * this.drive)));
+  }
+}

@@ -1,0 +1,110 @@
+// The whole instrument: hears, decides, plays. Joined to core.js, which it builds on, when the page is built.
+
+export const whiteNoise = () => 2 * Math.random() - 1;
+
+// A sound that can be made again: noise from a seed (xorshift), in -1..1.
+export function seededNoise(seed) {
+  let state = seed | 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return f32(state / 2147483648);
+  };
+}
+
+// model: what build_page puts into the page: preset values, parameter table, network, training ranges and
+// detector settings. rate: Hz of the samples that will be fed. noise: one value in -1..1 per call.
+export class Player {
+  constructor(model, rate, noise = whiteNoise) {
+    this.rate = rate;
+    this.noise = noise;
+    this.parameters = model.parameters;
+    this.preset = model.parameters.map((p) => toNormalized(model.preset.values[p.key], p));
+    this.network = makeNetwork(model.network);
+    this.ranges = new FeatureRanges(model.onset_features);
+    this.detector = new OnsetDetector(rate, {});
+    this.synth = new Snare808(rate);
+    this.synth.set(this.preset.map((value, i) => toPhysical(value, this.parameters[i])));
+    this.recent = new Float32Array(WINDOW); // ring of the last input samples
+    this.position = 0; // samples played so far
+    this.countdown = -1; // samples until the trigger; -1 while no window is being collected
+    this.onDetection = () => {};
+    this.onHit = () => {};
+    this.configure({ ...model.detector, sensitivity: 1, wet: 1, fixed: true });
+    this.clearMeters();
+  }
+
+  // Any of: on_threshold, off_threshold (dB), hold (samples), sensitivity (0..4), wet (0 input .. 1 synth),
+  // fixed (training ranges, or growing ones as in the plug-in).
+  configure({ on_threshold, off_threshold, hold, sensitivity, wet, fixed }) {
+    const detector = this.detector.settings;
+    if (on_threshold !== undefined) detector.on_threshold = f32(on_threshold);
+    if (off_threshold !== undefined) detector.off_threshold = f32(off_threshold);
+    if (hold !== undefined) detector.hold = Math.round(hold);
+    if (sensitivity !== undefined) this.sensitivity = f32(sensitivity);
+    if (wet !== undefined) this.wet = f32(wet);
+    if (fixed !== undefined) this.ranges.fixed = fixed;
+  }
+
+  // Silence at once; settings, heard ranges and the detector's view of the room stay.
+  panic() {
+    this.synth.silence();
+    this.countdown = -1;
+  }
+
+  clearMeters() {
+    this.meters = { level: 0, onset: 0, broken: 0 }; // peak 0..1, highest onset signal in dB, samples replaced
+  }
+
+  // input, output: Float32Array of the same length, mono.
+  process(input, output) {
+    const { meters } = this;
+    for (let i = 0; i < output.length; i++) {
+      let x = input[i];
+      if (!(Math.abs(x) < LOUDEST_INPUT)) {
+        x = 0; // not a number, or absurd: the plug-in would fall silent for good
+        meters.broken += 1;
+      }
+      this.recent[this.position % WINDOW] = x;
+      if (this.detector.next(x) && this.countdown < 0) {
+        this.countdown = TRIGGER_DELAY;
+        this.onDetection(this.position);
+      }
+      if (this.countdown === 0) this.trigger();
+      if (this.countdown >= 0) this.countdown -= 1;
+      meters.level = Math.max(meters.level, Math.abs(x));
+      meters.onset = Math.max(meters.onset, this.detector.signal);
+      output[i] = f32(f32(this.wet * this.synth.next(this.noise())) + f32(f32(1 - this.wet) * x));
+      this.position += 1;
+    }
+  }
+
+  trigger() {
+    const start = this.position + 1;
+    const raw = onsetFeatures(
+      this.recent.map((_, i) => this.recent[(start + i) % WINDOW]),
+      this.rate,
+    );
+    const features = this.ranges.normalize(raw);
+    const modulation = this.network(features);
+    const normalized = this.preset.map((value, i) => clip(f32(value + f32(modulation[i] * this.sensitivity)), 0, 1));
+    const physical = normalized.map((value, i) => toPhysical(value, this.parameters[i]));
+    this.synth.set(physical);
+    this.synth.trigger();
+    this.onHit({ position: this.position, raw, features, modulation, normalized, physical });
+  }
+}
+
+// A whole recording through a fresh instrument: the sound and its hits. configure: settings as above.
+export function renderOffline(model, samples, rate, configure = {}, noise = whiteNoise) {
+  const player = new Player(model, rate, noise);
+  const hits = [];
+  const detections = [];
+  player.onHit = (hit) => hits.push(hit);
+  player.onDetection = (position) => detections.push(position);
+  player.configure(configure);
+  const audio = new Float32Array(samples.length);
+  player.process(samples, audio);
+  return { audio, hits, detections };
+}

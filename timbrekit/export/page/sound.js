@@ -1,0 +1,295 @@
+// Sound in and out of the page: context, instrument, microphone, file, pads, recording.
+// Uses the audio core through the one name that its script leaves behind.
+
+const { Player, renderOffline, seededNoise, onsetFeatures, TRIGGER_DELAY } = globalThis.timbrekitCore;
+
+// The instrument as an audio node. Chromium refuses Blob addresses to a double-clicked file, some servers'
+// policies refuse data addresses: try both.
+async function makeInstrument(context, model, settings, noise) {
+  if (!context.audioWorklet) throw new DOMException("no AudioWorklet in this browser", "NotSupportedError");
+  const source = ["core", "worklet"].map((id) => document.getElementById(id).textContent).join("\n");
+  const addresses = [
+    () => `data:text/javascript;charset=utf-8,${encodeURIComponent(source)}`,
+    () => URL.createObjectURL(new Blob([source], { type: "text/javascript" })),
+  ];
+  let refusal;
+  for (const address of addresses) {
+    try {
+      await context.audioWorklet.addModule(address());
+      return new AudioWorkletNode(context, "timbrekit-instrument", {
+        outputChannelCount: [1],
+        processorOptions: { model, settings, noise },
+      });
+    } catch (error) {
+      refusal = error;
+    }
+  }
+  throw refusal;
+}
+
+// Stands in where the browser refuses the audio thread: what is played is computed first and sounds then.
+class DelayedInstrument {
+  constructor(context, model, settings, onHit) {
+    Object.assign(this, { context, onHit, playing: new Set() });
+    this.player = new Player(model, context.sampleRate);
+    this.player.configure(settings);
+    this.player.onHit = (hit) => this.hits.push(hit);
+  }
+
+  // Plays the samples and the synth's last tail; returns the source node that sounds.
+  play(samples) {
+    this.hits = [];
+    const rate = this.context.sampleRate;
+    const start = this.player.position;
+    const input = new Float32Array(samples.length + 2 * rate);
+    input.set(samples);
+    const buffer = new AudioBuffer({ length: input.length, sampleRate: rate });
+    this.player.process(input, buffer.getChannelData(0));
+    this.player.panic();
+    const source = new AudioBufferSourceNode(this.context, { buffer });
+    source.connect(this.context.destination);
+    source.start();
+    const timers = this.hits.map((hit) => setTimeout(() => this.onHit(hit), ((hit.position - start) / rate) * 1000));
+    source.silence = () => {
+      timers.forEach(clearTimeout);
+      source.stop();
+    };
+    this.playing.add(source);
+    source.addEventListener("ended", () => this.playing.delete(source));
+    return source;
+  }
+
+  panic() {
+    for (const source of this.playing) source.silence();
+    this.player.panic();
+  }
+}
+
+// A stroke as the trained drummer could have played it: loudness and brightness 0..1 inside the trained
+// ranges. Noise through a low-pass whose cutoff is searched until the features come out as asked.
+function makeStroke(model, rate, loudness, brightness, seed) {
+  const { minimum, maximum } = model.onset_features;
+  const [decibels, semitones] = [loudness, brightness].map((at, i) => minimum[i] + at * (maximum[i] - minimum[i]));
+  const burst = (cutoff) => {
+    const noise = seededNoise(seed);
+    const follow = 1 - Math.exp((-2 * Math.PI * cutoff) / rate);
+    let first = 0;
+    let second = 0;
+    return Float32Array.from({ length: Math.round(0.12 * rate) }, (_, i) => {
+      first += follow * (noise() - first);
+      second += follow * (first - second);
+      return second * Math.exp(-i / (0.018 * rate));
+    });
+  };
+  let [low, high] = [40, rate / 2];
+  for (let round = 0; round < 12; round++) {
+    const middle = Math.sqrt(low * high);
+    const heard = onsetFeatures(burst(middle).subarray(2, 258), rate)[1];
+    [low, high] = heard < semitones ? [middle, high] : [low, middle];
+  }
+  const stroke = burst(low);
+  const gain = 10 ** ((decibels - onsetFeatures(stroke.subarray(2, 258), rate)[0]) / 20);
+  const peak = stroke.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  return stroke.map((x) => x * Math.min(gain, 0.99 / peak));
+}
+
+// 24-bit mono WAV out of Float32Arrays in -1..1.
+function wavFile(chunks, rate) {
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const view = new DataView(new ArrayBuffer(44 + 3 * length));
+  const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
+  text(0, "RIFF");
+  view.setUint32(4, 36 + 3 * length, true);
+  text(8, "WAVEfmt ");
+  view.setUint32(16, 16, true);
+  view.setUint16(20, 1, true); // PCM
+  view.setUint16(22, 1, true); // channels
+  view.setUint32(24, rate, true);
+  view.setUint32(28, 3 * rate, true);
+  view.setUint16(32, 3, true);
+  view.setUint16(34, 24, true);
+  text(36, "data");
+  view.setUint32(40, 3 * length, true);
+  let at = 44;
+  for (const chunk of chunks) {
+    for (const x of chunk) {
+      const value = Math.round(Math.max(-1, Math.min(1, x)) * 8388607);
+      view.setUint16(at, value & 0xffff, true);
+      view.setInt8(at + 2, value >> 16);
+      at += 3;
+    }
+  }
+  return new Blob([view], { type: "audio/wav" });
+}
+
+const PROCESSING = ["echoCancellation", "noiseSuppression", "autoGainControl"];
+
+// Everything that sounds. Events go to the listeners { onHit, onMeters, onFileEnd, onMicrophoneEnd }.
+class Sound {
+  constructor(model, listeners) {
+    Object.assign(this, { model, listeners, settings: {}, file: null, strokes: new Map(), refusal: null });
+  }
+
+  // Called from a click or key, as browsers want it. Opens the context once; remembers a refused audio thread.
+  async start() {
+    this.opening ??= this.open();
+    await this.opening;
+    await this.context.resume();
+  }
+
+  async open() {
+    this.context = new AudioContext({ latencyHint: 0 });
+    try {
+      this.instrument = await makeInstrument(this.context, this.model, this.settings);
+      this.instrument.port.onmessage = ({ data }) => this.receive(data);
+      this.instrument.connect(this.context.destination);
+    } catch (error) {
+      this.refusal = error;
+      this.delayed = new DelayedInstrument(this.context, this.model, this.settings, this.listeners.onHit);
+    }
+  }
+
+  receive({ hit, meters, tape, last }) {
+    if (hit) this.listeners.onHit(hit);
+    if (meters) this.listeners.onMeters(meters);
+    if (tape) this.tape.push(tape);
+    if (last) this.finishTape();
+  }
+
+  send(message) {
+    this.instrument?.port.postMessage(message);
+  }
+
+  configure(settings) {
+    Object.assign(this.settings, settings);
+    this.send({ configure: settings });
+    this.delayed?.player.configure(settings);
+  }
+
+  forgetRanges() {
+    this.send({ forget: true });
+    this.delayed?.player.ranges.reset();
+  }
+
+  panic() {
+    this.stopFile();
+    this.closeMicrophone();
+    this.send({ panic: true });
+    this.delayed?.panic();
+  }
+
+  // Throws the browser's error where it refuses. Returns what the input says of itself.
+  async openMicrophone(deviceId) {
+    await this.start();
+    if (this.refusal) throw this.refusal;
+    if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("no inputs offered", "NotSupportedError");
+    const wishes = Object.fromEntries(PROCESSING.map((name) => [name, false]));
+    if (deviceId) wishes.deviceId = { exact: deviceId };
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: wishes });
+    this.closeMicrophone();
+    this.microphone = new MediaStreamAudioSourceNode(this.context, { mediaStream: stream });
+    this.microphone.connect(this.instrument);
+    const [track] = stream.getAudioTracks();
+    track.addEventListener("ended", () => {
+      this.closeMicrophone();
+      this.listeners.onMicrophoneEnd();
+    });
+    this.track = track;
+    return { label: track.label, ...track.getSettings() };
+  }
+
+  closeMicrophone() {
+    this.microphone?.disconnect();
+    this.track?.stop();
+    this.microphone = this.track = null;
+  }
+
+  // Decodes to mono at the rate asked for. The bytes are copied because decoding takes them away.
+  static async decode(bytes, rate) {
+    const buffer = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.slice(0));
+    const mono = new Float32Array(buffer.length);
+    for (let channel = 0; channel < buffer.numberOfChannels; channel++) {
+      buffer.getChannelData(channel).forEach((x, i) => (mono[i] += x / buffer.numberOfChannels));
+    }
+    return mono;
+  }
+
+  async loadFile(name, bytes) {
+    const samples = await Sound.decode(bytes, this.model.sample_rate);
+    this.stopFile();
+    this.file = { name, bytes, samples, live: null };
+  }
+
+  async playFile(loop) {
+    await this.start();
+    const { file, context } = this;
+    const { sampleRate } = context;
+    file.live ??= sampleRate === this.model.sample_rate ? file.samples : await Sound.decode(file.bytes, sampleRate);
+    this.stopFile();
+    const source = this.delayed ? this.delayed.play(file.live) : this.sourceOf(file.live);
+    source.loop = loop;
+    source.addEventListener("ended", () => this.playing === source && this.fileEnded());
+    this.playing = source;
+    this.startedAt = context.currentTime;
+  }
+
+  sourceOf(samples) {
+    const buffer = new AudioBuffer({ length: samples.length, sampleRate: this.context.sampleRate });
+    buffer.copyToChannel(samples, 0);
+    const source = new AudioBufferSourceNode(this.context, { buffer });
+    source.connect(this.instrument);
+    source.start();
+    return source;
+  }
+
+  // How far the file has played, 0..1.
+  get progress() {
+    if (!this.playing) return 0;
+    const seconds = this.file.live.length / this.context.sampleRate;
+    const heard = (this.context.currentTime - this.startedAt) / seconds;
+    return this.playing.loop ? heard % 1 : Math.min(1, heard);
+  }
+
+  stopFile() {
+    if (!this.playing) return;
+    (this.playing.silence ?? this.playing.stop).call(this.playing);
+    this.fileEnded();
+  }
+
+  fileEnded() {
+    this.playing = null;
+    this.listeners.onFileEnd();
+  }
+
+  // The loaded file through a fresh instrument, exactly: { audio, hits, detections } at the model's rate.
+  renderFile() {
+    return renderOffline(this.model, this.file.samples, this.model.sample_rate, this.settings);
+  }
+
+  async strike(loudness, brightness) {
+    await this.start();
+    const name = `${loudness} ${brightness}`;
+    if (!this.strokes.has(name)) {
+      const seed = this.strokes.size + 1;
+      this.strokes.set(name, makeStroke(this.model, this.context.sampleRate, loudness, brightness, seed));
+    }
+    const stroke = this.strokes.get(name);
+    if (this.delayed) this.delayed.play(stroke);
+    else this.sourceOf(stroke);
+  }
+
+  async startTape() {
+    await this.start();
+    if (this.refusal) throw this.refusal;
+    this.tape = [];
+    this.send({ record: true });
+  }
+
+  // Resolves to a WAV file of all that sounded since startTape.
+  stopTape() {
+    return new Promise((resolve) => {
+      this.finishTape = () => resolve(wavFile(this.tape, this.context.sampleRate));
+      this.send({ record: false });
+    });
+  }
+}
