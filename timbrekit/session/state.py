@@ -1,0 +1,133 @@
+"""The state file of a session, and file names that stay inside its folder."""
+
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from timbrekit.errors import SessionError
+
+VERSION = 1  # of the state file; raised when older programs could no longer read it
+LARGEST_STATE = 1_000_000  # bytes; a real one has about 2,000
+LONGEST_NAME = 120  # bytes of UTF-8; file systems end at 255, and numbers and temporary endings are added
+LONGEST_ENDING = 12  # bytes; what follows a dot further from the end is part of the name
+RESERVED_LETTERS = '<>:"|?*'  # on Windows; / and \ are handled as folders
+RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices on Windows
+
+
+@dataclass(frozen=True)
+class State:
+    """What the state file holds. All values are plain JSON."""
+
+    started: str  # ISO 8601 with time zone
+    recording: str | None = None  # file name inside recording/
+    recording_sha256: str | None = None
+    detector: dict[str, float] | None = None  # the fields of DetectorSettings
+    hits: int | None = None  # found with that detector in that recording
+    preset: dict[str, Any] | None = None  # as in a preset file; has a "name"
+
+
+_KINDS: dict[str, Any] = {
+    "started": str,
+    "recording": (str, type(None)),
+    "recording_sha256": (str, type(None)),
+    "detector": (dict, type(None)),
+    "hits": (int, type(None)),
+    "preset": (dict, type(None)),
+}
+
+
+def read_state(path: Path) -> State:
+    """Read and check a state file.
+
+    Raises:
+        OSError: there is none (FileNotFoundError), or it cannot be read.
+        ValueError: it is not one of ours; the message continues the sentence "the saved state …".
+    """
+    with path.open("rb") as file:
+        text = file.read(LARGEST_STATE + 1)
+    if len(text) > LARGEST_STATE:
+        raise ValueError(f"is damaged (it has more than {LARGEST_STATE} bytes)")
+    try:
+        content = json.loads(text.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:  # errors of UTF-8 and of JSON are ValueErrors
+        raise ValueError("is damaged (it is not JSON)") from error
+    if not isinstance(content, dict) or not isinstance(content.get("timbrekit_session"), int):
+        raise ValueError("is damaged (it is not a session's)")
+    if content["timbrekit_session"] > VERSION:
+        raise ValueError("was written by a newer timbrekit")
+    for key, kind in _KINDS.items():
+        if not isinstance(content.get(key), kind) or isinstance(content.get(key), bool):
+            raise ValueError(f'is damaged ("{key}" is not what it should be)')
+    state = State(**{key: content.get(key) for key in _KINDS})
+    _check_values(state)
+    return state
+
+
+def _check_values(state: State) -> None:
+    try:
+        datetime.fromisoformat(state.started)
+    except ValueError as error:
+        raise ValueError('is damaged ("started" is not a time)') from error
+    if state.recording is not None and safe_name(state.recording) != state.recording:
+        raise ValueError('is damaged ("recording" is not a file name in the session)')
+    if state.preset is not None and not isinstance(state.preset.get("name"), str):
+        raise ValueError('is damaged ("preset" has no name)')
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file so that nothing is lost.
+
+    Raises:
+        SessionError: it cannot be renamed.
+    """
+    number = 1
+    while (aside := path.with_name(f"{path.stem}.damaged-{number}{path.suffix}")).exists():
+        number += 1
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise SessionError(
+            f'The saved state "{path}" is damaged and cannot be set aside: {error.strerror or error}. '
+            "Rename it yourself, or choose another folder."
+        ) from error
+    return aside
+
+
+def safe_name(name: str, fallback: str = "recording") -> str:
+    """A file name that stays in its folder on every system, as close to ``name`` as that allows.
+
+    Folders before the name, control characters, characters that Windows reserves, and dots and spaces at
+    either end go; spaces inside, accents and emoji stay. At most 121 bytes of UTF-8, with the ending kept.
+    A safe name comes back unchanged.
+    """
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = "".join(
+        "_" if letter in RESERVED_LETTERS or not letter.isprintable() else letter for letter in name
+    )
+    name = name.strip(". ")
+    stem, dot, ending = name.rpartition(".")
+    if not dot or len(ending.encode()) > LONGEST_ENDING:
+        stem, ending = name, ""
+    ending = f".{ending}" if ending else ""
+    room = LONGEST_NAME - len(ending.encode())
+    stem = stem.encode()[:room].decode(errors="ignore").rstrip(". ")
+    name = (stem or fallback) + ending
+    return f"_{name}" if RESERVED_NAMES.fullmatch(name) else name
+
+
+def free_path(folder: Path, name: str, content: bytes) -> Path:
+    """``folder/name``, or a numbered form of that safe name where a file of other content has it."""
+    path, number = folder / name, 1
+    stem = Path(name).stem.encode()[: LONGEST_NAME - 30].decode(errors="ignore")  # leaves room for the number
+    while path.exists() and not (path.is_file() and path.read_bytes() == content):
+        number += 1
+        path = folder / safe_name(f"{stem} ({number}){Path(name).suffix}")
+    return path
