@@ -125,4 +125,4 @@ def test_features_are_differentiable():
             slope = (features(hit + step * direction) - features(hit - step * direction))[0, index] / (
                 2 * step
             )
-        assert slope.item() == pytest.approx((gradient * direction).sum().item(), rel=1e-3, abs=1e-9)
+        assert slope.item() == pytest.approx((gradient * direction).sum().item(), rel=3e-3, abs=1e-9)

@@ -1,6 +1,5 @@
 """Feature difference loss (Shier et al., NIME 2024, section 3.3)."""
 
-import torch
 from torch import Tensor
 
 MINIMUM_SPREAD = 1e-3  # a feature that does not move at all in a recording must not get an infinite weight

@@ -5,8 +5,7 @@ envelopes, sum, tanh (Shier et al., NIME 2024, section 3.1; arithmetic as in the
 
 Everything is a closed form in time, so nothing loops over samples: a decay of rate r after m samples is r^m, the
 phase of a decaying pitch sweep is a geometric sum, and a power r^(256 a + b) is an outer product of r^(256 a)
-and r^b, each taken in double precision and only then rounded: as exact as the whole in double, at a fraction of
-the cost.
+and r^b, each taken in double precision and only then rounded: as exact as the whole in double, far cheaper.
 """
 
 import math
@@ -49,17 +48,29 @@ class Snare808:
     num_samples: int = SAMPLE_RATE
     parameters: tuple = field(default=PARAMETERS, repr=False)
 
-    def render(self, parameters: Tensor, noise: Tensor | None = None, phases: Tensor | None = None) -> Tensor:
+    def render(
+        self,
+        parameters: Tensor,
+        noise: Tensor | None = None,
+        phases: Tensor | None = None,
+        filter_running: bool = False,
+    ) -> Tensor:
         """Render one trigger per row.
 
         Args:
             parameters: ``(batch, 14)`` normalised, 0..1, in the order of ``parameters.PARAMETERS``.
             noise: ``(samples,)`` or ``(batch, samples)`` in [-1, 1] (see :func:`white_noise`), at least
-                ``num_samples`` long; the filter starts at rest. None leaves the noise out.
+                ``num_samples`` long. None leaves the noise out.
             phases: ``(batch, 2)`` phases of the two oscillators at the trigger, in cycles; 0 by default.
+            filter_running: False starts the noise filter at rest, as a plug-in just opened does. True lets it have
+                heard the noise before, over and over, as in a plug-in that has been open for a while; that is
+                also cheaper, most of all where the noise's length is a product of small primes.
 
         Returns:
             ``(batch, num_samples)``, in (-1, 1).
+
+        Raises:
+            ValueError: a shape does not fit.
         """
         if parameters.ndim != 2 or parameters.shape[-1] != NUM_PARAMETERS:
             raise ValueError(f"parameters must be (batch, {NUM_PARAMETERS}), not {tuple(parameters.shape)}")
@@ -75,6 +86,8 @@ class Snare808:
             cutoff_hz, q, osc1_db, osc2_db, noise_db, drive_db,
         ) = physical.unbind(-1)  # fmt: skip
         dtype = parameters.dtype
+        if noise is not None and noise.shape[-1] < self.num_samples:
+            raise ValueError(f"noise must be at least {self.num_samples} samples long, not {noise.shape[-1]}")
 
         sweep = self._sweep_sum(self._decay_rate(freq_decay), dtype)
         if phases is None:
@@ -84,14 +97,13 @@ class Snare808:
         mix = tone1 * self._envelope(self._decay_rate(osc1_decay), osc1_db, dtype)
         mix = mix + tone2 * self._envelope(self._decay_rate(osc2_decay), osc2_db, dtype)
         if noise is not None:
-            filtered = self._high_pass(
-                noise, cutoff_hz.clamp_max(self.sample_rate / 2 - NYQUIST_MARGIN_HZ), q
-            )
-            mix = mix + filtered.to(dtype) * self._envelope(self._decay_rate(noise_decay), noise_db, dtype)
+            cutoff_hz = cutoff_hz.clamp_max(self.sample_rate / 2 - NYQUIST_MARGIN_HZ)
+            filtered = self._high_pass(noise.to(dtype), cutoff_hz, q, filter_running)
+            mix = mix + filtered * self._envelope(self._decay_rate(noise_decay), noise_db, dtype)
         return torch.tanh(mix * _amplitude(drive_db).to(dtype)[:, None])
 
     def _decay_rate(self, decay_ms: Tensor) -> Tensor:
-        """Factor per sample, rounded to float32 as the plug-in does: a long phase sum magnifies the rounding."""
+        """Factor per sample, rounded to float32 as in the plug-in: a long phase sum magnifies it."""
         rate = 1 - DECAY_LOG / (decay_ms * (self.sample_rate / 1000))
         return rate + (rate.float().double() - rate).detach()
 
@@ -142,27 +154,26 @@ class Snare808:
         swept = sweep_sum * (step * mod[:, None]).to(dtype)
         return torch.sin(2 * math.pi * (steady + swept + phase.to(dtype)[:, None]))
 
-    def _high_pass(self, noise: Tensor, cutoff_hz: Tensor, q: Tensor) -> Tensor:
-        """``(batch, samples)``: noise through the resonant second-order high-pass, from rest.
+    def _high_pass(self, noise: Tensor, cutoff_hz: Tensor, q: Tensor, running: bool) -> Tensor:
+        """``(batch, samples)``: noise through the resonant second-order high-pass, as a frequency response."""
+        if running:
+            size = noise.shape[-1]
+        else:
+            # Twice the length and more, so that what rings on does not wrap round into the sound.
+            noise, size = noise[..., : self.num_samples], 2 * _fast_length(self.num_samples)
+        filtered = torch.fft.rfft(noise, size) * self._noise_response(cutoff_hz, q, size, noise.dtype)
+        return torch.fft.irfft(filtered, size)[..., : self.num_samples]
 
-        The filter is applied as its frequency response over twice the length and more, so that what rings on
-        (10 ms per unit of Q at 30 Hz) does not wrap round into the sound.
+    def _noise_response(self, cutoff_hz: Tensor, q: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+        """``(batch, size // 2 + 1)`` complex: bilinear high-pass with prewarped cutoff.
+
+        At the angle w the bilinear transform has s = j tan(w / 2) / g. The high-pass s^2 / (s^2 + s / Q + 1) is
+        written with x = g cot(w / 2), so that only DC, where it is 0, needs a case of its own.
         """
-        noise = noise[..., : self.num_samples]
-        size = 2 * _fast_length(self.num_samples)
-        spectrum = torch.fft.rfft(noise, size)
-        return torch.fft.irfft(spectrum * self.noise_response(cutoff_hz, q, size).to(spectrum.dtype), size)[
-            ..., : self.num_samples
-        ]
-
-    def noise_response(self, cutoff_hz: Tensor, q: Tensor, size: int) -> Tensor:
-        """``(batch, size // 2 + 1)`` complex response of the noise filter: bilinear high-pass, cutoff prewarped."""
-        g = torch.tan(math.pi * cutoff_hz / self.sample_rate)[:, None]
-        # At bin w the bilinear transform gives s = j tan(w / 2) / g; high-pass s^2 / (s^2 + s / Q + 1), written
-        # with x = cot(w / 2) so that it is finite at DC's neighbour and at half the sample rate alike.
-        half = torch.arange(1, size // 2 + 1, dtype=torch.float64, device=g.device) * (math.pi / size)
-        x = g * torch.cos(half) / torch.sin(half)
-        response = 1 / torch.complex(1 - x.square(), -x / q[:, None])
+        half = torch.arange(1, size // 2 + 1, dtype=torch.float64, device=q.device) * (math.pi / size)
+        cotangent = (torch.cos(half) / torch.sin(half)).to(dtype)
+        x = torch.tan(math.pi * cutoff_hz / self.sample_rate).to(dtype)[:, None] * cotangent
+        response = 1 / torch.complex(1 - x.square(), -x / q.to(dtype)[:, None])
         return torch.nn.functional.pad(response, (1, 0))
 
 

@@ -1,0 +1,124 @@
+"""What a model file says about itself: the JSON inside it, and how a network is written down in it.
+
+Schema 1. The document lies in the TorchScript archive as the extra file ``timbrekit.json``; docs/model_file.md
+describes every key. Readers ignore keys that they do not know; a change that would mislead them counts the
+schema up.
+"""
+
+import base64
+import datetime
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from timbrekit import __version__
+from timbrekit.features import ONSET_FEATURE_UNITS, ONSET_FEATURES, ONSET_WINDOW
+from timbrekit.mapping import Mapping
+from timbrekit.onsets import DetectorSettings
+from timbrekit.parameters import PARAMETERS
+from timbrekit.presets import Preset
+
+SCHEMA = 1
+EXTRA_FILE = "timbrekit.json"
+
+
+def build_metadata(
+    mapping: Mapping,
+    preset: Preset,
+    sample_rate: int,
+    detector: DetectorSettings,
+    feature_minimum: Tensor,
+    feature_maximum: Tensor,
+    name: str | None = None,
+    training: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Everything that a player of the model, or its owner a year later, needs to know.
+
+    Args:
+        mapping: the trained network.
+        preset: what it modulates.
+        sample_rate: Hz that it was trained for.
+        detector: onset settings that it was trained with.
+        feature_minimum, feature_maximum: ``(3,)`` ranges of the onset features over the training take.
+        name: for people; the preset's title by default.
+        training: how it came about: hits used, errors, seed and the like. Plain JSON values.
+    """
+    return {
+        "schema": SCHEMA,
+        "name": name or preset.title,
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "sample_rate": sample_rate,
+        "preset": {"name": preset.name, "title": preset.title, "values": preset.values},
+        "parameters": [
+            {"key": p.key, "title": p.title, "unit": p.unit, "min": p.minimum, "max": p.maximum}
+            for p in PARAMETERS
+        ],
+        "onset_features": {
+            "order": list(ONSET_FEATURES),
+            "units": list(ONSET_FEATURE_UNITS),
+            "window_samples": ONSET_WINDOW,
+            "minimum": [float(value) for value in feature_minimum],
+            "maximum": [float(value) for value in feature_maximum],
+        },
+        "detector": {
+            "on_threshold": float(detector.on_threshold),
+            "off_threshold": float(detector.off_threshold),
+            "hold": int(detector.hold),
+        },
+        "network": {"layers": network_layers(mapping)},
+        "training": training or {},
+        "versions": {"timbrekit": __version__, "torch": torch.__version__.split("+")[0]},
+    }
+
+
+def fold_centre(mapping: Mapping) -> nn.Sequential:
+    """The mapping's network for plain [0, 1] inputs: W (x - c) + b is W x + (b - W c)."""
+    first, *rest = mapping.network
+    folded = nn.Linear(
+        first.in_features, first.out_features, bias=first.bias is not None or bool(mapping.centre.any())
+    )
+    with torch.no_grad():
+        folded.weight.copy_(first.weight)
+        if folded.bias is not None:
+            folded.bias.copy_((0 if first.bias is None else first.bias) - first.weight @ mapping.centre)
+    return nn.Sequential(folded, *rest)
+
+
+def network_layers(mapping: Mapping) -> list[dict[str, Any]]:
+    """The network as a list of layers to apply in turn, from 3 features in [0, 1] to 14 modulations."""
+    layers: list[dict[str, Any]] = []
+    for layer in fold_centre(mapping):
+        if isinstance(layer, nn.Linear):
+            layers.append(
+                {
+                    "type": "linear",
+                    "rows": layer.in_features,
+                    "cols": layer.out_features,
+                    "weight": encode(layer.weight),
+                    "bias": None if layer.bias is None else encode(layer.bias),
+                }
+            )
+        elif isinstance(layer, nn.LayerNorm):
+            layers.append({"type": "layer_norm", "eps": layer.eps})
+        elif isinstance(layer, nn.ReLU):
+            layers.append({"type": "relu"})
+        elif isinstance(layer, nn.Tanh):
+            layers.append({"type": "tanh"})
+        elif isinstance(layer, nn.Hardtanh):
+            layers.append({"type": "clamp", "min": layer.min_val, "max": layer.max_val})
+        else:
+            raise TypeError(f"no description for a layer of type {type(layer).__name__}")
+    layers.append({"type": "scale", "weight": encode(mapping.damping)})
+    return layers
+
+
+def encode(values: Tensor) -> str:
+    """Base64 of little-endian float32 in row-major order."""
+    return base64.b64encode(values.detach().cpu().numpy().astype("<f4").tobytes()).decode("ascii")
+
+
+def decode(text: str, *shape: int) -> np.ndarray:
+    """The array that :func:`encode` wrote."""
+    return np.frombuffer(base64.b64decode(text), "<f4").reshape(shape)

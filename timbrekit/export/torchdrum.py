@@ -1,0 +1,110 @@
+"""Write a model file for the TorchDrum plug-in, and prove it before handing it over.
+
+The contract: a frozen TorchScript module in evaluation mode, ``forward((1, 3)) -> (2, 14)``, row 0 the modulation
+and row 1 the preset, both in normalised units. The plug-in runs it on the audio thread, in libtorch 2.1.1, and
+does not say what is wrong with a file: so nothing leaves here that was not loaded again and checked.
+"""
+
+import io
+import json
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from timbrekit.errors import ModelFileError
+from timbrekit.export.check import MAX_MODEL_BYTES, check_model
+from timbrekit.export.metadata import EXTRA_FILE, fold_centre
+from timbrekit.files import atomic_path
+from timbrekit.mapping import NUM_INPUTS, Mapping
+
+TOLERANCE = 1e-6  # between the file and the network it was written from
+PROBES = 1000  # random inputs on which the two are compared, besides the corners of the cube
+
+
+class PluginModel(nn.Module):
+    """What the plug-in calls: modulations of the inputs, then one row with the preset."""
+
+    def __init__(self, mapping: Mapping):
+        super().__init__()
+        self.network = fold_centre(mapping)
+        self.damping = nn.Parameter(mapping.damping.clone(), requires_grad=False)
+        self.preset = nn.Parameter(mapping.preset[None].clone(), requires_grad=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(n, 3)`` in [0, 1] to ``(n + 1, 14)``; the plug-in gives one row and gets two."""
+        return torch.cat([self.network(features) * self.damping, self.preset])
+
+
+def write_model(mapping: Mapping, metadata: dict[str, Any], path: str | Path) -> Path:
+    """Write, reload, prove, and only then put the file in its place.
+
+    Args:
+        mapping: the trained network, preset and damping.
+        metadata: from ``timbrekit.export.metadata.build_metadata``; embedded in the file.
+        path: where; what was there before stays if anything fails.
+
+    Raises:
+        ModelFileError: the file would not be what the plug-in needs; says in what.
+        OutputError: it cannot be written.
+    """
+    content = serialize(mapping, metadata)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+        _prove(temporary, mapping)
+    return Path(path)
+
+
+def serialize(mapping: Mapping, metadata: dict[str, Any]) -> bytes:
+    """The model file's bytes: the same for the same mapping and metadata."""
+    model = PluginModel(mapping).eval().requires_grad_(False)
+    with warnings.catch_warnings():
+        # TorchScript is deprecated in newer torch, and all that the plug-in loads.
+        warnings.simplefilter("ignore")
+        frozen = torch.jit.freeze(torch.jit.script(model))
+        buffer = io.BytesIO()
+        extra = {EXTRA_FILE: json.dumps(metadata, allow_nan=False)}
+        torch.jit.save(frozen, buffer, _extra_files=extra)
+    return _without_debug_records(buffer.getvalue())
+
+
+def _without_debug_records(archive: bytes) -> bytes:
+    """The archive without the records that hold the source paths of the machine that wrote it.
+
+    Tensors stay aligned to 64 bytes and uncompressed, as libtorch writes them.
+    """
+    output = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(output, "w") as target:
+        for item in source.infolist():
+            if item.filename.endswith(".debug_pkl"):
+                continue
+            content = source.read(item)
+            record = zipfile.ZipInfo(item.filename, (1980, 1, 1, 0, 0, 0))
+            header = 30 + len(item.filename.encode())
+            padding = -(output.tell() + header + 4) % 64
+            record.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
+            target.writestr(record, content)
+    return output.getvalue()
+
+
+def _prove(path: Path, mapping: Mapping) -> None:
+    result = check_model(path)
+    if not result.ready:
+        raise ModelFileError("The model file would not work in the plug-in: " + " ".join(result.problems))
+    if path.stat().st_size > MAX_MODEL_BYTES:
+        raise ModelFileError(
+            f"The model file would be {path.stat().st_size / 1024:.0f} KiB, more than {MAX_MODEL_BYTES // 1024}."
+        )
+    loaded = torch.jit.load(str(path), map_location="cpu")
+    corners = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1.0])] * NUM_INPUTS)
+    probes = torch.cat([corners, torch.rand(PROBES, NUM_INPUTS, generator=torch.Generator().manual_seed(0))])
+    with torch.no_grad():
+        difference = (loaded(probes) - PluginModel(mapping).eval()(probes)).abs().max()
+    if not difference <= TOLERANCE:  # put this way, NaN does not pass
+        raise ModelFileError(
+            f"The model file does not play what was trained: it differs by {float(difference):.1e}, more than "
+            f"{TOLERANCE:.0e}."
+        )

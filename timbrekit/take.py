@@ -1,0 +1,146 @@
+"""A take: all that training and measuring need to know of a recording's hits."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from timbrekit.errors import TrainingError
+from timbrekit.features import TimbreFeatures, onset_features
+from timbrekit.hits import Hits
+
+# Both sides are brought to this level before their features are taken, a recording by its reference hit and a
+# synthesiser by its preset, so that the gate of the features lies equally far below both. Differences of
+# loudness do not change by it.
+NOMINAL_LKFS = -20.0
+MINIMUM_HITS = 2  # one to follow and one to measure its difference from
+
+
+@dataclass(frozen=True)
+class Take:
+    """The hits of a recording as numbers: what the plug-in hears of each, and how each sounded."""
+
+    hits: Hits
+    onset: Tensor  # (n, 3) the plug-in's raw onset features
+    timbre: Tensor  # (n, 7) over the first ``lengths`` samples of each hit
+    reference_timbre: Tensor  # (n, 7) the reference hit's, over the same first ``lengths`` samples
+    lengths: Tensor  # (n,) samples over which a hit and the reference hit are compared
+    reference: int  # index of the hit that the unmodulated preset stands for
+
+    def __len__(self) -> int:
+        return len(self.onset)
+
+    @cached_property
+    def intended(self) -> Tensor:
+        """``(n, 7)``: how each hit differs from the reference hit, as far as both ring undisturbed."""
+        return self.timbre - self.reference_timbre
+
+    @cached_property
+    def minimum(self) -> Tensor:
+        """``(3,)`` lowest of each onset feature over the take."""
+        return self.onset.amin(0)
+
+    @cached_property
+    def maximum(self) -> Tensor:
+        """``(3,)`` highest of each onset feature over the take."""
+        return self.onset.amax(0)
+
+    @cached_property
+    def inputs(self) -> Tensor:
+        """``(n, 3)`` onset features scaled to [0, 1] over the whole take: a plug-in that knows the ranges."""
+        return scale_to_range(self.onset, self.minimum, self.maximum)
+
+    @cached_property
+    def growing_inputs(self) -> Tensor:
+        """``(n, n, 3)``: ``[start, i]`` is hit i as a plug-in hears it that was opened just before hit ``start``.
+
+        Its ranges are those of hits ``start … i``. Only ``i >= start`` is meant.
+        """
+        starts = []
+        for start in range(len(self)):
+            seen = self.onset[start:]
+            scaled = scale_to_range(seen, seen.cummin(0).values, seen.cummax(0).values)
+            starts.append(torch.nn.functional.pad(scaled, (0, 0, start, 0)))
+        return torch.stack(starts)
+
+
+def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
+    """Scale to [0, 1]; 0.5 where the range is empty, as the plug-in does."""
+    span = maximum - minimum
+    scaled = (values - minimum) / torch.where(span > 0, span, 1.0)
+    return torch.where(span > 0, scaled, 0.5)
+
+
+def make_take(
+    hits: Hits, features: TimbreFeatures | None = None, onset_windows: np.ndarray | None = None
+) -> Take:
+    """Measure the hits of a recording.
+
+    Args:
+        hits: from ``timbrekit.hits.find_hits``.
+        features: timbre features; the gated ones at the hits' sample rate by default.
+        onset_windows: ``(n, 256)`` other windows than those where the plug-in takes them, for comparisons.
+
+    Raises:
+        TrainingError: fewer than two hits.
+    """
+    if len(hits) < MINIMUM_HITS:
+        raise TrainingError(
+            f"Only {len(hits)} {'hit was' if len(hits) == 1 else 'hits were'} found, and at least {MINIMUM_HITS} "
+            "are needed (40 or more make a good model). Play more hits, or turn down the Trigger Threshold."
+        )
+    features = features or TimbreFeatures(hits.sample_rate)
+    windows = torch.from_numpy(hits.windows if onset_windows is None else onset_windows)
+    segments, lengths = torch.from_numpy(hits.segments), torch.from_numpy(hits.lengths)
+    unscaled = measure(features, segments, lengths)
+    reference = choose_reference(unscaled, lengths)
+    segments = segments * gain_to_nominal(float(unscaled[reference, 0]))
+    # A hit that the next one cuts short would differ from a long reference by its length alone, which no
+    # onset can foretell: the two are compared over the time that both have.
+    common = torch.minimum(lengths, lengths[reference])
+    return Take(
+        hits=hits,
+        onset=onset_features(windows, hits.sample_rate),
+        timbre=measure(features, segments, common),
+        reference_timbre=measure(features, segments[reference].expand_as(segments), common),
+        lengths=common,
+        reference=reference,
+    )
+
+
+def choose_reference(timbre: Tensor, lengths: Tensor) -> int:
+    """The most typical hit of about median loudness.
+
+    Candidates: of the fifth of all hits nearest to the median of transient loudness, the longer half. Chosen: the
+    one whose features are nearest to the take's medians, in units of their spread. The published choice, the very
+    hit of median loudness, may be odd in all else; every hit's difference from it then starts with that oddity,
+    and a model that only learns a constant looks good.
+
+    Args:
+        timbre: ``(n, 7)`` features of the hits.
+        lengths: ``(n,)`` samples that belong to each.
+    """
+    middle = timbre.quantile(0.5, 0)
+    distance = (timbre - middle).abs() / (timbre - middle).abs().mean(0).clamp_min(1e-6)
+    near = distance[:, 0].argsort(stable=True)[: max(1, round(len(timbre) / 5))]
+    near = near[lengths[near] >= lengths[near].median()]
+    return int(near[distance[near].mean(-1).argmin()])
+
+
+def gain_to_nominal(loudness_lkfs: float) -> float:
+    """Factor that brings a sound of this loudness to the nominal level."""
+    return 10 ** ((NOMINAL_LKFS - loudness_lkfs) / 20)
+
+
+def measure(
+    features: TimbreFeatures, segments: Tensor, lengths: Tensor | None = None, chunk: int = 16
+) -> Tensor:
+    """``features(segments, lengths)`` without gradients, in chunks that stay in the processor's cache."""
+    with torch.no_grad():
+        parts = [
+            features(segments[i : i + chunk], None if lengths is None else lengths[i : i + chunk])
+            for i in range(0, len(segments), chunk)
+        ]
+    return torch.cat(parts)
