@@ -38,7 +38,7 @@ MODEL_KEYS = (
 
 
 def core_source() -> str:
-    """The audio core as the text of one JavaScript module, as the page, its audio thread and the tests run it."""
+    """The audio core, one JavaScript module: what the page, its audio thread and the tests run."""
     return "\n".join(_asset(name) for name in CORE)
 
 
@@ -130,14 +130,15 @@ def _model(metadata: dict[str, Any]) -> dict[str, Any]:
     absent = [p["key"] for p in model["parameters"] if p["key"] not in model["preset"]["values"]]
     if absent:
         raise ModelFileError(
-            f"The model's preset has no value for {', '.join(absent)}. Export the model again with a full preset."
+            f"The model's preset has no value for {', '.join(absent)}. "
+            "Export the model again with a full preset."
         )
     for layer in model["network"]["layers"]:
         for name in ("weight", "bias"):
             if layer.get(name) is not None and not _all_finite(layer[name]):
                 raise ModelFileError(
-                    f"The network's {layer['type']} layer holds a {name} that is not a finite number; it would "
-                    "silence the instrument. Train again, with a lower learning rate if this repeats."
+                    f"The network's {layer['type']} layer holds a {name} that is not a finite number; "
+                    "it would silence the instrument. Train the model again."
                 )
     try:
         _script_json(model)

@@ -77,7 +77,7 @@ export class OnsetDetector {
 
 const BINS = WINDOW / 2 + 1;
 const COSINE = Float64Array.from({ length: WINDOW }, (_, i) => Math.cos((2 * Math.PI * i) / WINDOW));
-const HANN = Float32Array.from({ length: WINDOW }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (WINDOW - 1)));
+const HANN = Float64Array.from({ length: WINDOW }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (WINDOW - 1)));
 
 // Power of bin k of the discrete Fourier transform. Summed term by term: 129 bins take 0.1 ms, once a hit.
 function power(windowed, k) {
@@ -91,14 +91,14 @@ function power(windowed, k) {
 }
 
 // What the plug-in hears in 256 samples: [loudness in dB, spectral centroid in semitones (MIDI note
-// numbers), spectral flatness in dB].
+// numbers), spectral flatness in dB]. In 64 bits: a pure tone's flatness stands at the rounding floor.
 export function onsetFeatures(samples, rate) {
   const energy = samples.reduce((sum, x) => sum + x * x, 0);
   const loudness = Math.max(-80, 20 * Math.log10(Math.sqrt(energy / WINDOW) + 1e-8));
 
-  const windowed = samples.map((x, i) => x * HANN[i]);
+  const windowed = Float64Array.from(samples, (x, i) => x * HANN[i]);
   const powers = Float64Array.from({ length: BINS }, (_, k) => power(windowed, k));
-  const magnitudes = Float32Array.from(powers, Math.sqrt);
+  const magnitudes = powers.map(Math.sqrt);
   const weighted = magnitudes.reduce((sum, magnitude, k) => sum + magnitude * k, 0);
   const bin = weighted > 0 ? weighted / magnitudes.reduce((sum, magnitude) => sum + magnitude, 0) : 0;
   const centroid = bin > 0 ? 12 * Math.log2((bin * rate) / WINDOW / 440) + 69 : 0;
@@ -187,7 +187,7 @@ export function makeNetwork({ layers }) {
 
 const SNAP = f32(0.01); // the plug-in rounds every parameter to this step, in physical units
 
-export const toNormalized = (physical, { min, max }) => f32((physical - min) / (max - min));
+export const toNormalized = (physical, { min, max }) => f32(f32(physical - min) / f32(max - min));
 
 export function toPhysical(normalized, { min, max }) {
   const value = f32(f32(normalized * f32(max - min)) + min);

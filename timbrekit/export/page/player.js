@@ -20,7 +20,8 @@ export class Player {
     this.rate = rate;
     this.noise = noise;
     this.parameters = model.parameters;
-    this.preset = model.parameters.map((p) => toNormalized(model.preset.values[p.key], p));
+    const snap = (value, p) => toNormalized(toPhysical(value, p), p); // the plug-in takes the preset over in steps
+    this.preset = model.parameters.map((p) => snap(toNormalized(model.preset.values[p.key], p), p));
     this.network = makeNetwork(model.network);
     this.ranges = new FeatureRanges(model.onset_features);
     this.detector = new OnsetDetector(rate, {});

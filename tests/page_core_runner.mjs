@@ -1,0 +1,102 @@
+// Runs the live page's audio core in node on what test_page_core.py wrote, and writes what came out.
+// Arguments: the core's source, a job file (JSON list of tasks), a folder. Judging is left to pytest.
+
+import fs from "node:fs";
+import path from "node:path";
+
+const [, , corePath, jobPath, folder] = process.argv;
+const source = fs.readFileSync(corePath).toString("base64");
+const core = await import(`data:text/javascript;base64,${source}`); // as a module, the way the page loads it
+
+function readFloats(name) {
+  const bytes = fs.readFileSync(path.join(folder, name));
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+}
+
+const writeFloats = (name, values) => fs.writeFileSync(path.join(folder, name), Float32Array.from(values));
+
+// Values of a file in order; zeros where there is none.
+function noiseFrom(name) {
+  if (!name) return () => 0;
+  const values = readFloats(name);
+  let at = 0;
+  return () => values[at++];
+}
+
+const TASKS = {
+  signal({ samples, rate, settings, out }) {
+    const detector = new core.OnsetDetector(rate, settings);
+    writeFloats(out, readFloats(samples).map((x) => (detector.next(x), detector.signal)));
+  },
+
+  features({ frames, rate }) {
+    const all = readFloats(frames);
+    const found = [];
+    for (let at = 0; at < all.length; at += core.WINDOW) {
+      found.push([...core.onsetFeatures(all.slice(at, at + core.WINDOW), rate)]);
+    }
+    return { features: found };
+  },
+
+  // values: rows of normalised parameters; strikes: [sample, row]; the synth runs freely from sample 0
+  synth({ rate, table, values, strikes, noise, length, out }) {
+    const synth = new core.Snare808(rate);
+    const next = noiseFrom(noise);
+    const physical = values.map((row) => row.map((value, i) => core.toPhysical(value, table[i])));
+    synth.set(physical[strikes[0][1]]);
+    const audio = new Float32Array(length);
+    const envelope = new Float32Array(length);
+    for (let i = 0; i < length; i++) {
+      const strike = strikes.find(([at]) => at === i);
+      if (strike) {
+        synth.set(physical[strike[1]]);
+        synth.trigger();
+      }
+      audio[i] = synth.next(next());
+      envelope[i] = synth.envelopes[1].value;
+    }
+    writeFloats(out, audio);
+    writeFloats(`${out}.envelope`, envelope);
+    return { physical };
+  },
+
+  // block: samples handed over at a time; panicAt: sample at which panic is called
+  play({ model, rate, samples, noise, configure, block, panicAt, out }) {
+    const player = new core.Player(model, rate, noiseFrom(noise));
+    const preset = [...player.synth.values];
+    const hits = [];
+    const detections = [];
+    player.onHit = ({ position, ...vectors }) =>
+      hits.push({ position, ...Object.fromEntries(Object.entries(vectors).map(([name, v]) => [name, [...v]])) });
+    player.onDetection = (position) => detections.push(position);
+    player.configure(configure ?? {});
+    const input = readFloats(samples);
+    const audio = new Float32Array(input.length);
+    const size = block ?? input.length;
+    for (let at = 0; at < input.length; at += size) {
+      if (at === panicAt) player.panic();
+      player.process(input.subarray(at, at + size), audio.subarray(at, at + size));
+    }
+    writeFloats(out, audio);
+    return { hits, detections, broken: player.meters.broken, preset };
+  },
+
+  network({ network, inputs }) {
+    const run = core.makeNetwork(network);
+    return { outputs: inputs.map((row) => [...run(Float32Array.from(row))]) };
+  },
+
+  noise({ length, seed }) {
+    const next = seed === undefined ? core.whiteNoise : core.seededNoise(seed);
+    return { values: Array.from({ length }, next) };
+  },
+};
+
+const results = JSON.parse(fs.readFileSync(jobPath)).map(({ task, ...rest }) => {
+  try {
+    return TASKS[task](rest) ?? {};
+  } catch (error) {
+    return { error: error.message };
+  }
+});
+fs.writeFileSync(path.join(folder, "results.json"), JSON.stringify(results));

@@ -1,0 +1,123 @@
+"""Shared by the live page's tests: a model made of the golden vectors, and the audio core run in node."""
+
+import base64
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from timbrekit.export.live_page import core_source
+from timbrekit.parameters import PARAMETERS
+
+PARAMETER_TABLE = [
+    {"key": p.key, "title": p.title, "unit": p.unit, "min": p.minimum, "max": p.maximum} for p in PARAMETERS
+]
+DETECTOR = {"on_threshold": 16.0, "off_threshold": 4.66, "hold": 1000}
+
+
+def base64_floats(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode()
+
+
+def linear(weight: np.ndarray, bias: np.ndarray | None = None) -> dict[str, Any]:
+    """A linear layer of the metadata's network; ``weight`` of shape (out, in)."""
+    out, inputs = weight.shape
+    encoded = None if bias is None else base64_floats(bias)
+    return {
+        "type": "linear",
+        "rows": inputs,
+        "cols": out,
+        "weight": base64_floats(weight),
+        "bias": encoded,
+    }
+
+
+def golden_metadata(golden: Any) -> dict[str, Any]:
+    """Model metadata with the network and the preset that the golden vectors were made with."""
+    patch = golden["model_patch"][0].astype(float)
+    values = {p.key: p.to_physical(value) for p, value in zip(PARAMETERS, patch, strict=True)}
+    raw = golden["raw_features_48000"].astype(float)
+    return {
+        "schema": 1,
+        "name": "golden",
+        "date": "2026-11-01",
+        "sample_rate": 48_000,
+        "preset": {"name": "golden", "title": "Golden patch", "values": values},
+        "parameters": PARAMETER_TABLE,
+        "damping": [1.0] * len(PARAMETERS),
+        "network": {
+            "layers": [
+                linear(golden["model_model_net_0_weight"], golden["model_model_net_0_bias"]),
+                {"type": "layer_norm", "eps": 1e-5},
+                {"type": "relu"},
+                linear(golden["model_model_net_3_weight"], golden["model_model_net_3_bias"]),
+                {"type": "tanh"},
+                {"type": "scale", "weight": base64_floats(golden["model_damp"][0])},
+                {"type": "clamp", "min": -1, "max": 1},
+            ]
+        },
+        "onset_features": {
+            "order": ["loudness", "centroid", "flatness"],
+            "units": ["dB", "semitones", "dB"],
+            "minimum": raw.min(axis=0).tolist(),
+            "maximum": raw.max(axis=0).tolist(),
+        },
+        "detector": dict(DETECTOR),
+    }
+
+
+class GoldenNetwork(torch.nn.Module):
+    """The network of `golden_metadata` as a module such as the plug-in loads."""
+
+    def __init__(self, golden: Any):
+        super().__init__()
+        arrays = {name: torch.from_numpy(golden[name]) for name in golden if name.startswith("model_")}
+        self.hidden = torch.nn.Linear(3, 32)
+        self.norm = torch.nn.LayerNorm(32, eps=1e-5, elementwise_affine=False)
+        self.output = torch.nn.Linear(32, 14)
+        for layer, index in ((self.hidden, 0), (self.output, 3)):
+            layer.weight.data = arrays[f"model_model_net_{index}_weight"]
+            layer.bias.data = arrays[f"model_model_net_{index}_bias"]
+        self.register_buffer("damping", arrays["model_damp"])
+        self.register_buffer("patch", arrays["model_patch"])
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        modulation = torch.tanh(self.output(torch.relu(self.norm(self.hidden(features))))) * self.damping
+        return torch.cat([modulation.clip(-1.0, 1.0), self.patch])
+
+
+class NodeCore:
+    """The audio core in node: write arrays, run tasks, read arrays back."""
+
+    def __init__(self, folder: Path, node: str):
+        self.folder = folder
+        self.node = node
+        (folder / "core.mjs").write_text(core_source(), encoding="utf-8")
+
+    def write(self, name: str, values: np.ndarray) -> str:
+        np.asarray(values, dtype="<f4").tofile(self.folder / name)
+        return name
+
+    def read(self, name: str) -> np.ndarray:
+        return np.fromfile(self.folder / name, dtype="<f4")
+
+    def run(self, *tasks: dict[str, Any]) -> list[dict[str, Any]]:
+        job = self.folder / "job.json"
+        job.write_text(json.dumps(tasks))
+        runner = Path(__file__).with_name("page_core_runner.mjs")
+        command = [self.node, str(runner), str(self.folder / "core.mjs"), str(job), str(self.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads((self.folder / "results.json").read_text())
+
+
+def node_core(folder: Path) -> NodeCore:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node (nodejs.org) to run the live page's audio core outside a browser")
+    return NodeCore(folder, node)
