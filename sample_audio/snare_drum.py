@@ -188,7 +188,7 @@ def play_wires(
     Each wire is a mass that preload and tension hold against the head. Where the head draws away faster than
     they can pull, the wire flies and comes down on a head that has moved on: chatter that starts a moment
     after the stroke, dies with the head, and grows less than the stroke does, because a wire thrown higher
-    lands less often. Every landing rings a coil, whose dispersion smears the knock into a short noise.
+    lands less often. Every landing rings a coil, whose dispersion smears it into noise.
     """
     # A wire's flight is chaotic. Rounding what drives it keeps the last bits of the filters above out of it,
     # so that a processor which rounds those otherwise still hears the same landings.
@@ -203,7 +203,10 @@ def play_wires(
             (2 * np.pi * tension_hz / SAMPLE_RATE) ** 2,
             rng.uniform(0.5, 0.85, wires),
         )
-        coil = lfilter(*butter(1, 900, "highpass", fs=SAMPLE_RATE), decaying_noise(rng, 0.05, 0.05))
+        # A coil knocks, brightly and shortly, and hums on for a while, duller.
+        knock, hum = decaying_noise(rng, 0.04, 0.5), decaying_noise(rng, 0.5, 0.5)
+        coil = knock + 0.25 * lfilter(*butter(1, 3000, fs=SAMPLE_RATE), hum)
+        coil = lfilter(*butter(1, 900, "highpass", fs=SAMPLE_RATE), coil)
         sound += fftconvolve(impacts, coil)[: len(head)]
     return sound
 
