@@ -7,8 +7,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.errors import Finding
-from timbrekit.features import onset_features
-from timbrekit.onsets import ONSET_WINDOW, TRIGGER_DELAY, DetectorSettings, detect
+from timbrekit.features import ONSET_WINDOW, onset_features
+from timbrekit.onsets import TRIGGER_DELAY, DetectorSettings, detect
 
 SEGMENT_SECONDS = 1.0
 

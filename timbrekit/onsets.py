@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.compiled import compiled
 from timbrekit.errors import RecordingError, TimbrekitError
+from timbrekit.features import ONSET_WINDOW
 
-ONSET_WINDOW = 256  # samples the plug-in hears of each hit
-TRIGGER_DELAY = 257  # samples from a detection to the synth's trigger
+TRIGGER_DELAY = ONSET_WINDOW + 1  # samples from a detection to the synth's trigger
 
 # The knobs of the plug-in: what they are called there, and how far they turn.
 ON_THRESHOLD_RANGE = (0.5, 32.0)  # dB, "Trigger Threshold"
