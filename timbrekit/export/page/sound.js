@@ -65,11 +65,16 @@ class DelayedInstrument {
   }
 }
 
+const AUDIBLE = [[-34, -3], [74, 122]]; // loudness in dB, brightness in semitones that any detector setting finds
+
 // A stroke as the trained drummer could have played it: loudness and brightness 0..1 inside the trained
 // ranges. Noise through a low-pass whose cutoff is searched until the features come out as asked.
 function makeStroke(model, rate, loudness, brightness, seed) {
   const { minimum, maximum } = model.onset_features;
-  const [decibels, semitones] = [loudness, brightness].map((at, i) => minimum[i] + at * (maximum[i] - minimum[i]));
+  const [decibels, semitones] = [loudness, brightness].map((at, i) => {
+    const [low, high] = [Math.max(minimum[i], AUDIBLE[i][0]), Math.min(maximum[i], AUDIBLE[i][1])];
+    return low < high ? low + at * (high - low) : AUDIBLE[i][0] + at * (AUDIBLE[i][1] - AUDIBLE[i][0]);
+  });
   const burst = (cutoff) => {
     const noise = seededNoise(seed);
     const follow = 1 - Math.exp((-2 * Math.PI * cutoff) / rate);

@@ -10,7 +10,7 @@ function element(tag, { text, ...attributes } = {}, ...children) {
 }
 
 const DIGITS = { Hz: 0, ms: 0, dB: 1, ratio: 2, Q: 1, semitones: 1 };
-const minus = (text) => text.replace("-", "−");
+const minus = (text) => (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−"));
 function withUnit(value, unit) {
   const digits = DIGITS[unit] ?? 2;
   if (unit === "Hz" && value >= 1000) return `${(value / 1000).toFixed(2)} kHz`;
