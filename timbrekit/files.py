@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,12 +26,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays last because writers choose the format by it.
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; a result is a normal file
+        name = path.parent / f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}"
+        name.open("xb").close()  # "x": never somebody else's file
+        temporary = name
         yield temporary
-        with temporary.open("rb") as written:
+        with temporary.open("r+b") as written:  # Windows syncs only what is open for writing
             os.fsync(written.fileno())
         os.replace(temporary, path)
     except OSError as error:
@@ -45,13 +44,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
                 temporary.unlink()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def write_json(path: str | Path, content: Any) -> None:
-    """Write ``content`` as readable JSON, whole or not at all. NaN is refused: it is not JSON."""
+    """Write ``content`` as readable JSON, whole or not at all. NaN is refused (ValueError): it is not JSON."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")

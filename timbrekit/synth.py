@@ -21,6 +21,7 @@ ATTACK_MS = 1.0
 DECAY_LOG = 6.91  # -ln of what is left after the decay time: -60 dB
 SILENCE = 1e-4  # an envelope below this is cut to 0
 NYQUIST_MARGIN_HZ = 1000  # the noise cutoff used is at most this far below half the sample rate
+RING_SECONDS = 2.2  # the noise filter at 20 Hz and Q 10, its longest, has faded to 1e-6 by then
 BLOCK = 256  # samples; a length of the outer products, not of anything audible
 
 
@@ -47,6 +48,10 @@ class Snare808:
     sample_rate: int = SAMPLE_RATE
     num_samples: int = SAMPLE_RATE
     parameters: tuple = field(default=PARAMETERS, repr=False)
+    plugin_rounding: bool = (
+        True  # decay rates rounded to float32, as the plug-in keeps them. The gradient passes
+    )
+    # straight through the rounding; without it gradients can be held against differences (gradcheck).
 
     def render(
         self,
@@ -85,13 +90,20 @@ class Snare808:
             osc1_hz, osc1_mod, osc2_hz, osc2_mod, freq_decay, osc1_decay, osc2_decay, noise_decay,
             cutoff_hz, q, osc1_db, osc2_db, noise_db, drive_db,
         ) = physical.unbind(-1)  # fmt: skip
-        dtype = parameters.dtype
-        if noise is not None and noise.shape[-1] < self.num_samples:
-            raise ValueError(f"noise must be at least {self.num_samples} samples long, not {noise.shape[-1]}")
+        dtype, batch = parameters.dtype, len(parameters)
+        if noise is not None and (
+            noise.shape[-1] < self.num_samples or noise.shape[:-1] not in ((), (1,), (batch,))
+        ):
+            raise ValueError(
+                f"noise must be (samples,) or ({batch}, samples) with at least {self.num_samples} samples, "
+                f"not {tuple(noise.shape)}"
+            )
+        if phases is not None and phases.shape != (batch, 2):
+            raise ValueError(f"phases must be ({batch}, 2), not {tuple(phases.shape)}")
 
         sweep = self._sweep_sum(self._decay_rate(freq_decay), dtype)
         if phases is None:
-            phases = torch.zeros(len(parameters), 2, dtype=dtype, device=parameters.device)
+            phases = torch.zeros(batch, 2, dtype=dtype, device=parameters.device)
         tone1 = self._oscillator(osc1_hz, osc1_mod, sweep, phases[:, 0])
         tone2 = self._oscillator(osc2_hz, osc2_mod, sweep, phases[:, 1])
         mix = tone1 * self._envelope(self._decay_rate(osc1_decay), osc1_db, dtype)
@@ -105,12 +117,14 @@ class Snare808:
     def _decay_rate(self, decay_ms: Tensor) -> Tensor:
         """Factor per sample, rounded to float32 as in the plug-in: a long phase sum magnifies it."""
         rate = 1 - DECAY_LOG / (decay_ms * (self.sample_rate / 1000))
+        if not self.plugin_rounding:
+            return rate
         return rate + (rate.float().double() - rate).detach()
 
     def _powers(self, rate: Tensor, dtype: torch.dtype) -> Tensor:
         """``(batch, samples)``: rate^m, m counted from the end of the attack (0 before it)."""
         attack = len(attack_ramp(self.sample_rate))
-        count = self.num_samples - attack
+        count = max(0, self.num_samples - attack)
         fine = torch.arange(BLOCK, dtype=torch.float64, device=rate.device)
         coarse = torch.arange(1, count + 1, BLOCK, dtype=torch.float64, device=rate.device)
         log_rate = torch.log(rate)[:, None]
@@ -126,9 +140,8 @@ class Snare808:
 
     def _sweep_sum(self, rate: Tensor, dtype: torch.dtype) -> Tensor:
         """``(batch, samples)``: sum of the pitch envelope over all samples before this one."""
-        ramp = torch.from_numpy(attack_ramp(self.sample_rate)).to(rate.device, torch.float64)[
-            : self.num_samples
-        ]
+        ramp = torch.from_numpy(attack_ramp(self.sample_rate)).to(rate.device, torch.float64)
+        ramp = ramp[: self.num_samples]
         before = torch.cat([ramp.new_zeros(1), ramp.cumsum(0)])  # before[n] = sum of ramp[:n]
         # After the attack: its sum, plus r + r^2 + ... + r^m = (r - r^(m + 1)) / (1 - r), until the cut to 0.
         last = torch.floor(math.log(SILENCE) / torch.log(rate.detach()))[:, None]  # samples above the cut
@@ -159,8 +172,9 @@ class Snare808:
         if running:
             size = noise.shape[-1]
         else:
-            # Twice the length and more, so that what rings on does not wrap round into the sound.
-            noise, size = noise[..., : self.num_samples], 2 * _fast_length(self.num_samples)
+            # So much longer that what rings on does not wrap round into the sound.
+            size = _fast_length(self.num_samples + int(RING_SECONDS * self.sample_rate))
+            noise = noise[..., : self.num_samples]
         filtered = torch.fft.rfft(noise, size) * self._noise_response(cutoff_hz, q, size, noise.dtype)
         return torch.fft.irfft(filtered, size)[..., : self.num_samples]
 

@@ -4,9 +4,9 @@ No pickled Python is ever executed: the archive is looked into as a zip, its ope
 only a model made of plain arithmetic is run.
 """
 
+import io
 import json
 import warnings
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,18 @@ from typing import Any
 import torch
 
 from timbrekit.errors import ModelFileError
+from timbrekit.export.archive import NotAModel, first_line, read_file, unpack
 from timbrekit.export.metadata import EXTRA_FILE, SCHEMA
 from timbrekit.mapping import NUM_INPUTS
 from timbrekit.parameters import NUM_PARAMETERS
 
 MAX_MODEL_BYTES = 128 * 1024  # what timbrekit writes
-MAX_READ_BYTES = 16 * 1024 * 1024  # what it looks into at all, unpacked; the published models are 30 KB
-MAX_ENTRIES = 1000
+MAX_OPERATIONS = 1000  # in one model; the largest published one has 17
 GRID = 21  # points per axis of the input cube on which the output has to be finite
+RANDOM_PROBE = 7  # every so many of them are asked again, and have to answer the same
 
-# Operators of arithmetic that libtorch 2.1.1 has. One that it lacks takes the plug-in's host down with it; one with
-# side effects (files, printing, loops) has no place in a model.
+# Operators of arithmetic that libtorch 2.1.1 has (each verified there, docs/model_file.md). One that it lacks takes
+# the plug-in's host down with it; one with side effects (files, printing, loops) has no place in a model.
 ALLOWED_OPERATORS = frozenset(
     f"aten::{name}"
     for name in """
@@ -41,6 +42,9 @@ ALLOWED_OPERATORS = frozenset(
     f"prim::{name}"
     for name in "Constant GetAttr ListConstruct ListUnpack NumToTensor TupleConstruct TupleUnpack device dtype".split()
 )
+NEWER_FORMS = frozenset(
+    {"aten::addmm.dtype", "aten::bmm.dtype", "aten::mm.dtype"}
+)  # of allowed ones, since 2.1.1
 
 
 @dataclass(frozen=True)
@@ -59,23 +63,21 @@ def check_model(path: str | Path) -> CheckResult:
     Raises:
         ModelFileError: there is no such file, or it cannot be read at all.
     """
-    path = Path(path)
-    problem = _problem_with_archive(path)
-    if problem:
-        return CheckResult(False, [problem], [], {})
-    metadata, metadata_problem = _read_embedded(path)
-    problems = [metadata_problem] if metadata_problem else []
+    try:
+        content = read_file(Path(path))
+        entries = unpack(content)
+    except NotAModel as problem:
+        return CheckResult(False, [str(problem)], [], {})
+    metadata, metadata_problem = _read_embedded(entries)
+    notes = [f"{metadata_problem} The plug-in does not look at it."] if metadata_problem else []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = torch.jit.load(str(path), map_location="cpu")
-    except (RuntimeError, ValueError, EOFError, OSError) as error:
-        problems.append(f"The archive is damaged or is not TorchScript: {_first_line(error)}.")
-        return CheckResult(False, problems, [], metadata)
-    problems += _problems_of_graph(model)
-    if not problems:
-        problems += _problems_of_output(model)
-    notes = []
+            model = torch.jit.load(io.BytesIO(content), map_location="cpu")
+    except Exception as error:  # mostly RuntimeError; what libtorch throws at damaged code and pickles varies
+        problem = f"The archive is damaged or is not TorchScript: {first_line(error)}."
+        return CheckResult(False, [problem], notes, metadata)
+    problems = _problems_of_graph(model) or _problems_of_output(model)
     if any(weights.requires_grad for weights in model.parameters()):
         notes.append(
             "The model was saved with gradients on, which makes the first hit late (measured in the plug-in: 3.7 ms "
@@ -91,65 +93,31 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         ModelFileError: no such file, not a model file, or one without metadata.
     """
     path = Path(path)
-    problem = _problem_with_archive(path)
+    try:
+        metadata, problem = _read_embedded(unpack(read_file(path)))
+    except NotAModel as error:
+        raise ModelFileError(f"{path.name}: {error}") from error
+    if not metadata and not problem:
+        problem = "The file says nothing about its preset and ranges: timbrekit did not write it."
     if problem:
         raise ModelFileError(f"{path.name}: {problem}")
-    metadata, problem = _read_embedded(path)
-    if problem or not metadata:
-        raise ModelFileError(
-            f"{path.name}: {problem or 'The file says nothing about its preset and ranges: timbrekit did not write it.'}"
-        )
     return metadata
 
 
-def _problem_with_archive(path: Path) -> str | None:
-    """What is wrong with the file as an archive, found without loading it."""
+def _read_embedded(entries: dict[str, bytes]) -> tuple[dict[str, Any], str | None]:
+    document = entries.get(f"extra/{EXTRA_FILE}")
+    if document is None:
+        return {}, None
     try:
-        if not path.is_file():
-            raise ModelFileError(f"There is no file {path}. Check the name and the folder.")
-        if not zipfile.is_zipfile(path):
-            return "This is not a model file: a model for the plug-in is a TorchScript archive."
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            size = sum(entry.file_size for entry in entries)
-            if len(entries) > MAX_ENTRIES or size > MAX_READ_BYTES:
-                return (
-                    f"The archive unpacks to {size / 2**20:.0f} MiB in {len(entries)} parts; a model for the plug-in "
-                    f"is far smaller (at most {MAX_READ_BYTES // 2**20} MiB in {MAX_ENTRIES} parts)."
-                )
-            names = [entry.filename.partition("/")[2] for entry in entries]
-            if "constants.pkl" not in names and "data.pkl" in names:
-                return (
-                    "This holds weights only (a state dict or a whole Python model), and the plug-in needs "
-                    "TorchScript. Export the model with timbrekit, or with torch.jit.script and torch.jit.save."
-                )
-            if "constants.pkl" not in names or "data.pkl" not in names:
-                return "This is an archive, but not a TorchScript model."
-            for entry in entries:
-                if entry.filename.endswith(".py") and b"__setstate__" in archive.read(entry):
-                    return "The model runs code of its own when it is loaded; the plug-in's models do not."
-    except ModelFileError:
-        raise
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        return f"The archive is damaged ({_first_line(error)}). Copy or download the file again."
-    return None
-
-
-def _read_embedded(path: Path) -> tuple[dict[str, Any], str | None]:
-    with zipfile.ZipFile(path) as archive:
-        name = next((n for n in archive.namelist() if n.endswith(f"/extra/{EXTRA_FILE}")), None)
-        if name is None:
-            return {}, None
-        try:
-            metadata = json.loads(archive.read(name))
-        except (ValueError, zipfile.BadZipFile, RecursionError):
-            metadata = None
+        metadata = json.loads(document)
+    except (ValueError, RecursionError):
+        metadata = None
     if not isinstance(metadata, dict):
         return {}, "The description inside the file (timbrekit.json) is damaged."
     if metadata.get("schema") != SCHEMA:
         return metadata, (
-            f"The description inside the file has schema {metadata.get('schema')!r}, and this timbrekit reads schema "
-            f"{SCHEMA}: update timbrekit."
+            f"The description inside the file has schema {str(metadata.get('schema'))[:20]}, and this timbrekit reads "
+            f"schema {SCHEMA}: update timbrekit."
         )
     return metadata, None
 
@@ -157,20 +125,28 @@ def _read_embedded(path: Path) -> tuple[dict[str, Any], str | None]:
 def _problems_of_graph(model: torch.jit.ScriptModule) -> list[str]:
     try:
         graph = model.inlined_graph
-    except RuntimeError:
+    except (RuntimeError, AttributeError):
         return ["The model has no forward method that takes the three features."]
+    nodes = list(_nodes(graph))
+    operators = {node.kind() for node in nodes}
     problems = []
-    operators = {node.kind() for node in _nodes(graph)}
     # A frozen module has no such attribute: it cannot be in training mode.
-    if getattr(model, "training", False) and operators & {"aten::dropout", "aten::batch_norm"}:
+    in_training = any(getattr(module, "training", False) for module in model.modules())
+    if in_training and operators & {"aten::dropout", "aten::batch_norm"}:
         problems.append(
             "The model was saved in training mode, so its dropout or batch norm stays random: call eval()."
         )
-    unknown = sorted(operators - ALLOWED_OPERATORS)
+    forms = {node.schema().partition("(")[0] for node in nodes if node.schema() != "(no schema)"}
+    unknown = sorted((operators - ALLOWED_OPERATORS) | (forms & NEWER_FORMS))
     if unknown:
         problems.append(
-            f"The model uses {', '.join(unknown)}, which the plug-in's libtorch 2.1.1 may not have; the plug-in's host "
-            "can crash on it."
+            f"The model uses {', '.join(unknown[:10])}, which is not on the list of plain arithmetic that the "
+            "plug-in's libtorch 2.1.1 is known to have; the plug-in's host can crash on what it lacks."
+        )
+    if len(nodes) > MAX_OPERATIONS:
+        problems.append(
+            f"The model takes {len(nodes)} operations, more than {MAX_OPERATIONS}; the plug-in runs it on the audio "
+            "thread at every hit."
         )
     return problems
 
@@ -183,30 +159,34 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 
 def _problems_of_output(model: torch.jit.ScriptModule) -> list[str]:
-    axis = torch.linspace(0, 1, GRID)
-    cube = torch.cartesian_prod(*[axis] * NUM_INPUTS)
+    cube = torch.cartesian_prod(*[torch.linspace(0, 1, GRID)] * NUM_INPUTS)
     expected = (2, NUM_PARAMETERS)
     try:
         with torch.no_grad():
             first = model(torch.ones(1, NUM_INPUTS))
             if not isinstance(first, torch.Tensor) or tuple(first.shape) != expected:
-                shape = tuple(first.shape) if isinstance(first, torch.Tensor) else type(first).__name__
+                shape = tuple(first.shape) if isinstance(first, torch.Tensor) else f"a {type(first).__name__}"
                 return [f"The model answers with {shape}; the plug-in needs a tensor of shape {expected}."]
+            if first.dtype != torch.float32:
+                return [
+                    f"The model answers with numbers of type {first.dtype}; the plug-in needs torch.float32."
+                ]
             outputs = torch.stack([model(point[None]) for point in cube])
-            again = model(torch.ones(1, NUM_INPUTS))
-    except RuntimeError as error:
-        return [f"The model cannot be called with three features: {_first_line(error)}."]
-    if not outputs.isfinite().all():
-        share = 1 - float(outputs.isfinite().all(-1).all(-1).float().mean())
+            again = torch.stack([model(point[None]) for point in cube[::RANDOM_PROBE]])
+    except Exception as error:  # whatever a stranger's model raises, the answer is the same
+        return [f"The model cannot be called with three features: {_cause(error)}."]
+    finite = outputs.isfinite().flatten(1).all(1)
+    if not finite.all():
         return [
-            f"The model's output is not a finite number for {share:.0%} of the inputs; one such hit silences the "
-            "plug-in until it is opened again."
+            f"The model's output is not a finite number for {1 - float(finite.float().mean()):.0%} of the inputs; one "
+            "such hit silences the plug-in until it is opened again."
         ]
-    if not torch.equal(first, again):
+    if not torch.equal(outputs[::RANDOM_PROBE], again):
         return ["The model answers the same input differently each time: something random is left in it."]
     return []
 
 
-def _first_line(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
+    """TorchScript puts what went wrong at the end, after a traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
+    return first_line(RuntimeError(lines[-1])) if lines else type(error).__name__

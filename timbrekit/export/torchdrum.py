@@ -8,7 +8,6 @@ does not say what is wrong with a file: so nothing leaves here that was not load
 import io
 import json
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from timbrekit.errors import ModelFileError
+from timbrekit.export.archive import pack
 from timbrekit.export.check import MAX_MODEL_BYTES, check_model
 from timbrekit.export.metadata import EXTRA_FILE, fold_centre
 from timbrekit.files import atomic_path
@@ -59,35 +59,23 @@ def write_model(mapping: Mapping, metadata: dict[str, Any], path: str | Path) ->
 
 
 def serialize(mapping: Mapping, metadata: dict[str, Any]) -> bytes:
-    """The model file's bytes: the same for the same mapping and metadata."""
+    """The model file's bytes: the same for the same mapping and metadata.
+
+    Raises:
+        ModelFileError: a number in the metadata is not finite, which JSON does not know.
+    """
+    try:
+        document = json.dumps(metadata, allow_nan=False)
+    except ValueError as error:
+        raise ModelFileError(f"The model's description cannot be written as JSON: {error}.") from error
     model = PluginModel(mapping).eval().requires_grad_(False)
     with warnings.catch_warnings():
         # TorchScript is deprecated in newer torch, and all that the plug-in loads.
         warnings.simplefilter("ignore")
         frozen = torch.jit.freeze(torch.jit.script(model))
         buffer = io.BytesIO()
-        extra = {EXTRA_FILE: json.dumps(metadata, allow_nan=False)}
-        torch.jit.save(frozen, buffer, _extra_files=extra)
-    return _without_debug_records(buffer.getvalue())
-
-
-def _without_debug_records(archive: bytes) -> bytes:
-    """The archive without the records that hold the source paths of the machine that wrote it.
-
-    Tensors stay aligned to 64 bytes and uncompressed, as libtorch writes them.
-    """
-    output = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(output, "w") as target:
-        for item in source.infolist():
-            if item.filename.endswith(".debug_pkl"):
-                continue
-            content = source.read(item)
-            record = zipfile.ZipInfo(item.filename, (1980, 1, 1, 0, 0, 0))
-            header = 30 + len(item.filename.encode())
-            padding = -(output.tell() + header + 4) % 64
-            record.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
-            target.writestr(record, content)
-    return output.getvalue()
+        torch.jit.save(frozen, buffer, _extra_files={EXTRA_FILE: document})
+    return pack(buffer.getvalue())
 
 
 def _prove(path: Path, mapping: Mapping) -> None:

@@ -1,7 +1,6 @@
 """Named presets: small JSON files in physical units, with damping. A user's own file works the same."""
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from importlib import resources
@@ -68,17 +67,17 @@ def load_preset(name_or_path: str | Path) -> Preset:
         source = resources.files(__package__).joinpath(f"{text}.json")
         return parse_preset(json.loads(source.read_text(encoding="utf-8")), text, text)
     path = Path(name_or_path)
-    if not path.is_file():
-        raise PresetError(
-            f"There is no preset or preset file called {text!r}. Presets that ship with timbrekit: "
-            f"{', '.join(preset_names())}."
-        )
     try:
+        if not path.is_file():
+            raise PresetError(
+                f"There is no preset or preset file called {text!r}. Presets that ship with timbrekit: "
+                f"{', '.join(preset_names())}."
+            )
         if path.stat().st_size > MAX_FILE_BYTES:
             raise PresetError(f"{path.name} is not a preset: it is larger than {MAX_FILE_BYTES // 1024} KB.")
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repetition)
     except OSError as error:
-        raise PresetError(f"Cannot read the preset {path}: {error.strerror}.") from error
+        raise PresetError(f"Cannot read the preset {text[:200]!r}: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise PresetError(f"{path.name} is not a preset: it is not readable as JSON ({error}).") from error
     return parse_preset(content, path.name, path.stem)
@@ -95,7 +94,7 @@ def parse_preset(content: Any, source: str, name: str) -> Preset:
     unknown = sorted(set(content) - {"name", "title", "description", "values", "damping"})
     if unknown:
         raise PresetError(
-            f"{source}: {unknown[0]!r} is not part of a preset. Remove it, or check its spelling."
+            f"{source}: {unknown[0][:40]!r} is not part of a preset. Remove it, or check its spelling."
         )
     values = _numbers(
         content["values"], source, "values", {p.key: (p.minimum, p.maximum) for p in PARAMETERS}
@@ -107,20 +106,38 @@ def parse_preset(content: Any, source: str, name: str) -> Preset:
         )
     given = content.get("damping", {})
     if not isinstance(given, dict):
-        raise PresetError(f'{source}: "damping" has to be a list of parameters with a number each.')
+        raise PresetError(
+            f'{source}: "damping" has to hold a number from 0 to 1 for each parameter it names.'
+        )
     damping = {p.key: p.damping for p in PARAMETERS}
     damping |= _numbers(given, source, "damping", dict.fromkeys(PARAMETER_KEYS, DAMPING_RANGE))
     texts = {key: content.get(key, default) for key, default in (("title", name), ("description", ""))}
     for key, text in texts.items():
-        if not isinstance(text, str) or len(text) > 500:
-            raise PresetError(f"{source}: {key!r} has to be a text of at most 500 characters.")
+        if not isinstance(text, str) or len(text) > 500 or not text.isprintable():
+            raise PresetError(f"{source}: {key!r} has to be one line of text, of at most 500 characters.")
     return Preset(_safe_name(name), texts["title"], values, texts["description"], damping)
 
 
 def save_preset(preset: Preset, path: str | Path) -> Path:
-    """Write a preset as JSON, whole or not at all."""
+    """Write a preset as JSON, whole or not at all. Loaded again, it is named after its file.
+
+    Raises:
+        PresetError: the preset is not one that could be loaded again; nothing is written.
+        OutputError: the file cannot be written.
+    """
+    parse_preset(preset.to_json(), f"The preset {preset.name!r}", preset.name)
     write_json(path, preset.to_json())
     return Path(path)
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. The last of two equal keys would win silently, and be the wrong one half of the time."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{repeated[:40]!r} stands in it more than once")
+    return content
 
 
 def _numbers(
@@ -130,12 +147,13 @@ def _numbers(
     for key, value in given.items():
         if key not in ranges:
             raise PresetError(
-                f"{source}: {key!r} in {entry!r} is not a parameter. The parameters are {', '.join(ranges)}."
+                f"{source}: {str(key)[:40]!r} in {entry!r} is not a parameter. The parameters are {', '.join(ranges)}."
             )
         low, high = ranges[key]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or not low <= value <= high:
-            shown = value if is_number else json.dumps(value)[:40]
+        if not is_number or not low <= value <= high:  # NaN is in no range
+            shown = repr(value) if is_number else json.dumps(value, default=repr)
+            shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
             raise PresetError(
                 f"{source}: {key!r} in {entry!r} is {shown}; it has to be a number from {low:g} to {high:g}"
                 f" {units.get(key, '')}".rstrip()
