@@ -7,16 +7,24 @@ and labels say the same once more.
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from timbrekit.features import TIMBRE_FEATURES
+from timbrekit.files import atomic_path
+from timbrekit.parameters import PARAMETERS
 
 if TYPE_CHECKING:  # matplotlib takes a second to import; `timbrekit onsets` has no need of it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from timbrekit.as_played import AsPlayed
+    from timbrekit.report import HeldOut
+    from timbrekit.take import Take
+    from timbrekit.train import Trained
 
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 SKY, PURPLE, INK, GREY, PALE = "#56B4E9", "#CC79A7", "#333333", "#8A8A8A", "#E6E6E6"
@@ -27,9 +35,7 @@ STYLE: dict[str, Any] = {
     "axes.facecolor": "white",
     "axes.edgecolor": GREY,
     "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
     "axes.titlesize": 11,
-    "axes.titlelocation": "left",
     "axes.labelsize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -51,17 +57,23 @@ LOUDNESS, BRIGHTNESS = 0, 2  # rows of TIMBRE_FEATURES that span the pictured ti
 
 
 def new_figure(
-    width: float = 8.0, height: float = 3.0, rows: int = 1, columns: int = 1, **grid: Any
+    width: float = 8.0,
+    height: float = 3.0,
+    rows: int = 1,
+    columns: int = 1,
+    mosaic: Sequence[Sequence[str]] | None = None,
+    **grid: Any,
 ) -> tuple["Figure", Any]:
     """A figure in timbrekit's style and its axes.
 
     Args:
         width, height: inches.
         rows, columns: of the grid of axes.
-        grid: passed on to ``Figure.subplots`` (``sharex``, ``height_ratios`` …).
+        mosaic: names of axes instead of a plain grid, as ``Figure.subplot_mosaic`` takes them.
+        grid: passed on to matplotlib (``sharex``, ``height_ratios`` …).
 
     Returns:
-        The figure, and one ``Axes`` or an array of them.
+        The figure, and one ``Axes``, an array of them, or a dict of them by name.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -70,8 +82,14 @@ def new_figure(
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, **grid)
-    return figure, axes
+        if mosaic is None:
+            return figure, figure.subplots(rows, columns, **grid)
+        return figure, figure.subplot_mosaic(mosaic, **grid)
+
+
+def set_title(ax: "Axes", words: str) -> None:
+    """A title at the left, in the style's size."""
+    ax.set_title(words, loc="left", fontsize=STYLE["axes.titlesize"], color=INK)
 
 
 def to_png(figure: "Figure", dpi: int = DPI) -> bytes:
@@ -191,3 +209,70 @@ def plot_feature_errors(ax: "Axes", bars: Mapping[str, ArrayLike]) -> None:
     ax.set(ylabel="error ratio (0: follows you exactly)", ylim=(0, None))
     ax.grid(False, axis="x")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=min(len(bars) + 1, 4), **LEGEND)
+
+
+def plot_modulation(ax: "Axes", modulation: ArrayLike) -> None:
+    """How far each of the 14 parameters is moved at each hit: purple down, orange up, white not at all.
+
+    Args:
+        ax: axes to draw on.
+        modulation: ``(n, 14)`` in normalised units: shares of each parameter's range.
+    """
+    percent = 100 * np.asarray(modulation, float).reshape(-1, len(PARAMETERS)).T
+    limit = max(float(np.abs(percent).max(initial=0)), 1.0)
+    image = ax.imshow(
+        percent,
+        aspect="auto",
+        cmap="PuOr_r",
+        vmin=-limit,
+        vmax=limit,
+        interpolation="nearest",
+        extent=(0.5, max(percent.shape[1], 1) + 0.5, len(PARAMETERS) - 0.5, -0.5),
+    )
+    ax.set_yticks(range(len(PARAMETERS)), [parameter.title for parameter in PARAMETERS])
+    ax.set(xlabel="hit")
+    ax.grid(False)
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
+    bar.set_label("moved by (% of range)", fontsize=STYLE["axes.labelsize"], color=INK)
+    bar.ax.tick_params(labelsize=STYLE["ytick.labelsize"], colors=INK)
+
+
+def save_report_picture(
+    path: str | Path,
+    samples: ArrayLike,
+    take: "Take",
+    trained: "Trained",
+    held_out: "HeldOut",
+    played: "AsPlayed",
+    missed: ArrayLike = (),
+) -> None:
+    """report.png on one page: the hits, timbre space, losses and errors by feature. Whole or not at all.
+
+    Args:
+        path: the PNG file to write.
+        samples: ``(samples,)`` the recording.
+        take: its hits.
+        trained: the training run.
+        held_out: its errors on hits that were not trained on.
+        played: the rehearsal that timbre space shows.
+        missed: sample indices of hits that the detector does not hear.
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
+    layout = [["hits", "hits"], ["space", "modulation"], ["losses", "errors"]]
+    figure, axes = new_figure(12, 11, mosaic=layout, height_ratios=(0.8, 1.4, 1))
+    hits = take.hits
+    dropped = [hit.position for hit in hits.dropped]
+    plot_hits(axes["hits"], samples, hits.sample_rate, hits.detections, dropped, missed)
+    plot_timbre_space(axes["space"], played.intended, played.played)
+    set_title(axes["space"], "Each hit: as you played it, as the plug-in plays it")
+    plot_modulation(axes["modulation"], played.rehearsal.modulation)
+    set_title(axes["modulation"], "What moves, hit by hit")
+    history = trained.history
+    plot_losses(axes["losses"], [e.train_loss for e in history], [e.validation_loss for e in history])
+    set_title(axes["losses"], "Training")
+    bars = {"hits it was not trained on": held_out.ratio_per_feature, "as played": played.ratio_per_feature}
+    plot_feature_errors(axes["errors"], bars)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(to_png(figure))
