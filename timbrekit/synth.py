@@ -48,10 +48,9 @@ class Snare808:
     sample_rate: int = SAMPLE_RATE
     num_samples: int = SAMPLE_RATE
     parameters: tuple = field(default=PARAMETERS, repr=False)
-    plugin_rounding: bool = (
-        True  # decay rates rounded to float32, as the plug-in keeps them. The gradient passes
-    )
-    # straight through the rounding; without it gradients can be held against differences (gradcheck).
+    # Decay rates rounded to float32, as the plug-in keeps them. The gradient passes straight through the rounding;
+    # with False the gradient is exact, and can be held against differences (gradcheck).
+    plugin_rounding: bool = True
 
     def render(
         self,

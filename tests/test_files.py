@@ -1,0 +1,163 @@
+"""Files are written whole or not at all."""
+
+import errno
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from timbrekit.errors import OutputError
+from timbrekit.files import atomic_path, write_json
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path):
+    target = tmp_path / "new folder" / "result.bin"
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(b"whole")
+        assert not target.exists()
+        assert temporary.parent == target.parent and temporary.suffix == ".bin"
+    assert target.read_bytes() == b"whole"
+    assert os.listdir(target.parent) == ["result.bin"]
+
+
+@pytest.mark.parametrize("failure", [ValueError("broken"), KeyboardInterrupt(), MemoryError()])
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path, failure):
+    target = tmp_path / "result.txt"
+    target.write_text("old")
+    with pytest.raises(type(failure)), atomic_path(target) as temporary:
+        temporary.write_text("half of the n")
+        raise failure
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result.txt"]
+
+
+def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path):
+    target = tmp_path / "result.txt"
+    target.write_text("old")
+    with (
+        pytest.raises(OutputError, match=r"result\.txt.*No space left.*free some space"),
+        atomic_path(target) as temporary,
+    ):
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result.txt"]
+
+
+def test_a_disk_that_fills_up_when_the_data_reach_it(tmp_path, monkeypatch):
+    target = tmp_path / "result.txt"
+    target.write_text("old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left"), atomic_path(target) as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result.txt"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_device_that_is_really_full(tmp_path):
+    target = tmp_path / "result.txt"
+    with (
+        pytest.raises(OutputError, match="No space left"),
+        atomic_path(target),
+        open("/dev/full", "wb") as full,
+    ):
+        full.write(b"x" * 100_000)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("I am no folder")
+    with pytest.raises(OutputError, match="Choose another folder"), atomic_path(in_the_way / "result.txt"):
+        raise AssertionError("the block must not run")
+    assert in_the_way.read_text() == "I am no folder"
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    with pytest.raises(OutputError, match="Permission denied"), atomic_path(folder / "result.txt"):
+        raise AssertionError("the block must not run")
+
+
+def test_a_refused_temporary_file(tmp_path, monkeypatch):
+    def refused(self, *args, **kwargs):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(OutputError, match="Permission denied"), atomic_path(tmp_path / "result.txt"):
+        raise AssertionError("the block must not run")
+
+
+def test_a_folder_in_the_way_of_the_file(tmp_path):
+    target = tmp_path / "result.txt"
+    (target / "content").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"result\.txt"), atomic_path(target) as temporary:
+        temporary.write_text("new")
+    assert os.listdir(tmp_path) == ["result.txt"]
+
+
+@pytest.mark.parametrize(
+    "name", ["with space.txt", "émoji 🥁.txt", "quo\"te's.txt", "no-suffix", ".hidden", "x" * 100]
+)
+def test_unusual_names(tmp_path, name):
+    with atomic_path(tmp_path / name) as temporary:
+        temporary.write_text("new")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_name_too_long_for_the_file_system(tmp_path):
+    with pytest.raises(OutputError, match="too long"), atomic_path(tmp_path / ("x" * 300)) as temporary:
+        temporary.write_text("new")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions")
+def test_a_result_has_the_permissions_of_a_normal_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_json(tmp_path / "result.json", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "result.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_two_writers_of_one_file_leave_one_whole_file(tmp_path):
+    target = tmp_path / "result.txt"
+
+    def write(letter):
+        for _ in range(20):
+            with atomic_path(target) as temporary:
+                temporary.write_text(letter * 10_000)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert target.read_text() in ("a" * 10_000, "b" * 10_000)
+    assert os.listdir(tmp_path) == ["result.txt"]
+
+
+def test_json_reads_back_the_same(tmp_path):
+    content = {"name": "Ünïcode 🥁", "values": [1, 2.5, None, True]}
+    write_json(tmp_path / "result.json", content)
+    assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8")) == content
+
+
+def test_what_is_not_json_leaves_the_old_file(tmp_path):
+    target = tmp_path / "result.json"
+    write_json(target, {"old": 1})
+    for content in (float("nan"), {"x": float("inf")}, object()):
+        with pytest.raises((ValueError, TypeError)):
+            write_json(target, content)
+    assert json.loads(target.read_text()) == {"old": 1}
+    assert os.listdir(tmp_path) == ["result.json"]
