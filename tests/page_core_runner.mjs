@@ -26,7 +26,10 @@ function noiseFrom(name) {
 const TASKS = {
   signal({ samples, rate, settings, out }) {
     const detector = new core.OnsetDetector(rate, settings);
-    writeFloats(out, readFloats(samples).map((x) => (detector.next(x), detector.signal)));
+    writeFloats(
+      out,
+      readFloats(samples).map((x) => (detector.next(x), detector.signal)),
+    );
   },
 
   features({ frames, rate }) {
@@ -67,7 +70,10 @@ const TASKS = {
     const hits = [];
     const detections = [];
     player.onHit = ({ position, ...vectors }) =>
-      hits.push({ position, ...Object.fromEntries(Object.entries(vectors).map(([name, v]) => [name, [...v]])) });
+      hits.push({
+        position,
+        ...Object.fromEntries(Object.entries(vectors).map(([name, v]) => [name, [...v]])),
+      });
     player.onDetection = (position) => detections.push(position);
     player.configure(configure ?? {});
     const input = readFloats(samples);

@@ -21,8 +21,8 @@ ASSETS = Path(__file__).parent / "page"
 MAXIMUM_BYTES = 200_000  # a page is mailed and kept beside the model; more means something went in by mistake
 
 CORE = ("core.js", "player.js")  # no browser globals: the same text runs on the audio thread and in node
-CORE_NAMES = ("Player", "renderOffline", "seededNoise", "onsetFeatures", "TRIGGER_DELAY")  # used by the page
-PAGE = ("sound.js", "view.js", "messages.js", "inputs.js", "page.js")
+CORE_NAMES = ("Player", "seededNoise", "onsetFeatures", "TRIGGER_DELAY")  # used by the page
+PAGE = ("instrument.js", "sound.js", "view.js", "messages.js", "inputs.js", "page.js")
 
 # What the page reads of a model's metadata. Provenance that it does not show stays out of the file.
 MODEL_KEYS = (

@@ -77,7 +77,10 @@ export class OnsetDetector {
 
 const BINS = WINDOW / 2 + 1;
 const COSINE = Float64Array.from({ length: WINDOW }, (_, i) => Math.cos((2 * Math.PI * i) / WINDOW));
-const HANN = Float64Array.from({ length: WINDOW }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (WINDOW - 1)));
+const HANN = Float64Array.from(
+  { length: WINDOW },
+  (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (WINDOW - 1)),
+);
 
 // Power of bin k of the discrete Fourier transform. Summed term by term: 129 bins take 0.1 ms, once a hit.
 function power(windowed, k) {
@@ -160,18 +163,23 @@ const LAYERS = {
     const b = bias ? decodeFloats(bias) : new Float32Array(cols);
     return (x) => b.map((start, out) => x.reduce((sum, v, i) => sum + w[out * rows + i] * v, start));
   },
-  layer_norm: ({ eps }) => (x) => {
-    const mean = x.reduce((sum, v) => sum + v, 0) / x.length;
-    const variance = x.reduce((sum, v) => sum + (v - mean) ** 2, 0) / x.length;
-    return x.map((v) => (v - mean) / Math.sqrt(variance + eps));
-  },
+  layer_norm:
+    ({ eps }) =>
+    (x) => {
+      const mean = x.reduce((sum, v) => sum + v, 0) / x.length;
+      const variance = x.reduce((sum, v) => sum + (v - mean) ** 2, 0) / x.length;
+      return x.map((v) => (v - mean) / Math.sqrt(variance + eps));
+    },
   relu: () => (x) => x.map((v) => Math.max(0, v)),
   tanh: () => (x) => x.map(Math.tanh),
   scale({ weight }) {
     const w = decodeFloats(weight);
     return (x) => x.map((v, i) => v * w[i]);
   },
-  clamp: ({ min, max }) => (x) => x.map((v) => clip(v, min, max)),
+  clamp:
+    ({ min, max }) =>
+    (x) =>
+      x.map((v) => clip(v, min, max)),
 };
 
 // The function from three features in 0..1 to the modulation of the 14 parameters.

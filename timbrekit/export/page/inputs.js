@@ -2,7 +2,11 @@
 
 // ---------------------------------------------------------------- live input
 
-const CHECKS = { echoCancellation: "echo cancellation", noiseSuppression: "noise suppression", autoGainControl: "automatic gain" };
+const CHECKS = {
+  echoCancellation: "echo cancellation",
+  noiseSuppression: "noise suppression",
+  autoGainControl: "automatic gain",
+};
 
 function showMicrophone(report) {
   const on = Boolean(report);
@@ -10,14 +14,19 @@ function showMicrophone(report) {
   $("listen").textContent = on ? "Stop listening" : "Start listening";
   $("processing").hidden = !on;
   if (!on) {
-    $("input-state").textContent = "Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.";
+    $("input-state").textContent =
+      "Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.";
     return;
   }
   $("input-state").textContent = `Listening to ${report.label || "the input"}.`;
   $("processing").replaceChildren(
     ...Object.entries(CHECKS).map(([name, title]) => {
       const state = report[name] === false ? "" : report[name] === undefined ? "unknown" : "bad";
-      const text = { "": "off", unknown: "not reported by this browser", bad: "still on: it falsifies what the model hears" }[state];
+      const text = {
+        "": "off",
+        unknown: "not reported by this browser",
+        bad: "still on: it falsifies what the model hears",
+      }[state];
       return element("li", { class: state, text: `${title} ${text}` });
     }),
   );
@@ -26,7 +35,9 @@ function showMicrophone(report) {
 async function listDevices() {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   const inputs = devices.filter((device) => device.kind === "audioinput" && device.deviceId);
-  const options = inputs.map((device, i) => element("option", { value: device.deviceId, text: device.label || `Input ${i + 1}` }));
+  const options = inputs.map((device, i) =>
+    element("option", { value: device.deviceId, text: device.label || `Input ${i + 1}` }),
+  );
   const chosen = $("devices").value;
   $("devices").replaceChildren(element("option", { value: "", text: "The browser's choice" }), ...options);
   if (inputs.some((device) => device.deviceId === chosen)) $("devices").value = chosen;
@@ -54,8 +65,6 @@ navigator.mediaDevices?.addEventListener?.("devicechange", listDevices);
 
 // ---------------------------------------------------------------- recording that is played
 
-const COUNTED_SECONDS = 180; // longer takes are not searched for hits on every change of a slider
-
 function showFile() {
   const playing = Boolean(sound.playing);
   $("play").disabled = $("save").disabled = !sound.file;
@@ -73,13 +82,17 @@ function followFile() {
   requestAnimationFrame(followFile);
 }
 
-function countHits() {
+let counting = 0; // number of the latest count; an older one gives up
+
+async function countHits() {
   if (!sound.file) return;
-  const length = sound.file.samples.length / model.sample_rate;
-  const found = length <= COUNTED_SECONDS ? sound.renderFile().hits : null;
-  wave.hits = found?.map((hit) => hit.position) ?? [];
-  const hitText = found ? `, ${found.length} hit${found.length === 1 ? "" : "s"}` : "";
-  $("file-state").textContent = `${sound.file.name}: ${length.toFixed(1)} s${hitText}`;
+  const mine = ++counting;
+  const found = await sound.renderFile(() => mine !== counting);
+  if (!found) return;
+  wave.hits = found.hits.map((hit) => hit.position);
+  const length = (sound.file.samples.length / model.sample_rate).toFixed(1);
+  const number = wave.hits.length;
+  $("file-state").textContent = `${sound.file.name}: ${length} s, ${number} hit${number === 1 ? "" : "s"}`;
   wave.canvas.setAttribute("aria-label", `Waveform of ${$("file-state").textContent}`);
   wave.draw();
 }
@@ -89,10 +102,14 @@ async function openFile(file) {
   try {
     await sound.loadFile(file.name, await file.arrayBuffer());
   } catch (error) {
-    notice("file", `${file.name} cannot be read as audio by this browser (${error.name}). Save it as WAV and drop that.`);
+    notice(
+      "file",
+      `${file.name} cannot be read as audio by this browser (${error.name}). Save it as WAV and drop that.`,
+    );
     return;
   }
-  Object.assign(wave, { samples: sound.file.samples, outline: undefined });
+  Object.assign(wave, { samples: sound.file.samples, outline: undefined, hits: [] });
+  $("file-state").textContent = `${file.name}: finding hits …`;
   countHits();
   showFile();
 }
@@ -103,10 +120,13 @@ $("play").addEventListener("click", () => {
   attempt(() => sound.playFile($("loop").checked)).then(showFile);
 });
 $("loop").addEventListener("change", () => sound.playing && (sound.playing.loop = $("loop").checked));
-$("save").addEventListener("click", () => {
-  const { audio } = sound.renderFile();
-  download(wavFile([audio], model.sample_rate), `${sound.file.name.replace(/\.[^.]*$/, "")} as ${model.name}.wav`);
-});
+$("save").addEventListener("click", () =>
+  attempt(async () => {
+    const title = sound.file.name.replace(/\.[^.]*$/, "");
+    const { audio } = await sound.renderFile();
+    download(wavFile([audio], model.sample_rate), `${title} as ${model.name}.wav`);
+  }),
+);
 
 addEventListener("dragover", (event) => {
   event.preventDefault();
@@ -133,7 +153,12 @@ const PAD_ROWS = [
   { name: "hard", loudness: 0.92, keys: "qwer", size: 2 },
   { name: "soft", loudness: 0.35, keys: "asdf", size: 1 },
 ];
-const PAD_COLUMNS = [["dark", 0.08], ["darker", 0.36], ["brighter", 0.64], ["bright", 0.92]];
+const PAD_COLUMNS = [
+  ["dark", 0.08],
+  ["darker", 0.36],
+  ["brighter", 0.64],
+  ["bright", 0.92],
+];
 const pads = new Map(); // key to pad
 
 PAD_ROWS.forEach(({ name, loudness, keys, size }) =>
@@ -142,7 +167,13 @@ PAD_ROWS.forEach(({ name, loudness, keys, size }) =>
     dot.style.width = dot.style.height = `${size * 0.7 + 0.3}rem`;
     dot.style.opacity = 0.35 + 0.65 * brightness;
     const label = element("span", { class: "hidden-text", text: `${name}, ${tone}` });
-    const pad = element("button", { type: "button" }, dot, label, element("kbd", { text: keys[column].toUpperCase() }));
+    const pad = element(
+      "button",
+      { type: "button" },
+      dot,
+      label,
+      element("kbd", { text: keys[column].toUpperCase() }),
+    );
     pad.strike = () => {
       pad.classList.add("struck");
       setTimeout(() => pad.classList.remove("struck"), 120);
@@ -157,6 +188,7 @@ PAD_ROWS.forEach(({ name, loudness, keys, size }) =>
 
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") return panic();
-  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT")
+    return;
   pads.get(event.key.toLowerCase())?.strike();
 });

@@ -8,7 +8,12 @@ const seconds = (value) => `${(value * 1000).toFixed(1)} ms`;
 function notice(kind, text, bad = true) {
   clearNotice(kind);
   const close = element("button", { type: "button", text: "Close" });
-  const box = element("div", { class: bad ? "notice bad" : "notice", "data-kind": kind }, element("span", { text }), close);
+  const box = element(
+    "div",
+    { class: bad ? "notice bad" : "notice", "data-kind": kind },
+    element("span", { text }),
+    close,
+  );
   close.addEventListener("click", () => box.remove());
   $("notices").append(box);
 }
@@ -22,13 +27,14 @@ const ADVICE = {
   NotReadableError: "Another program is using the input. Close it there and press Start again.",
   OverconstrainedError: "That input is gone. Choose another one and press Start again.",
   NotSupportedError:
-    "Browsers give inputs only to pages opened from a file, from localhost or over https. Download this page and open it with a double click.",
+    "Browsers give inputs only to pages opened from a file, from localhost or over https. " +
+    "Download this page and open it with a double click.",
 };
 
 function microphoneAdvice(error) {
   if (ADVICE[error.name]) return ADVICE[error.name];
   if (window !== window.top) {
-    return "This page sits inside another one that was not given the microphone. Download it and open it by itself.";
+    return "This page sits inside another one that was not given the microphone. Download and open it by itself.";
   }
   return "Allow the microphone for this page (the icon beside the address), then press Start again.";
 }

@@ -42,21 +42,30 @@ const sound = new Sound(model, {
     scope.push(onset, struck);
     struck = false;
     if (broken && !findNotice("broken")) {
-      notice("broken", "The input sent samples that are not numbers; silence was put in their place. If it goes on, close and choose the input again.");
+      notice(
+        "broken",
+        "The input sent samples that are not numbers; silence was put in their place. " +
+          "If it goes on, stop listening and choose the input again.",
+      );
     }
   },
   onFileEnd: () => showFile(),
   onMicrophoneEnd() {
     showMicrophone();
-    notice("microphone", "The input has ended; it may have been unplugged. Choose an input and press Start again.");
+    notice(
+      "microphone",
+      "The input has ended; it may have been unplugged. Choose an input and press Start again.",
+    );
   },
 });
 
 function showRanges() {
   lanes.showRange(fixed ? model.onset_features : heard);
   $("ranges-help").textContent = fixed
-    ? "A hit is placed between the softest and loudest, darkest and brightest of the take the model was trained on."
-    : "A hit is placed between those heard since the page opened. Play your softest, loudest, darkest and brightest first.";
+    ? "A hit is placed between the softest and loudest, darkest and brightest of the take the model was " +
+      "trained on. A red mark lies outside it."
+    : "A hit is placed between those heard since the page opened. Play your softest, loudest, darkest and " +
+      "brightest first.";
 }
 
 // Runs what a click asks for; a refused audio thread is told once, any other failure by its name.
@@ -84,15 +93,58 @@ const db = (value) => withUnit(value, "dB");
 const trained = model.detector;
 const holdText = (value) => `${value} · ${Math.round((value / model.sample_rate) * 1000)} ms`;
 const DETECTOR = [
-  { id: "on_threshold", title: "On threshold", min: 1, max: 40, step: 0.1, text: db, help: "A hit starts where the onset signal rises above this" },
-  { id: "off_threshold", title: "Off threshold", min: 0, max: 40, step: 0.01, text: db, help: "The next hit can start once the signal has fallen below this" },
-  { id: "hold", title: "Hold", min: 50, max: 12000, step: 1, text: holdText, help: "Shortest time between two hits, in samples" },
+  {
+    id: "on_threshold",
+    title: "On threshold",
+    help: "A hit starts where the onset signal rises above this",
+    min: 1,
+    max: 40,
+    step: 0.1,
+    text: db,
+  },
+  {
+    id: "off_threshold",
+    title: "Off threshold",
+    help: "The next hit can start once the signal has fallen below this",
+    min: 0,
+    max: 40,
+    step: 0.01,
+    text: db,
+  },
+  {
+    id: "hold",
+    title: "Hold",
+    help: "Shortest time between two hits, in samples",
+    min: 50,
+    max: 12000,
+    step: 1,
+    text: holdText,
+  },
 ];
 for (const control of DETECTOR) {
-  slider($("detector"), { ...control, value: trained[control.id] }, (value) => configure({ [control.id]: value }));
+  slider($("detector"), { ...control, value: trained[control.id] }, (value) =>
+    configure({ [control.id]: value }),
+  );
 }
-const sensitivity = { id: "sensitivity", title: "Sensitivity", min: 0, max: 4, step: 0.05, value: 1, text: (v) => v.toFixed(2), help: "How far your playing moves the preset; the plug-in calls it Neurality" };
-const wet = { id: "wet", title: "Input / 808", min: 0, max: 1, step: 0.01, value: 1, text: (v) => `${Math.round(v * 100)} % 808` };
+const sensitivity = {
+  id: "sensitivity",
+  title: "Sensitivity",
+  min: 0,
+  max: 4,
+  step: 0.05,
+  value: 1,
+  text: (v) => v.toFixed(2),
+  help: "How far your playing moves the preset; the plug-in calls it Neurality",
+};
+const wet = {
+  id: "wet",
+  title: "Input / 808",
+  min: 0,
+  max: 1,
+  step: 0.01,
+  value: 1,
+  text: (v) => `${Math.round(v * 100)} % 808`,
+};
 slider($("output"), sensitivity, (value) => configure({ sensitivity: value }));
 slider($("output"), wet, (value) => configure({ wet: value }));
 configure({ ...trained, sensitivity: 1, wet: 1, fixed });
@@ -151,18 +203,27 @@ function showLatency() {
   if (!context) return;
   const window = TRIGGER_DELAY / context.sampleRate;
   const input = sound.track?.getSettings().latency;
-  const rows = [["Listening to the stroke (257 samples)", window], ["Browser", context.baseLatency], ["Output", context.outputLatency], ["Input", input]];
+  const rows = [
+    ["Listening to the stroke (257 samples)", window],
+    ["Browser", context.baseLatency],
+    ["Output", context.outputLatency],
+    ["Input", input],
+  ];
   const known = rows.filter(([, value]) => value > 0);
   const sum = known.reduce((total, [, value]) => total + value, 0);
   const row = ([title, value]) => [element("dt", { text: title }), element("dd", { text: seconds(value) })];
-  const total = [element("dt", { class: "sum", text: `Together, at ${context.sampleRate / 1000} kHz` }), element("dd", { class: "sum", text: seconds(sum) })];
+  const total = [
+    element("dt", { class: "sum", text: `Together, at ${context.sampleRate / 1000} kHz` }),
+    element("dd", { class: "sum", text: seconds(sum) }),
+  ];
   $("latency").replaceChildren(...known.flatMap(row), ...total);
 }
 setInterval(showLatency, 2000);
 
 // ---------------------------------------------------------------- start
 
-$("about").textContent = `${model.preset.title ?? model.preset.name} · trained ${String(model.date).slice(0, 10)}`;
+$("about").textContent =
+  `${model.preset.title ?? model.preset.name} · trained ${String(model.date).slice(0, 10)}`;
 knobs.show(preset.preset, preset.synth.values);
 showRanges();
 scope.draw();

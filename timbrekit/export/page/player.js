@@ -20,7 +20,8 @@ export class Player {
     this.rate = rate;
     this.noise = noise;
     this.parameters = model.parameters;
-    const snap = (value, p) => toNormalized(toPhysical(value, p), p); // the plug-in takes the preset over in steps
+    // The plug-in snaps the preset, too, when it takes it over from the model.
+    const snap = (value, p) => toNormalized(toPhysical(value, p), p);
     this.preset = model.parameters.map((p) => snap(toNormalized(model.preset.values[p.key], p), p));
     this.network = makeNetwork(model.network);
     this.ranges = new FeatureRanges(model.onset_features);
@@ -55,7 +56,7 @@ export class Player {
   }
 
   clearMeters() {
-    this.meters = { level: 0, onset: 0, broken: 0 }; // peak 0..1, highest onset signal in dB, samples replaced
+    this.meters = { level: 0, onset: 0, broken: 0 }; // peak 0..1, onset signal in dB, samples replaced
   }
 
   // input, output: Float32Array of the same length, mono.
@@ -89,23 +90,12 @@ export class Player {
     );
     const features = this.ranges.normalize(raw);
     const modulation = this.network(features);
-    const normalized = this.preset.map((value, i) => clip(f32(value + f32(modulation[i] * this.sensitivity)), 0, 1));
+    const normalized = this.preset.map((value, i) =>
+      clip(f32(value + f32(modulation[i] * this.sensitivity)), 0, 1),
+    );
     const physical = normalized.map((value, i) => toPhysical(value, this.parameters[i]));
     this.synth.set(physical);
     this.synth.trigger();
     this.onHit({ position: this.position, raw, features, modulation, normalized, physical });
   }
-}
-
-// A whole recording through a fresh instrument: the sound and its hits. configure: settings as above.
-export function renderOffline(model, samples, rate, configure = {}, noise = whiteNoise) {
-  const player = new Player(model, rate, noise);
-  const hits = [];
-  const detections = [];
-  player.onHit = (hit) => hits.push(hit);
-  player.onDetection = (position) => detections.push(position);
-  player.configure(configure);
-  const audio = new Float32Array(samples.length);
-  player.process(samples, audio);
-  return { audio, hits, detections };
 }

@@ -1,71 +1,9 @@
-// Sound in and out of the page: context, instrument, microphone, file, pads, recording.
-// Uses the audio core through the one name that its script leaves behind.
+// Sound in and out of the page: microphone, file, pads, recording.
 
-const { Player, renderOffline, seededNoise, onsetFeatures, TRIGGER_DELAY } = globalThis.timbrekitCore;
-
-// The instrument as an audio node. Chromium refuses Blob addresses to a double-clicked file, some servers'
-// policies refuse data addresses: try both.
-async function makeInstrument(context, model, settings, noise) {
-  if (!context.audioWorklet) throw new DOMException("no AudioWorklet in this browser", "NotSupportedError");
-  const source = ["core", "worklet"].map((id) => document.getElementById(id).textContent).join("\n");
-  const addresses = [
-    () => `data:text/javascript;charset=utf-8,${encodeURIComponent(source)}`,
-    () => URL.createObjectURL(new Blob([source], { type: "text/javascript" })),
-  ];
-  let refusal;
-  for (const address of addresses) {
-    try {
-      await context.audioWorklet.addModule(address());
-      return new AudioWorkletNode(context, "timbrekit-instrument", {
-        outputChannelCount: [1],
-        processorOptions: { model, settings, noise },
-      });
-    } catch (error) {
-      refusal = error;
-    }
-  }
-  throw refusal;
-}
-
-// Stands in where the browser refuses the audio thread: what is played is computed first and sounds then.
-class DelayedInstrument {
-  constructor(context, model, settings, onHit) {
-    Object.assign(this, { context, onHit, playing: new Set() });
-    this.player = new Player(model, context.sampleRate);
-    this.player.configure(settings);
-    this.player.onHit = (hit) => this.hits.push(hit);
-  }
-
-  // Plays the samples and the synth's last tail; returns the source node that sounds.
-  play(samples) {
-    this.hits = [];
-    const rate = this.context.sampleRate;
-    const start = this.player.position;
-    const input = new Float32Array(samples.length + 2 * rate);
-    input.set(samples);
-    const buffer = new AudioBuffer({ length: input.length, sampleRate: rate });
-    this.player.process(input, buffer.getChannelData(0));
-    this.player.panic();
-    const source = new AudioBufferSourceNode(this.context, { buffer });
-    source.connect(this.context.destination);
-    source.start();
-    const timers = this.hits.map((hit) => setTimeout(() => this.onHit(hit), ((hit.position - start) / rate) * 1000));
-    source.silence = () => {
-      timers.forEach(clearTimeout);
-      source.stop();
-    };
-    this.playing.add(source);
-    source.addEventListener("ended", () => this.playing.delete(source));
-    return source;
-  }
-
-  panic() {
-    for (const source of this.playing) source.silence();
-    this.player.panic();
-  }
-}
-
-const AUDIBLE = [[-34, -3], [74, 122]]; // loudness in dB, brightness in semitones that any detector setting finds
+const AUDIBLE = [
+  [-34, -3],
+  [74, 122],
+]; // loudness in dB, brightness in semitones that any detector setting finds
 
 // A stroke as the trained drummer could have played it: loudness and brightness 0..1 inside the trained
 // ranges. Noise through a low-pass whose cutoff is searched until the features come out as asked.
@@ -102,7 +40,8 @@ function makeStroke(model, rate, loudness, brightness, seed) {
 function wavFile(chunks, rate) {
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   const view = new DataView(new ArrayBuffer(44 + 3 * length));
-  const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
+  const text = (at, letters) =>
+    [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
   text(0, "RIFF");
   view.setUint32(4, 36 + 3 * length, true);
   text(8, "WAVEfmt ");
@@ -135,15 +74,17 @@ class Sound {
     Object.assign(this, { model, listeners, settings: {}, file: null, strokes: new Map(), refusal: null });
   }
 
-  // Called from a click or key, as browsers want it. Opens the context once; remembers a refused audio thread.
+  // Called from a click or key, as browsers want it: the context must be started before anything is awaited.
   async start() {
+    this.context ??= new AudioContext({ latencyHint: 0 });
+    const running = this.context.resume();
     this.opening ??= this.open();
     await this.opening;
-    await this.context.resume();
+    await running;
   }
 
+  // Once; remembers a refused audio thread.
   async open() {
-    this.context = new AudioContext({ latencyHint: 0 });
     try {
       this.instrument = await makeInstrument(this.context, this.model, this.settings);
       this.instrument.port.onmessage = ({ data }) => this.receive(data);
@@ -187,7 +128,8 @@ class Sound {
   async openMicrophone(deviceId) {
     await this.start();
     if (this.refusal) throw this.refusal;
-    if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("no inputs offered", "NotSupportedError");
+    if (!navigator.mediaDevices?.getUserMedia)
+      throw new DOMException("no inputs offered", "NotSupportedError");
     const wishes = Object.fromEntries(PROCESSING.map((name) => [name, false]));
     if (deviceId) wishes.deviceId = { exact: deviceId };
     const stream = await navigator.mediaDevices.getUserMedia({ audio: wishes });
@@ -229,7 +171,8 @@ class Sound {
     await this.start();
     const { file, context } = this;
     const { sampleRate } = context;
-    file.live ??= sampleRate === this.model.sample_rate ? file.samples : await Sound.decode(file.bytes, sampleRate);
+    file.live ??=
+      sampleRate === this.model.sample_rate ? file.samples : await Sound.decode(file.bytes, sampleRate);
     this.stopFile();
     const source = this.delayed ? this.delayed.play(file.live) : this.sourceOf(file.live);
     source.loop = loop;
@@ -266,9 +209,22 @@ class Sound {
     this.listeners.onFileEnd();
   }
 
-  // The loaded file through a fresh instrument, exactly: { audio, hits, detections } at the model's rate.
-  renderFile() {
-    return renderOffline(this.model, this.file.samples, this.model.sample_rate, this.settings);
+  // The loaded file through a fresh instrument: { audio, hits } at the model's rate. Works a second of sound
+  // at a time, so that the page stays awake; gives up with null once `abandoned` says so.
+  async renderFile(abandoned = () => false) {
+    const { samples } = this.file;
+    const rate = this.model.sample_rate;
+    const player = new Player(this.model, rate);
+    const hits = [];
+    player.configure(this.settings);
+    player.onHit = (hit) => hits.push(hit);
+    const audio = new Float32Array(samples.length);
+    for (let at = 0; at < samples.length; at += rate) {
+      player.process(samples.subarray(at, at + rate), audio.subarray(at, at + rate));
+      await new Promise((resolve) => setTimeout(resolve));
+      if (abandoned()) return null;
+    }
+    return { audio, hits };
   }
 
   async strike(loudness, brightness) {

@@ -23,7 +23,9 @@ function slider(parent, { id, title, min, max, step, value, text, help }, onChan
   const input = element("input", { type: "range", id, min, max, step });
   const output = element("output", { for: id });
   if (help) input.title = help;
-  parent.append(element("div", { class: "slider" }, element("label", { for: id, text: title }), input, output));
+  parent.append(
+    element("div", { class: "slider" }, element("label", { for: id, text: title }), input, output),
+  );
   const show = () => {
     output.textContent = text(input.valueAsNumber);
     input.setAttribute("aria-valuetext", output.textContent);
@@ -78,7 +80,9 @@ class Knobs {
       const members = parameters.filter((p) => keys.includes(p.key));
       members.sort((a, b) => keys.indexOf(a.key) - keys.indexOf(b.key));
       if (members.length) parent.append(element("h3", { text: group }));
-      members.forEach((parameter) => parent.append(this.make(group, parameter, parameters.indexOf(parameter), preset)));
+      members.forEach((parameter) =>
+        parent.append(this.make(group, parameter, parameters.indexOf(parameter), preset)),
+      );
     }
   }
 
@@ -199,7 +203,10 @@ class OnsetScope {
     context.font = "11px system-ui, sans-serif";
     context.setLineDash([5, 4]);
     context.lineWidth = 1;
-    for (const [name, label] of [["on_threshold", "on"], ["off_threshold", "off"]]) {
+    for (const [name, label] of [
+      ["on_threshold", "on"],
+      ["off_threshold", "off"],
+    ]) {
       const at = y(this.thresholds[name]);
       context.strokeStyle = context.fillStyle = ink("ink");
       context.beginPath();
@@ -224,13 +231,16 @@ class Waveform {
     const perPixel = this.samples.length / width;
     this.outline ??= Array.from({ length: Math.floor(width) }, (_, x) => {
       let peak = 0;
-      for (let i = Math.floor(x * perPixel); i < (x + 1) * perPixel; i++) peak = Math.max(peak, Math.abs(this.samples[i]));
+      for (let i = Math.floor(x * perPixel); i < (x + 1) * perPixel; i++)
+        peak = Math.max(peak, Math.abs(this.samples[i]));
       return Math.min(1, peak);
     });
     context.fillStyle = ink("play");
     for (const position of this.hits) context.fillRect((position / this.samples.length) * width, 0, 1, 5);
     context.fillStyle = ink("hear");
-    this.outline.forEach((peak, x) => context.fillRect(x, middle - peak * (middle - 7), 1, 2 * peak * (middle - 7) + 1));
+    this.outline.forEach((peak, x) =>
+      context.fillRect(x, middle - peak * (middle - 7), 1, 2 * peak * (middle - 7) + 1),
+    );
     if (this.progress > 0) {
       context.fillStyle = ink("ink");
       context.fillRect(this.progress * width - 1, 0, 2, height);
