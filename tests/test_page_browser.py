@@ -342,6 +342,20 @@ def test_a_browser_without_audio_thread_is_told_so(visit, address, site):
     assert "audio thread (NotSupportedError)" in notices(page)
 
 
+def test_a_computer_without_sound_output_is_told_so(visit, address):
+    page = visit("about:blank", ["microphone"])
+    page.add_init_script(
+        "AudioContext.prototype.resume = () => new Promise(() => {}); setTimeout = ((later) =>"
+        " (work, delay, ...rest) => later(work, Math.min(delay ?? 0, 100), ...rest))(setTimeout)"
+    )
+    page.goto(address["file"])
+    for start in (lambda: page.keyboard.press("q"), lambda: page.click("#listen")):
+        start()
+        until(page, "document.querySelector('.notice')")
+        assert "(TimeoutError). No sound output has started. Connect or choose" in notices(page)
+        page.click(".notice button")
+
+
 DROP = """({ encoded, name }) => {
   const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
   const dataTransfer = new DataTransfer();

@@ -49,7 +49,7 @@ async function listen() {
     showMicrophone(await sound.openMicrophone($("devices").value));
     await listDevices();
   } catch (error) {
-    if (error === sound.refusal) throw error;
+    if (error === sound.refusal || error.name === "TimeoutError") throw error; // not the input's fault
     showMicrophone(sound.track && { label: sound.track.label, ...sound.track.getSettings() });
     tellMicrophone(error);
   }

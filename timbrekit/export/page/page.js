@@ -73,7 +73,7 @@ async function attempt(work) {
   try {
     await work();
   } catch (error) {
-    if (error !== sound.refusal) notice("failure", `That did not work (${error.name}: ${error.message}).`);
+    if (error !== sound.refusal) notice("failure", `That did not work (${error.name}). ${error.message}`);
   }
   if (sound.refusal) tellWorklet(sound.refusal);
   showLatency();

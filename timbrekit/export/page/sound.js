@@ -66,6 +66,8 @@ function wavFile(chunks, rate) {
   return new Blob([view], { type: "audio/wav" });
 }
 
+const OUTPUT_PATIENCE = 4000; // ms; without a sound card some browsers wait for ever
+
 const PROCESSING = ["echoCancellation", "noiseSuppression", "autoGainControl"];
 
 // Everything that sounds. Events go to the listeners { onHit, onMeters, onFileEnd, onMicrophoneEnd }.
@@ -80,7 +82,11 @@ class Sound {
     const running = this.context.resume();
     this.opening ??= this.open();
     await this.opening;
-    await running;
+    const late = new Promise((resolve) => setTimeout(resolve, OUTPUT_PATIENCE, true));
+    if (await Promise.race([running, late])) {
+      const advice = "Connect or choose a sound output in the system's settings, then try again.";
+      throw new DOMException(`No sound output has started. ${advice}`, "TimeoutError");
+    }
   }
 
   // Once; remembers a refused audio thread.
