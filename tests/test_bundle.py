@@ -1,0 +1,87 @@
+"""The zip holds what a player needs, whole or not at all."""
+
+import json
+import zipfile
+from io import BytesIO
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from timbrekit.audio import write_wav
+from timbrekit.bundle import NAME, PREVIEW_SECONDS, write_bundle
+from timbrekit.errors import ModelFileError, OutputError
+from timbrekit.export.check import check_model
+from timbrekit.export.metadata import build_metadata
+from timbrekit.export.torchdrum import write_model
+from timbrekit.mapping import Mapping, build_network
+from timbrekit.onsets import DetectorSettings
+from timbrekit.presets import load_preset, parse_preset
+
+RATE = 48_000
+
+
+@pytest.fixture
+def trained_folder(tmp_path):
+    """What training leaves, with an untrained network."""
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    preset = load_preset("snare-2")
+    mapping = Mapping(
+        build_network("mlp"), torch.from_numpy(preset.normalized()), torch.from_numpy(preset.damping_vector())
+    )
+    mapping = mapping.eval().requires_grad_(False)
+    ranges = torch.tensor([-60.0, 50, -60]), torch.tensor([-10.0, 110, 0])
+    metadata = build_metadata(mapping, preset, RATE, DetectorSettings(), *ranges)
+    write_model(mapping, metadata, folder / "model.pt")
+    (folder / "card.txt").write_text("card\n", encoding="utf-8")
+    write_wav(folder / "primer.wav", np.full(RATE, 0.1), RATE)
+    write_wav(folder / "rehearsal.wav", np.full(20 * RATE, 0.25), RATE)
+    return folder
+
+
+def test_the_zip_holds_everything_and_each_part_works(trained_folder, tmp_path):
+    path = write_bundle(trained_folder, load_preset("snare-2"))
+    assert path == trained_folder / NAME
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == [
+            "card.txt",
+            "model.pt",
+            "play.html",
+            "preset.json",
+            "preview.wav",
+            "primer.wav",
+        ]
+        archive.extract("model.pt", tmp_path / "out")
+        preset = parse_preset(json.loads(archive.read("preset.json")), "preset.json", "snare-2")
+        preview, rate = soundfile.read(BytesIO(archive.read("preview.wav")))
+        page = archive.read("play.html").decode()
+    assert check_model(tmp_path / "out" / "model.pt").ready
+    assert preset == load_preset("snare-2")
+    assert (len(preview) / rate, rate) == (PREVIEW_SECONDS, RATE)
+    assert preview[0] == pytest.approx(0.25) and preview[-1] == 0
+    assert page.lstrip().lower().startswith("<!doctype html")
+
+
+@pytest.mark.parametrize("missing", ["model.pt", "card.txt", "primer.wav", "rehearsal.wav"])
+def test_without_a_part_there_is_no_zip_and_the_part_is_named(trained_folder, missing):
+    (trained_folder / missing).unlink()
+    with pytest.raises(ModelFileError, match=missing):
+        write_bundle(trained_folder, load_preset("snare-2"))
+    assert not (trained_folder / NAME).exists()
+
+
+def test_a_failure_leaves_the_earlier_zip_untouched(trained_folder, monkeypatch):
+    path = trained_folder / NAME
+    path.write_bytes(b"earlier")
+
+    def disk_full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", disk_full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_bundle(trained_folder, load_preset("snare-2"))
+    assert path.read_bytes() == b"earlier"
+    assert not [file for file in trained_folder.iterdir() if file.name.startswith(".")]
