@@ -1,5 +1,7 @@
 """The live page's audio core in node, against the real plug-in's vectors and independent arithmetic."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,14 @@ from page_support import (
 )
 
 from timbrekit.audio import read_recording
+from timbrekit.export.check import read_metadata
+from timbrekit.export.live_page import page_model
+from timbrekit.export.metadata import build_metadata
+from timbrekit.export.torchdrum import write_model
+from timbrekit.mapping import Mapping, build_network
+from timbrekit.onsets import DetectorSettings
 from timbrekit.parameters import PARAMETERS
+from timbrekit.presets import load_preset
 from timbrekit.rehearse import rehearse
 
 RATES = (48_000, 44_100, 96_000)
@@ -157,6 +166,41 @@ def test_a_real_recording_plays_what_rehearsal_promised(core, golden, shared_aud
     # A modulation that differs in its last bit may fall on the other side of a 0.01 step.
     span = np.array([p.maximum - p.minimum for p in PARAMETERS])
     assert (np.abs(of_hits(result, "physical") - promised.parameters) < 0.011 + 1e-6 * span).all()
+    np.testing.assert_allclose(core.read("live"), promised.audio, atol=5e-4)
+
+
+def trained_mapping(model):
+    """A mapping that modulates as widely as a trained one, with its centre on a reference hit."""
+    network = build_network(model)
+    generator = torch.Generator().manual_seed(7)
+    for layer in network:
+        if isinstance(layer, torch.nn.Linear):
+            torch.nn.init.normal_(layer.weight, std=0.5, generator=generator)
+    preset = load_preset("snare-1")
+    damping = torch.as_tensor(preset.damping_vector(), dtype=torch.float32)
+    normalized = torch.as_tensor(preset.normalized(), dtype=torch.float32)
+    return preset, Mapping(network, normalized, damping, centre=torch.tensor([0.4, 0.6, 0.5]))
+
+
+@pytest.mark.parametrize("model", ["linear", "mlp", "mlp-large"])
+def test_a_model_file_plays_in_the_page_as_in_rehearsal(core, sample_recording, tmp_path, model):
+    preset, mapping = trained_mapping(model)
+    settings = DetectorSettings(on_threshold=14.0, off_threshold=5.0, hold=1500)
+    ranges = torch.tensor([-40.0, 80.0, -30.0]), torch.tensor([-8.0, 124.0, -3.0])
+    metadata = build_metadata(mapping, preset, 48_000, settings, *ranges)
+    path = write_model(mapping, metadata, tmp_path / "model.pt")
+    embedded = json.loads(json.dumps(page_model(read_metadata(path))))
+
+    samples = read_recording(sample_recording).samples[: 12 * 48_000]
+    noise = np.random.default_rng(9).uniform(-1, 1, len(samples)).astype(np.float32)
+    promised = rehearse(path, samples, 48_000, settings, noise=noise)
+    files = {"samples": core.write("take", samples), "noise": core.write("noise", noise)}
+    task = {"task": "play", "model": embedded, "rate": 48_000, "configure": GROWING, "out": "live"}
+    (result,) = core.run({**task, **files})
+    assert len(promised.triggers) > 15
+    assert np.ptp(promised.modulation, axis=0).max() > 0.3
+    assert of_hits(result, "position").tolist() == promised.triggers.tolist()
+    np.testing.assert_allclose(of_hits(result, "modulation"), promised.modulation, atol=1e-5)
     np.testing.assert_allclose(core.read("live"), promised.audio, atol=5e-4)
 
 

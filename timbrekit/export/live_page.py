@@ -70,7 +70,7 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
 
 def render_page(metadata: dict[str, Any]) -> str:
     """The page's HTML. Raises `ModelFileError` as `build_page` does."""
-    model = _model(metadata)
+    model = page_model(metadata)
     core = f"\n{core_source()}\nglobalThis.timbrekitCore = {{ {', '.join(CORE_NAMES)} }};\n"
     page = "\n" + "\n".join(_asset(name) for name in PAGE)
     worklet = "\n" + _asset("worklet.js")
@@ -118,8 +118,8 @@ def _script_json(value: Any) -> str:
     return text.replace("<", "\\u003c")
 
 
-def _model(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The part of the metadata that the page needs, checked."""
+def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The part of a model's metadata that the page carries, checked. Raises `ModelFileError`."""
     missing = [key for key in MODEL_KEYS if key not in metadata]
     if missing:
         raise ModelFileError(

@@ -117,7 +117,7 @@ const FEATURE_NAMES = { loudness: "Loudness", centroid: "Brightness", flatness: 
 // One lane a feature: where the last hit fell between the ends of the range in use.
 class FeatureLanes {
   constructor(parent, { order, units }) {
-    this.units = units;
+    this.units = units.map((unit) => unit.split(" ")[0]); // "dB RMS", "semitones (MIDI)"
     this.lanes = order.map((name) => {
       const mark = element("i", { hidden: "" });
       const [low, high, value] = [element("span"), element("span"), element("output", { text: "–" })];
