@@ -100,7 +100,7 @@ def _compare_with_libtorch(content: bytes, entries: dict[str, bytes]) -> None:
         reader = torch._C.PyTorchFileReader(io.BytesIO(content))  # reads the zip, and runs nothing
         names = reader.get_all_records()
         same = set(names) <= set(entries) and all(reader.get_record(name) == entries[name] for name in names)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # ValueError: a message or a name that is no text
         raise NotAModel(
             f"The archive is damaged ({first_line(error)}). Copy or download the file again."
         ) from error

@@ -22,7 +22,7 @@ from timbrekit.parameters import NUM_PARAMETERS
 
 MAX_MODEL_BYTES = 128 * 1024  # what timbrekit writes
 MAX_OPERATIONS = 1000  # in one model; the largest published one has 17
-GRID = 21  # points per axis of the input cube on which the output has to be finite
+GRID = 13  # points per axis of the input cube on which the output has to be finite
 RANDOM_PROBE = 7  # every so many of them are asked again, and have to answer the same
 
 # Operators of arithmetic that libtorch 2.1.1 has (each verified there, docs/model_file.md). One that it lacks takes
@@ -140,8 +140,8 @@ def _problems_of_graph(model: torch.jit.ScriptModule) -> list[str]:
     unknown = sorted((operators - ALLOWED_OPERATORS) | (forms & NEWER_FORMS))
     if unknown:
         problems.append(
-            f"The model uses {', '.join(unknown[:10])}, which is not on the list of plain arithmetic that the "
-            "plug-in's libtorch 2.1.1 is known to have; the plug-in's host can crash on what it lacks."
+            f"The model uses {', '.join(unknown[:10])}, which is none of the plain arithmetic that is known to work in "
+            "the plug-in (libtorch 2.1.1); the plug-in's host can crash on an operator that it lacks."
         )
     if len(nodes) > MAX_OPERATIONS:
         problems.append(
