@@ -286,6 +286,34 @@ def test_a_refused_microphone_is_explained_and_the_rest_plays(visit, address, si
     assert page.complaints == []
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("NotFoundError", "Plug one in"),
+        ("NotReadableError", "Another program is using the input"),
+        ("OverconstrainedError", "Choose another one"),
+    ],
+)
+def test_an_input_that_cannot_be_opened_is_explained(visit, address, name, advice):
+    page = visit(address["file"])
+    refusal = f"async () => {{ throw new DOMException('', '{name}') }}"
+    page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refusal} }}")
+    page.click("#listen")
+    until(page, "document.querySelector('.notice')")
+    assert f"could not open the input ({name})" in notices(page)
+    assert advice in notices(page)
+    assert page.locator("#listen").inner_text() == "Start listening"
+
+
+def test_an_input_that_is_unplugged_is_said(visit, address):
+    page = visit(address["file"], ["microphone"])
+    page.click("#listen")
+    until(page, "Boolean(timbrekit.sound.track)")
+    page.evaluate("timbrekit.sound.track.dispatchEvent(new Event('ended'))")
+    assert "may have been unplugged" in notices(page)
+    assert page.locator("#listen").inner_text() == "Start listening"
+
+
 def test_a_frame_without_permission_says_to_open_the_page_by_itself(visit, site, server):
     (site / "frame.html").write_text(
         f"<title>frame</title><link rel=icon href='data:,'>"

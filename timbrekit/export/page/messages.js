@@ -40,7 +40,11 @@ function microphoneAdvice(error) {
 }
 
 function tellMicrophone(error) {
-  notice("microphone", `The browser refused the input (${error.name}). ${microphoneAdvice(error)} ${STILL}`);
+  const failed = error.name === "NotAllowedError" ? "refused" : "could not open";
+  notice(
+    "microphone",
+    `The browser ${failed} the input (${error.name}). ${microphoneAdvice(error)} ${STILL}`,
+  );
 }
 
 let workletTold = false;
