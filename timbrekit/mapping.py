@@ -1,5 +1,6 @@
 """The networks that turn three onset features into modulations of 14 synthesiser parameters."""
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 
 from timbrekit.parameters import NUM_PARAMETERS
 
-ModelName = Literal["mlp", "mlp-large", "linear"]
+ModelName = Literal["mlp", "mlp-large", "linear", "mlp-plain"]
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 NUM_INPUTS = 3
 
@@ -17,16 +18,23 @@ def build_network(model: ModelName = "mlp", seed: int = 0) -> nn.Sequential:
 
     ``linear``: 42 weights, no bias, clamped to [-1, 1]. ``mlp``: one hidden layer of 32, 590 weights.
     ``mlp-large``: three of 64, 9,486 weights. Both MLPs: layer norm without affine, ReLU, tanh at the end.
+    ``mlp-plain`` is ours: ``mlp`` without layer norm, for hosts that have none (FluCoMa).
 
     Args:
         model: one of ``MODEL_NAMES``.
-        seed: of the initial weights: normal, std 1e-3 (1e-6 linear), so that training starts at the preset.
+        seed: of the initial weights: normal, std 1e-3 (1e-6 linear), so that training starts at the preset. Without
+            layer norm the hidden layer starts at full size (He initialisation), and each of its units bends at a
+            random point of the inputs' cube, so that none is dead from the start.
 
     Returns:
         Module from ``(batch, 3)`` features in [0, 1] to ``(batch, 14)`` modulations in [-1, 1].
     """
     if model == "linear":
         network = nn.Sequential(nn.Linear(NUM_INPUTS, NUM_PARAMETERS, bias=False), nn.Hardtanh())
+    elif model == "mlp-plain":
+        network = nn.Sequential(
+            nn.Linear(NUM_INPUTS, 32), nn.ReLU(), nn.Linear(32, NUM_PARAMETERS), nn.Tanh()
+        )
     elif model in ("mlp", "mlp-large"):
         width, depth = (32, 1) if model == "mlp" else (64, 3)
         layers: list[nn.Module] = []
@@ -41,6 +49,12 @@ def build_network(model: ModelName = "mlp", seed: int = 0) -> nn.Sequential:
             nn.init.normal_(layer.weight, std=1e-6 if model == "linear" else 1e-3, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+    if model == "mlp-plain":
+        hidden = network[0]
+        nn.init.normal_(hidden.weight, std=math.sqrt(2 / NUM_INPUTS), generator=generator)
+        bends = torch.rand(hidden.weight.shape, generator=generator)
+        with torch.no_grad():
+            hidden.bias.copy_(-(hidden.weight * bends).sum(-1))
     return network
 
 

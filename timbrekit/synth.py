@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from timbrekit.noise_filter import filter_from_rest
+from timbrekit.noise_filter import filter_running as run_filter
 from timbrekit.parameters import NUM_PARAMETERS, PARAMETERS, SAMPLE_RATE
 
 ATTACK_MS = 1.0
 DECAY_LOG = 6.91  # -ln of what is left after the decay time: -60 dB
 SILENCE = 1e-4  # an envelope below this is cut to 0
 NYQUIST_MARGIN_HZ = 1000  # the noise cutoff used is at most this far below half the sample rate
-RING_SECONDS = 2.2  # the noise filter at 20 Hz and Q 10, its longest, has faded to 1e-6 by then
 BLOCK = 256  # samples; a length of the outer products, not of anything audible
 
 
@@ -58,6 +59,7 @@ class Snare808:
         noise: Tensor | None = None,
         phases: Tensor | None = None,
         filter_running: bool = False,
+        handed_on: bool = False,
     ) -> Tensor:
         """Render one trigger per row.
 
@@ -69,6 +71,7 @@ class Snare808:
             filter_running: False starts the noise filter at rest, as a plug-in just opened does. True lets it have
                 heard the noise before, over and over, as in a plug-in that has been open for a while; that is
                 also cheaper, most of all where the noise's length is a product of small primes.
+            handed_on: each row finds a running filter as the row before it left it: hits in a row, in the plug-in.
 
         Returns:
             ``(batch, num_samples)``, in (-1, 1).
@@ -108,8 +111,11 @@ class Snare808:
         mix = tone1 * self._envelope(self._decay_rate(osc1_decay), osc1_db, dtype)
         mix = mix + tone2 * self._envelope(self._decay_rate(osc2_decay), osc2_db, dtype)
         if noise is not None:
-            cutoff_hz = cutoff_hz.clamp_max(self.sample_rate / 2 - NYQUIST_MARGIN_HZ)
-            filtered = self._high_pass(noise.to(dtype), cutoff_hz, q, filter_running)
+            noise, cutoff_hz = noise.to(dtype), cutoff_hz.clamp_max(self.sample_rate / 2 - NYQUIST_MARGIN_HZ)
+            if filter_running:
+                filtered = run_filter(noise, cutoff_hz, q, self.num_samples, self.sample_rate, handed_on)
+            else:
+                filtered = filter_from_rest(noise, cutoff_hz, q, self.num_samples, self.sample_rate)
             mix = mix + filtered * self._envelope(self._decay_rate(noise_decay), noise_db, dtype)
         return torch.tanh(mix * _amplitude(drive_db).to(dtype)[:, None])
 
@@ -166,29 +172,6 @@ class Snare808:
         swept = sweep_sum * (step * mod[:, None]).to(dtype)
         return torch.sin(2 * math.pi * (steady + swept + phase.to(dtype)[:, None]))
 
-    def _high_pass(self, noise: Tensor, cutoff_hz: Tensor, q: Tensor, running: bool) -> Tensor:
-        """``(batch, samples)``: noise through the resonant second-order high-pass, as a frequency response."""
-        if running:
-            size = noise.shape[-1]
-        else:
-            # So much longer that what rings on does not wrap round into the sound.
-            size = _fast_length(self.num_samples + int(RING_SECONDS * self.sample_rate))
-            noise = noise[..., : self.num_samples]
-        filtered = torch.fft.rfft(noise, size) * self._noise_response(cutoff_hz, q, size, noise.dtype)
-        return torch.fft.irfft(filtered, size)[..., : self.num_samples]
-
-    def _noise_response(self, cutoff_hz: Tensor, q: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-        """``(batch, size // 2 + 1)`` complex: bilinear high-pass with prewarped cutoff.
-
-        At the angle w the bilinear transform has s = j tan(w / 2) / g. The high-pass s^2 / (s^2 + s / Q + 1) is
-        written with x = g cot(w / 2), so that only DC, where it is 0, needs a case of its own.
-        """
-        half = torch.arange(1, size // 2 + 1, dtype=torch.float64, device=q.device) * (math.pi / size)
-        cotangent = (torch.cos(half) / torch.sin(half)).to(dtype)
-        x = torch.tan(math.pi * cutoff_hz / self.sample_rate).to(dtype)[:, None] * cotangent
-        response = 1 / torch.complex(1 - x.square(), -x / q.to(dtype)[:, None])
-        return torch.nn.functional.pad(response, (1, 0))
-
 
 def white_noise(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Uniform noise in [-1, 1], the same for the same seed on every machine."""
@@ -198,8 +181,3 @@ def white_noise(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.fl
 
 def _amplitude(level_db: Tensor) -> Tensor:
     return torch.exp(level_db * (math.log(10) / 20))
-
-
-def _fast_length(count: int) -> int:
-    """The least number of the form 2^k, 3 * 2^k or 5 * 2^k that is at least ``count``: its FFT is fast."""
-    return min(f * 2 ** max(0, math.ceil(math.log2(count / f))) for f in (1, 3, 5))

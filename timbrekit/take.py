@@ -1,5 +1,6 @@
 """A take: all that training and measuring need to know of a recording's hits."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from timbrekit.errors import TrainingError
-from timbrekit.features import TimbreFeatures, onset_features
+from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures, onset_features
 from timbrekit.hits import Hits
 
 # Both sides are brought to this level before their features are taken, a recording by its reference hit and a
@@ -73,6 +74,26 @@ def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
     return torch.where(span > 0, scaled, 0.5)
 
 
+def draw_inputs(take: Take, growing_share: float, generator: torch.Generator) -> Tensor:
+    """``(n, 3)`` inputs for one pass over a take, some of them as heard by a plug-in opened some hits earlier.
+
+    How many hits earlier is drawn log-uniformly from 1 to n, as the ranges grow most over the first few: a mapping
+    that has seen many such ranges plays sensibly while the plug-in's own are still growing.
+
+    Args:
+        growing_share: share of the hits that are heard so; the others with the ranges of the whole take.
+        generator: on the CPU.
+    """
+    count = len(take)
+    if not growing_share:
+        return take.inputs
+    earlier = torch.exp(torch.rand(count, generator=generator) * math.log(count + 1)).long() - 1
+    hits = torch.arange(count)
+    growing = take.growing_inputs[(hits - earlier).clamp_min(0), hits]
+    chosen = torch.rand(count, generator=generator) < growing_share
+    return torch.where(chosen[:, None], growing, take.inputs)
+
+
 def make_take(
     hits: Hits, features: TimbreFeatures | None = None, onset_windows: np.ndarray | None = None
 ) -> Take:
@@ -111,12 +132,13 @@ def make_take(
 
 
 def choose_reference(timbre: Tensor, lengths: Tensor) -> int:
-    """The most typical hit of about median loudness.
+    """A typical hit of about median loudness that rings long.
 
-    Candidates: of the fifth of all hits nearest to the median of transient loudness, the longer half. Chosen: the
-    one whose features are nearest to the take's medians, in units of their spread. The published choice, the very
-    hit of median loudness, may be odd in all else; every hit's difference from it then starts with that oddity,
-    and a model that only learns a constant looks good.
+    Of the fifth of all hits nearest to the median of transient loudness, the one whose features are nearest to the
+    take's medians, in units of their spread, plus half a unit for every halving of what the features look at.
+    The published choice, the very hit of median loudness, may be odd in all else: every difference then starts with
+    that oddity, and a model that only learns a constant looks good. And hits can only be compared with the
+    reference for as long as it rings.
 
     Args:
         timbre: ``(n, 7)`` features of the hits.
@@ -125,8 +147,8 @@ def choose_reference(timbre: Tensor, lengths: Tensor) -> int:
     middle = timbre.quantile(0.5, 0)
     distance = (timbre - middle).abs() / (timbre - middle).abs().mean(0).clamp_min(1e-6)
     near = distance[:, 0].argsort(stable=True)[: max(1, round(len(timbre) / 5))]
-    near = near[lengths[near] >= lengths[near].median()]
-    return int(near[distance[near].mean(-1).argmin()])
+    shortness = (TIMBRE_SAMPLES / lengths[near].clamp(1, TIMBRE_SAMPLES)).log2()
+    return int(near[(distance[near].mean(-1) + 0.5 * shortness).argmin()])
 
 
 def gain_to_nominal(loudness_lkfs: float) -> float:

@@ -3,41 +3,62 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from timbrekit.errors import TrainingError
-from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
+from timbrekit.features import TimbreFeatures
+from timbrekit.hits import Hits, onset_windows
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping, ModelName, build_network
 from timbrekit.presets import Preset
-from timbrekit.synth import Snare808, white_noise
-from timbrekit.take import Take, gain_to_nominal
+from timbrekit.sketch import sketch_mapping
+from timbrekit.take import Take, draw_inputs, make_take
+from timbrekit.voice import Voice
 
 HELD_OUT_SHARE = 0.1  # for validation, and again for test
-NOISE_PERIOD = 36_864  # samples, 2^12 * 9: a fast FFT, a little longer than what the features look at
-PRESET_RENDERS = 8  # noises and phases over which the unmodulated preset's features are averaged
+STEPS = 300  # of the optimiser that the default number of epochs adds up to
+FEWEST_EPOCHS, MOST_EPOCHS = 20, 60
+PUBLISHED_LEAD = 20  # samples by which the published code's window starts before the plug-in's
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. The defaults are what was found to play best (docs/training.md has the figures)."""
+    """How to train. The defaults are what was found to play best; docs/training.md has the figures."""
 
     model: ModelName = "mlp"
-    epochs: int = 100
+    recipe: Literal["timbrekit", "published"] = "timbrekit"
+    epochs: int | None = None  # None: as many as make 300 steps, from 20 to 60
     batch_size: int = 16  # hits; larger batches fall out of the processor's cache and are slower per hit
-    learning_rate: float = 5e-3
-    patience: int = 20  # epochs without improvement after which the learning rate is halved
-    seed: int = 0
-    device: str = "cpu"
+    learning_rate: float = (
+        4e-3  # the highest; it rises over the first tenth of all steps and falls along a cosine
+    )
+    sketch: bool = True  # start from a mapping fitted to a learned stand-in for the synthesiser
     balanced: bool = True  # weight each feature by 1 / its spread over the take
     growing_share: float = 0.5  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
     centred: bool = False  # subtract the reference hit's inputs, as the published code does
-    hop: int = 2048  # of the features while training; results are always measured at 512
+    seed: int = 0
+    device: str = "cpu"
+
+
+# NIME 2024, section 4.2, on the takes of ``published_windows``.
+PUBLISHED = Settings(
+    recipe="published",
+    epochs=250,
+    learning_rate=5e-4,
+    sketch=False,
+    balanced=False,
+    growing_share=0.0,
+    fresh_noise=False,
+    centred=True,
+)
+PUBLISHED_LINEAR_RATE = 5e-3
+PLATEAU_EPOCHS = 20  # without improvement, after which the published recipe halves the learning rate
 
 
 @dataclass(frozen=True)
@@ -72,11 +93,40 @@ class Trained:
     settings: Settings = field(repr=False)
 
 
+def make_settings(
+    recipe: Literal["timbrekit", "published"] = "timbrekit",
+    model: ModelName = "mlp",
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> Settings:
+    """Settings of a recipe with a user's wishes.
+
+    Args:
+        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one.
+
+    Raises:
+        TrainingError: cuda is asked for and not there.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError(
+            "There is no GPU that torch can use here. Train on the CPU (--device cpu), or in Colab choose Runtime > "
+            "Change runtime type > GPU."
+        )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    settings = replace(
+        PUBLISHED if recipe == "published" else Settings(), model=model, seed=seed, device=device
+    )
+    if recipe == "published" and model == "linear":
+        settings = replace(settings, learning_rate=PUBLISHED_LINEAR_RATE)
+    return settings if epochs is None else replace(settings, epochs=epochs)
+
+
 def split_hits(loudness: Tensor, reference: int, seed: int = 0) -> Split:
     """Hold out hits the published way: sorted by loudness, cut into chunks, one random hit of each.
 
-    The reference hit is never held out. Below 3 hits per share nothing is held out that training needs:
-    with fewer than 5 hits there is no test, with fewer than 3 no validation either.
+    The reference hit is never held out. With fewer than 5 hits there is no test, with fewer than 3 no validation.
     """
     generator = np.random.default_rng(seed)
     count = len(loudness)
@@ -91,44 +141,11 @@ def split_hits(loudness: Tensor, reference: int, seed: int = 0) -> Split:
     return Split(train, np.array(sorted(held["validation"]), int), np.array(sorted(held["test"]), int))
 
 
-class Player:
-    """The synthesiser with its preset, measured as the recording is: renders and takes feature differences."""
-
-    def __init__(self, preset: Preset, take: Take, settings: Settings, features: TimbreFeatures):
-        self.take, self.settings, self.features = take, settings, features
-        self.device = torch.device(settings.device)
-        self.preset = torch.from_numpy(preset.normalized()).to(self.device)
-        self.synth = Snare808(take.hits.sample_rate, TIMBRE_SAMPLES)
-        self.lengths = take.lengths.to(self.device)
-        generator = torch.Generator().manual_seed(settings.seed)
-        renders = PRESET_RENDERS if settings.fresh_noise else 1
-        draws = [self.draw(1, generator) for _ in range(renders)]
-        self.gain = 1.0
-        with torch.no_grad():
-            sounds = torch.cat(
-                [self.synth.render(self.preset[None], *draw, filter_running=True) for draw in draws]
-            )
-            self.gain = gain_to_nominal(float(features(sounds)[:, 0].mean()))
-            # Features depend on where the next hit cuts a sound, so the unmodulated preset has its own per hit.
-            self.unmodulated = torch.stack(
-                [
-                    features((sounds * self.gain), length.expand(renders)).mean(0)
-                    for length in self.lengths.clamp_max(TIMBRE_SAMPLES)
-                ]
-            )
-
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Noise ``(samples,)`` and oscillator phases ``(count, 2)`` in cycles: drawn, or fixed as published."""
-        if not self.settings.fresh_noise:
-            return white_noise((NOISE_PERIOD,), 0).to(self.device), torch.zeros(count, 2, device=self.device)
-        noise = torch.rand(NOISE_PERIOD, generator=generator) * 2 - 1
-        return noise.to(self.device), torch.rand(count, 2, generator=generator).to(self.device)
-
-    def differences(self, parameters: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """``(batch, 7)``: how the synthesiser at ``parameters`` ``(batch, 14)`` differs from its preset."""
-        draw = self.draw(len(parameters), generator)
-        sounds = self.synth.render(parameters, *draw, filter_running=True) * self.gain
-        return self.features(sounds, self.lengths[indices]) - self.unmodulated[indices]
+def published_windows(hits: Hits, samples: np.ndarray) -> Take:
+    """The take as the published code trains on it: earlier onset windows, features that count silence."""
+    starts = np.maximum(hits.triggers - PUBLISHED_LEAD, hits.windows.shape[1] - 1)
+    features = TimbreFeatures(hits.sample_rate, gated=False)
+    return make_take(hits, features, onset_windows(samples, starts))
 
 
 def train(
@@ -139,8 +156,8 @@ def train(
 ) -> Trained:
     """Train a mapping from what the plug-in hears of each hit to modulations of ``preset``.
 
-    Ctrl-C (KeyboardInterrupt), or a callback that raises it, ends training early and keeps the best epoch so
-    far; before the first epoch has ended it is passed on.
+    Ctrl-C (KeyboardInterrupt), or a callback that raises it, ends training early and keeps the best epoch so far;
+    before the first epoch has ended it is passed on.
 
     Args:
         take: the recording's hits, measured.
@@ -149,13 +166,15 @@ def train(
         progress: called after each epoch.
 
     Raises:
-        TrainingError: the loss is not finite (never seen; it would mean a broken preset or feature).
+        TrainingError: the loss is not a number (a preset or recording that the features cannot measure).
     """
     settings = settings or Settings()
     device = torch.device(settings.device)
     split = split_hits(take.timbre[:, 0], take.reference, settings.seed)
-    thin = TimbreFeatures(take.hits.sample_rate, take_gated(settings), settings.hop)
-    player = Player(preset, take, settings, thin)
+    epochs = settings.epochs or _epochs_for(len(split.train), settings.batch_size)
+    published = settings.recipe == "published"
+    features = TimbreFeatures(take.hits.sample_rate, gated=not published, hop=512 if published else 2048)
+    voice = Voice(preset, take, features, settings.fresh_noise, settings.seed, device)
     intended = take.intended.to(device)
     weights = spread_weights(intended) if settings.balanced else None
     mapping = Mapping(
@@ -164,38 +183,38 @@ def train(
         torch.from_numpy(preset.damping_vector()),
         take.inputs[take.reference] if settings.centred else None,
     ).to(device)
-    optimizer = torch.optim.Adam(mapping.parameters(), settings.learning_rate)
-    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=settings.patience)
     generator = torch.Generator().manual_seed(settings.seed)
+    began = time.perf_counter()
+    if settings.sketch:
+        sketch_mapping(mapping, take, voice, split.train, settings.growing_share, settings.seed)
+    optimizer = torch.optim.Adam(mapping.parameters(), settings.learning_rate)
+    after_step, after_epoch = _schedules(optimizer, settings, epochs, len(split.train))
 
     def loss_of(indices: np.ndarray, inputs: Tensor, source: torch.Generator) -> Tensor:
         index = torch.from_numpy(indices).to(device)
-        played = player.differences(mapping.parameters_for(inputs.to(device)), index, source)
+        played = voice.differences(mapping.parameters_for(inputs.to(device)), index, source)
         return feature_difference_loss(played, intended[index], weights)
+
+    validation_inputs = [take.inputs]
+    if settings.growing_share:
+        validation_inputs.append(draw_inputs(take, 1.0, torch.Generator().manual_seed(settings.seed)))
 
     def validation_loss() -> float:
         chosen = split.validation if len(split.validation) else split.train
         source = torch.Generator().manual_seed(settings.seed + 1)  # the same noises every time
         with torch.no_grad():
             losses = [
-                loss_of(part, inputs[part], source) * len(part)
+                float(loss_of(part, inputs[part], source)) * len(part)
                 for inputs in validation_inputs
                 for part in _batches(chosen, settings.batch_size)
             ]
-        return float(sum(losses) / (len(chosen) * len(validation_inputs)))
+        return sum(losses) / (len(chosen) * len(validation_inputs))
 
-    growing = take.growing_inputs
-    validation_inputs = [take.inputs]
-    if settings.growing_share:
-        validation_inputs.append(
-            _draw_inputs(take, growing, 1.0, torch.Generator().manual_seed(settings.seed))
-        )
     history: list[Epoch] = []
     best_loss, best_state, interrupted = math.inf, None, False
-    began = time.perf_counter()
     try:
-        for number in range(1, settings.epochs + 1):
-            inputs = _draw_inputs(take, growing, settings.growing_share, generator)
+        for number in range(1, epochs + 1):
+            inputs = draw_inputs(take, settings.growing_share, generator)
             shuffled = split.train[torch.randperm(len(split.train), generator=generator).numpy()]
             total = 0.0
             for part in _batches(shuffled, settings.batch_size):
@@ -203,19 +222,20 @@ def train(
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+                after_step()
                 total += float(loss.detach()) * len(part)
-            checked = validation_loss()
-            if not math.isfinite(checked) or not math.isfinite(total):
+            train_loss, checked = total / len(split.train), validation_loss()
+            if not math.isfinite(checked + train_loss):
                 raise TrainingError(
-                    f"Training with the preset {preset.name} gave a loss that is not a number."
+                    f"Training with the preset {preset.name} gave a loss that is not a number. Try another preset."
                 )
-            scheduler.step(checked)
-            if checked < best_loss:
-                best_loss = checked
+            after_epoch(checked)
+            judged = checked if published else _judged(checked, train_loss, split)
+            if judged < best_loss:
+                best_loss = judged
                 best_state = {key: value.clone() for key, value in mapping.state_dict().items()}
             spent = time.perf_counter() - began
-            left = spent / number * (settings.epochs - number)
-            history.append(Epoch(number, settings.epochs, total / len(split.train), checked, left))
+            history.append(Epoch(number, epochs, train_loss, checked, spent / number * (epochs - number)))
             if progress:
                 progress(history[-1])
     except KeyboardInterrupt:
@@ -223,24 +243,41 @@ def train(
             raise
         interrupted = True
     mapping.load_state_dict(best_state)
+    if published:
+        mapping.centre.zero_()  # the published export forgets the centring that it trained with
     mapping = mapping.cpu().eval().requires_grad_(False)
     return Trained(mapping, split, history, time.perf_counter() - began, interrupted, settings)
 
 
-def take_gated(settings: Settings) -> bool:
-    return True
+def _epochs_for(hits: int, batch_size: int) -> int:
+    return min(max(math.ceil(STEPS / math.ceil(hits / batch_size)), FEWEST_EPOCHS), MOST_EPOCHS)
 
 
-def _draw_inputs(take: Take, growing: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """``(n, 3)`` inputs of one epoch: a share of them as heard by a plug-in opened some hits earlier.
+def _judged(validation_loss: float, train_loss: float, split: Split) -> float:
+    """What the best epoch is chosen by: validation counts as much as its number of hits is worth.
 
-    How many hits earlier is drawn log-uniformly: the ranges grow most over the first few.
+    Of some twenty held-out hits the loss scatters by a tenth; alone it would often choose an early epoch by luck.
     """
-    count = len(take)
-    earlier = torch.exp(torch.rand(count, generator=generator) * math.log(count + 1)).long() - 1
-    starts = (torch.arange(count) - earlier).clamp_min(0)
-    cold = torch.rand(count, generator=generator) < share
-    return torch.where(cold[:, None], growing[starts, torch.arange(count)], take.inputs)
+    share = len(split.validation) / (len(split.validation) + len(split.train))
+    share = min(0.5, 3 * share)
+    return share * validation_loss + (1 - share) * train_loss
+
+
+def _schedules(
+    optimizer: torch.optim.Optimizer, settings: Settings, epochs: int, hits: int
+) -> tuple[Callable[[], None], Callable[[float], None]]:
+    """What to call after each step, and after each epoch with the validation loss."""
+    if settings.recipe == "published":
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=PLATEAU_EPOCHS)
+        return lambda: None, plateau.step
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        settings.learning_rate,
+        total_steps=epochs * math.ceil(hits / settings.batch_size) + 1,
+        pct_start=0.1,
+        cycle_momentum=False,
+    )
+    return cycle.step, lambda loss: None
 
 
 def _batches(indices: np.ndarray, size: int) -> list[np.ndarray]:

@@ -1,0 +1,132 @@
+"""How well a model follows the player in the plug-in itself: measured on what rehearsal plays.
+
+Played: the seven timbre features of each rehearsed hit, minus those of the unmodulated preset played at the same
+place with the same noise. Intended: the recording's differences from its reference hit. Every model is measured by
+this code; a model that never moves the preset has an error ratio of 1 in every feature.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import spearmanr
+
+from timbrekit.features import TIMBRE_FEATURES, TIMBRE_SAMPLES, TimbreFeatures
+from timbrekit.onsets import DetectorSettings
+from timbrekit.plugin_synth import play
+from timbrekit.rehearse import Rehearsal, rehearse
+from timbrekit.take import Take, gain_to_nominal, measure
+
+FIRST_HITS = 8  # those that a plug-in just opened has hardly any ranges for
+MINIMUM_FOR_RANKS = 3  # a rank correlation of fewer hits says nothing
+
+
+@dataclass(frozen=True)
+class AsPlayed:
+    """Errors of a rehearsed take. Ratios are to the unmodulated preset's error: 0 follows exactly, 1 not at all."""
+
+    played: NDArray[np.float32]  # (n, 7) how each played hit differs from the preset at the same place
+    intended: NDArray[np.float32]  # (n, 7) how each recorded hit differs from the reference hit
+    rehearsal: Rehearsal
+    static: NDArray[np.float32]  # (samples,) the unmodulated preset played at the same places
+
+    @property
+    def ratio_per_feature(self) -> NDArray[np.float32]:
+        """``(7,)`` error ratios over all hits."""
+        return error_ratio(self.played, self.intended)
+
+    @property
+    def error_ratio(self) -> float:
+        """Mean of the seven features' ratios."""
+        return float(self.ratio_per_feature.mean())
+
+    @property
+    def first_hits_error_ratio(self) -> float:
+        """The first eight hits' errors, over what the unmodulated preset's would be in the take as a whole."""
+        scale = np.abs(self.intended).mean(0)
+        first = np.abs(self.played - self.intended)[:FIRST_HITS].mean(0)
+        return float((first / np.maximum(scale, 1e-6)).mean())
+
+    @property
+    def rank_correlation(self) -> NDArray[np.float64]:
+        """``(7,)`` Spearman correlation of played with intended differences; 0 where one of them never moves."""
+        return rank_correlations(self.played, self.intended)
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for report.json."""
+        return {
+            "error_ratio": self.error_ratio,
+            "error_ratio_per_feature": dict(
+                zip(TIMBRE_FEATURES, map(float, self.ratio_per_feature), strict=True)
+            ),
+            "rank_correlation": dict(zip(TIMBRE_FEATURES, map(float, self.rank_correlation), strict=True)),
+            "first_8_error_ratio": self.first_hits_error_ratio,
+            "hits": len(self.played),
+        }
+
+
+def measure_as_played(
+    model: str | Path | torch.jit.ScriptModule,
+    samples: ArrayLike,
+    take: Take,
+    settings: DetectorSettings | None = None,
+    primer: ArrayLike | None = None,
+    initial_ranges: ArrayLike | None = None,
+    seed: int = 0,
+) -> AsPlayed:
+    """Rehearse a take and measure every hit.
+
+    Args:
+        model: a model file, or a loaded TorchScript module.
+        samples: ``(samples,)`` the recording that ``take`` was made of, at the take's rate.
+        take: its hits, found with the same detector settings.
+        settings: the plug-in's onset controls; those of the take by default.
+        primer, initial_ranges, seed: see ``timbrekit.rehearse.rehearse``.
+    """
+    rate = take.hits.sample_rate
+    rehearsal = rehearse(
+        model,
+        samples,
+        rate,
+        settings or take.hits.settings,
+        seed=seed,
+        primer=primer,
+        initial_ranges=initial_ranges,
+    )
+    # With a primer before it the detector may start out differently: only what both have is compared.
+    shared, of_take, of_rehearsal = np.intersect1d(
+        take.hits.triggers, rehearsal.triggers, return_indices=True
+    )
+    static = play(rehearsal.preset, rehearsal.triggers, len(rehearsal.audio), rate, seed=seed)
+    features = TimbreFeatures(rate)
+    lengths = take.lengths[of_take]
+    unmodulated = _cut(static, shared, rate)
+    level = float(measure(features, unmodulated, lengths)[:, 0].median())
+    gain = gain_to_nominal(level)
+    played = measure(features, _cut(rehearsal.audio, rehearsal.triggers[of_rehearsal], rate) * gain, lengths)
+    played = played - measure(features, unmodulated * gain, lengths)
+    return AsPlayed(played.numpy(), take.intended[of_take].numpy(), rehearsal, static)
+
+
+def error_ratio(played: NDArray, intended: NDArray) -> NDArray:
+    """``(7,)`` mean absolute error over the mean absolute intended difference."""
+    return np.abs(played - intended).mean(0) / np.maximum(np.abs(intended).mean(0), 1e-6)
+
+
+def rank_correlations(played: NDArray, intended: NDArray) -> NDArray[np.float64]:
+    """``(7,)`` Spearman correlations; 0 where one side is constant or there are fewer than three hits."""
+    correlations = np.zeros(played.shape[1])
+    for index, (a, b) in enumerate(zip(played.T, intended.T, strict=True)):
+        if len(a) >= MINIMUM_FOR_RANKS and np.ptp(a) > 0 and np.ptp(b) > 0:
+            correlations[index] = spearmanr(a, b).statistic
+    return correlations
+
+
+def _cut(audio: NDArray[np.float32], triggers: NDArray, sample_rate: int) -> torch.Tensor:
+    """``(n, samples)`` what follows each trigger, zero-padded at the end of the recording."""
+    size = min(TIMBRE_SAMPLES, sample_rate)
+    padded = np.pad(audio, (0, size))
+    return torch.from_numpy(padded[triggers[:, None] + np.arange(size)])

@@ -1,0 +1,158 @@
+"""A first mapping in seconds: fitted to a stand-in that has learned how the synthesiser's features answer.
+
+Rendering and measuring a sound takes milliseconds, its gradient as much again, and the loss has valleys in which a
+mapping trained on it from scratch stays. So a small network first learns, from some thousand renders around the
+preset, which feature differences a set of parameters gives. On this stand-in thousands of training steps take a
+second, each over the whole take. The mapping's own choices are then rendered, the stand-in learns from them, and the
+mapping is trained on; a few rounds bring the two together. Training on the synthesiser itself starts from there.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from timbrekit.features import TIMBRE_SAMPLES
+from timbrekit.loss import feature_difference_loss, spread_weights
+from timbrekit.mapping import Mapping
+from timbrekit.take import Take, draw_inputs
+from timbrekit.voice import Voice
+
+FIRST_RENDERS = 1500
+SMALLEST_REACH, LARGEST_REACH = 0.03, 0.6  # of the modulations first tried, in normalised units
+ROUNDS = 4
+MAPPING_STEPS, MAPPING_RATE = 1000, 5e-3
+STAND_IN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 256, 3e-3
+STAND_IN_WIDTH = 64
+JITTER = (
+    0.05  # by which a mapping's choices are also tried displaced, so that the stand-in learns slopes there
+)
+LARGEST_DIFFERENCE = 8.0  # in spreads of the take: what is farther off is far enough
+CHUNK = 16  # hits rendered at once
+
+
+def sketch_mapping(
+    mapping: Mapping, take: Take, voice: Voice, indices: np.ndarray, growing_share: float, seed: int
+) -> None:
+    """Fit ``mapping`` in place.
+
+    Args:
+        mapping: fresh; its weights are replaced.
+        take: the hits to follow.
+        voice: the synthesiser with its preset.
+        indices: of the hits to train on; no other is looked at.
+        growing_share: share of inputs heard with ranges that are still growing.
+        seed: of everything random.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    device = voice.device
+    hits = torch.from_numpy(indices)
+    on_device = hits.to(device)
+    weights = spread_weights(take.intended[hits]).to(device)
+    intended = (take.intended[hits].to(device) * weights).clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
+    stand_in = _StandIn(voice, weights, generator)
+    tried = _first_tries(voice, generator)
+    stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)])
+    _draw_weights(mapping, generator)
+    for _ in range(ROUNDS):
+        optimizer = torch.optim.Adam(mapping.parameters(), MAPPING_RATE)
+        cycle = _one_cycle(optimizer, MAPPING_RATE, MAPPING_STEPS)
+        for _ in range(MAPPING_STEPS):
+            inputs = draw_inputs(take, growing_share, generator)[hits].to(device)
+            predicted = stand_in(mapping.parameters_for(inputs), on_device)
+            loss = feature_difference_loss(predicted, intended)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            cycle.step()
+        with torch.no_grad():
+            inputs = draw_inputs(take, growing_share, generator)[hits].to(device)
+            chosen = mapping.parameters_for(inputs)
+            jitter = torch.randn(chosen.shape, generator=generator).to(device) * JITTER * voice.damping
+        stand_in.learn(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
+
+
+class _StandIn:
+    """A small network from synthesiser parameters to weighted feature differences, and what it has seen."""
+
+    def __init__(self, voice: Voice, weights: Tensor, generator: torch.Generator):
+        self.voice, self.weights, self.generator = voice, weights, generator
+        self.seen: list[Tensor] = []
+        self.heard: list[Tensor] = []
+        inputs = len(voice.preset) + 1
+        self.network = nn.Sequential(
+            nn.Linear(inputs, STAND_IN_WIDTH),
+            nn.SiLU(),
+            nn.Linear(STAND_IN_WIDTH, STAND_IN_WIDTH),
+            nn.SiLU(),
+            nn.Linear(STAND_IN_WIDTH, len(weights)),
+        )
+        for layer in self.network:
+            if isinstance(layer, nn.Linear):
+                bound = 1 / math.sqrt(layer.in_features)
+                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        self.network.to(voice.device)
+
+    def __call__(self, parameters: Tensor, indices: Tensor) -> Tensor:
+        return self.network(self._inputs(parameters, indices))
+
+    def _inputs(self, parameters: Tensor, indices: Tensor) -> Tensor:
+        """Modulations in units of their reach, and for how long the hit rings."""
+        modulation = (parameters - self.voice.preset) / self.voice.damping.clamp_min(1e-3)
+        ring = self.voice.lengths[indices].clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES
+        return torch.cat([modulation, ring.log2()[:, None]], 1)
+
+    def learn(self, parameters: Tensor, indices: Tensor) -> None:
+        """Render ``parameters`` ``(batch, 14)`` as hits ``indices``, and learn from all that was ever rendered."""
+        with torch.no_grad():
+            for part, hits in zip(
+                parameters.split(CHUNK), indices.to(self.voice.device).split(CHUNK), strict=True
+            ):
+                heard = self.voice.differences(part, hits, self.generator) * self.weights
+                self.seen.append(self._inputs(part, hits))
+                self.heard.append(heard.clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE))
+        seen, heard = torch.cat(self.seen), torch.cat(self.heard)
+        self.network.requires_grad_(True)
+        optimizer = torch.optim.Adam(self.network.parameters(), STAND_IN_RATE)
+        cycle = _one_cycle(optimizer, STAND_IN_RATE, STAND_IN_STEPS)
+        for _ in range(STAND_IN_STEPS):
+            some = torch.randint(len(seen), (STAND_IN_BATCH,), generator=self.generator).to(seen.device)
+            loss = nn.functional.smooth_l1_loss(self.network(seen[some]), heard[some], beta=0.3)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            cycle.step()
+        self.network.requires_grad_(False)
+
+
+def _first_tries(voice: Voice, generator: torch.Generator) -> Tensor:
+    """``(FIRST_RENDERS, 14)`` parameters around the preset, near and far, few and many of them moved."""
+    size = (FIRST_RENDERS, len(voice.preset))
+    spread = math.log(LARGEST_REACH / SMALLEST_REACH)
+    reach = SMALLEST_REACH * torch.exp(torch.rand(size[0], 1, generator=generator) * spread)
+    moved = torch.rand(size, generator=generator) < torch.rand(size[0], 1, generator=generator)
+    modulation = (torch.randn(size, generator=generator) * reach * moved).clamp(-1, 1).to(voice.device)
+    return (voice.preset + modulation * voice.damping).clamp(0, 1)
+
+
+def _draw_weights(mapping: Mapping, generator: torch.Generator) -> None:
+    """Hidden layers that tell inputs apart from the start, and an output near zero: near the preset."""
+    linear = [layer for layer in mapping.network if isinstance(layer, nn.Linear)]
+    for number, layer in enumerate(linear):
+        is_last = number == len(linear) - 1
+        scale = 0.01 if is_last else 1 / math.sqrt(layer.in_features)
+        with torch.no_grad():
+            layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
+            if layer.bias is not None:
+                offset = torch.randn(layer.bias.shape, generator=generator)
+                layer.bias.copy_(offset * (0.0 if is_last else 0.5))
+
+
+def _one_cycle(
+    optimizer: torch.optim.Optimizer, rate: float, steps: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
+    )

@@ -1,0 +1,240 @@
+"""From a recording to a folder with everything a player needs. The command line and the notebooks call this."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from timbrekit.as_played import AsPlayed, measure_as_played
+from timbrekit.audio import Recording, read_recording, resample, write_wav
+from timbrekit.bounds import optimize_directly, predict_from_onsets
+from timbrekit.errors import Finding, OutputError, RecordingError
+from timbrekit.export.metadata import build_metadata
+from timbrekit.export.torchdrum import write_model
+from timbrekit.files import write_json
+from timbrekit.hits import Hits, find_hits, hit_findings
+from timbrekit.onsets import DetectorSettings
+from timbrekit.parameters import SAMPLE_RATE
+from timbrekit.plots import save_report_picture
+from timbrekit.presets import Preset
+from timbrekit.primer import make_primer
+from timbrekit.rehearse import rehearse
+from timbrekit.report import build_report, measure_held_out, write_card
+from timbrekit.suggest import Suggestion, suggest_settings
+from timbrekit.take import Take, make_take
+from timbrekit.train import Epoch, Settings, Trained, published_windows, train
+
+OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recording with its hits found: all that training needs."""
+
+    recording: Recording
+    suggestion: Suggestion | None  # None where the detector settings were given
+    hits: Hits
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training left behind."""
+
+    folder: Path
+    report: dict[str, Any]
+    trained: Trained
+    take: Take
+    played: dict[str, AsPlayed]
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model.pt"
+
+
+def prepare(
+    recording: str | Path | Recording,
+    sample_rate: int = SAMPLE_RATE,
+    detector: DetectorSettings | None = None,
+) -> Prepared:
+    """Read a recording and find its hits.
+
+    Args:
+        recording: a file, or one already read at ``sample_rate``.
+        sample_rate: Hz that the player's DAW runs at.
+        detector: onset settings; None suggests some from the recording.
+
+    Raises:
+        RecordingError: it cannot be read, or has no hit.
+    """
+    if not isinstance(recording, Recording):
+        recording = read_recording(recording, sample_rate)
+    suggestion = None if detector else suggest_settings(recording.samples, recording.sample_rate)
+    hits = find_hits(recording.samples, recording.sample_rate, detector or suggestion.settings)
+    if not len(hits):
+        raise RecordingError(
+            f"No hit was found in {recording.name}. Record closer or louder, so that hits peak around -6 dBFS, or "
+            "turn down the Trigger Threshold."
+        )
+    return Prepared(recording, suggestion, hits, (*recording.findings, *hit_findings(hits)))
+
+
+def train_model(
+    prepared: Prepared,
+    preset: Preset,
+    folder: str | Path,
+    settings: Settings | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+    stage: Callable[[str], None] | None = None,
+    bounds: bool = False,
+) -> Outcome:
+    """Train, rehearse, prove and write ``model.pt, report.json, report.png, rehearsal.wav, primer.wav, card.txt``.
+
+    All files are made in a folder beside and then put in place, so that nothing half-made is left behind.
+
+    Args:
+        prepared: from :func:`prepare`.
+        preset: the sound to modulate.
+        folder: where the files go; files of those names are replaced.
+        settings: how to train.
+        progress: called after each epoch.
+        stage: called with a few words at each step.
+        bounds: also compute how far the preset can follow at all and what the onsets can tell (a minute more).
+
+    Raises:
+        TrainingError: too few hits.
+        ModelFileError: the model would not work in the plug-in.
+        OutputError: the folder cannot be written.
+    """
+    settings = settings or Settings()
+    stage = stage or (lambda words: None)
+    recording, hits = prepared.recording, prepared.hits
+    samples, rate = recording.samples, recording.sample_rate
+    take = make_take(hits)  # every model is measured on this one
+    stage("Training")
+    if settings.recipe == "published":
+        trained = train(published_windows(hits, samples), preset, settings, progress)
+    else:
+        trained = train(take, preset, settings, progress)
+    stage("Measuring")
+    held_out = measure_held_out(take, trained, preset)
+    primer = make_primer(samples, rate, hits.settings)
+    folder = Path(folder)
+    with _staging(folder) as staging:
+        metadata = build_metadata(
+            trained.mapping,
+            preset,
+            rate,
+            hits.settings,
+            take.minimum,
+            take.maximum,
+            training={
+                "recording_seconds": recording.duration_s,
+                "hits": len(take),
+                "settings": asdict(settings),
+                "error_ratio": held_out.error_ratio,
+            },
+        )
+        model = write_model(trained.mapping, metadata, staging / "model.pt")
+        stage("Rehearsing")
+        played = _rehearsals(model, samples, take, primer.samples)
+        reached = {}
+        if bounds:
+            stage("Computing the bounds")
+            reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
+            reached["onset information"] = predict_from_onsets(take)
+        found = [asdict(finding) for finding in prepared.findings]
+        report = build_report(preset, take, trained, held_out, played, primer, found, reached)
+        write_wav(staging / "rehearsal.wav", played["after_primer"].rehearsal.audio, rate)
+        write_wav(staging / "primer.wav", primer.samples, primer.sample_rate)
+        (staging / "card.txt").write_text(write_card(report, preset, hits, primer), encoding="utf-8")
+        missed = prepared.suggestion.missed if prepared.suggestion else ()
+        save_report_picture(
+            staging / "report.png", samples, take, trained, held_out, played["after_primer"], missed
+        )
+        write_json(staging / "report.json", report)
+        _move_into_place(staging, folder)
+    return Outcome(folder, report, trained, take, played)
+
+
+def _rehearsals(model: Path, samples: np.ndarray, take: Take, primer: np.ndarray) -> dict[str, AsPlayed]:
+    rate, settings = take.hits.sample_rate, take.hits.settings
+    cold = measure_as_played(model, samples, take)
+    played = {
+        "cold": cold,
+        "second_pass": measure_as_played(model, samples, take, initial_ranges=cold.rehearsal.ranges),
+        "after_primer": measure_as_played(model, samples, take, primer=primer),
+    }
+    if rate in OTHER_RATE:
+        other = OTHER_RATE[rate]
+        resampled = resample(samples, rate, other)
+        hits = find_hits(resampled, other, settings)
+        if len(hits) > 1:
+            primer_there = resample(primer, rate, other)
+            played["other_rate"] = measure_as_played(model, resampled, make_take(hits), primer=primer_there)
+    return played
+
+
+class _staging(tempfile.TemporaryDirectory):
+    """A temporary folder beside ``folder``, so that files can be renamed into it."""
+
+    def __init__(self, folder: Path):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            super().__init__(prefix=".timbrekit-", dir=folder)
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write to {folder}: {error.strerror}. Choose another folder."
+            ) from error
+
+    def __enter__(self) -> Path:
+        return Path(super().__enter__())
+
+
+def _move_into_place(staging: Path, folder: Path) -> None:
+    try:
+        for file in sorted(staging.iterdir()):
+            shutil.move(file, folder / file.name)
+    except OSError as error:
+        raise OutputError(f"Cannot write to {folder}: {error.strerror}. Choose another folder.") from error
+
+
+def rehearse_file(
+    model: str | Path,
+    recording: str | Path,
+    output: str | Path,
+    trace: str | Path | None = None,
+    sample_rate: int | None = None,
+    primer: str | Path | None = None,
+    settings: DetectorSettings | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Rehearse a recording and write the sound, and every step of it where a trace is asked for.
+
+    Args:
+        model: a model file.
+        recording: played at its own sample rate, as the plug-in would see it, unless another is asked for.
+        output: WAV file to write.
+        trace: ``.npz`` file to write.
+        sample_rate: Hz to resample to first.
+        primer: recording sent through the plug-in before.
+        settings: the plug-in's onset controls; None is its defaults.
+        options: sensitivity, dry_wet, seed: see ``timbrekit.rehearse.rehearse``.
+    """
+    read = read_recording(recording, sample_rate)
+    before = None if primer is None else read_recording(primer, read.sample_rate).samples
+    rehearsal = rehearse(model, read.samples, read.sample_rate, settings, primer=before, **options)
+    write_wav(output, rehearsal.audio, read.sample_rate)
+    if trace:
+        rehearsal.save_trace(trace)
+    return {
+        "output": str(output),
+        "sample_rate": read.sample_rate,
+        "seconds": read.duration_s,
+        "triggers": len(rehearsal.triggers),
+        "dropped": len(rehearsal.dropped),
+    }
