@@ -18,9 +18,9 @@ from model_files import PROBES, metadata_of, trained_mapping
 
 import timbrekit
 from timbrekit.errors import ModelFileError, OutputError
+from timbrekit.export import torchdrum
 from timbrekit.export.check import ALLOWED_OPERATORS, MAX_MODEL_BYTES, check_model, read_metadata
 from timbrekit.export.metadata import decode, encode, fold_centre, network_layers
-from timbrekit.export import torchdrum
 from timbrekit.export.torchdrum import PluginModel, serialize, write_model
 from timbrekit.mapping import MODEL_NAMES
 from timbrekit.onsets import DetectorSettings
@@ -106,8 +106,7 @@ def test_the_same_model_gives_the_same_bytes_in_another_process():
     program = (
         "import hashlib, sys; sys.path.insert(0, sys.argv[1])\n"
         "from model_files import metadata_of, trained_mapping\n"
-        "from timbrekit.export import torchdrum
-from timbrekit.export.torchdrum import serialize\n"
+        "from timbrekit.export.torchdrum import serialize\n"
         "mapping = trained_mapping()\n"
         "print(hashlib.sha256(serialize(mapping, metadata_of(mapping))).hexdigest())\n"
     )
@@ -131,8 +130,6 @@ def test_the_centre_is_folded_into_the_first_layer(model):
     folded = fold_centre(mapping)
     points = PROBES.double()
     torch.testing.assert_close(folded.double()(points) * mapping.damping, mapping(points), rtol=0, atol=1e-6)
-    assert all(w.requires_grad == v.requires_grad for w, v in zip(folded[1:], mapping.network[1:], strict=True)
-               if hasattr(w, "requires_grad"))  # fmt: skip
 
 
 def evaluate(layers, features):
