@@ -37,7 +37,10 @@ PATIENCE = 20  # seconds before a condition that never comes true fails the test
 FAKE_RATE = 44_100  # Hz; Chromium's fake microphone runs at this rate
 FAKE_LEAD_IN = 22_050  # samples of silence in which the capture settles
 FAKE_TAKE = 110_000  # samples of the golden take that it plays
-STRICT_POLICY = "script-src 'unsafe-inline'"  # a server that forbids data: and blob: addresses for scripts
+POLICIES = {  # of servers that forbid scripts from data: addresses, or from blob: ones as well
+    "strict": "script-src 'unsafe-inline'",
+    "blob": "script-src 'unsafe-inline' blob:",
+}
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +63,22 @@ def site(golden, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(site):
-    """Port of a server for the site on all local names; under /strict/ it forbids data: and blob: scripts."""
+    """Port of a server for the site on all local names; folders of POLICIES send the policy."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args):
             super().__init__(*args, directory=str(site))
 
         def do_GET(self):
-            self.strict = self.path.startswith("/strict/")
-            self.path = self.path.removeprefix("/strict")
+            folder, _, rest = self.path[1:].partition("/")
+            self.policy = POLICIES.get(folder)
+            if self.policy:
+                self.path = f"/{rest}"
             super().do_GET()
 
         def end_headers(self):
-            if self.strict:
-                self.send_header("Content-Security-Policy", STRICT_POLICY)
+            if self.policy:
+                self.send_header("Content-Security-Policy", self.policy)
             super().end_headers()
 
         def log_message(self, *args):
@@ -104,7 +109,7 @@ def address(site, server):
     return {
         "file": (site / "play.html").as_uri(),
         "localhost": f"http://localhost:{server}/play.html",
-        "strict": f"http://localhost:{server}/strict/play.html",
+        **{name: f"http://localhost:{server}/{name}/play.html" for name in POLICIES},
     }
 
 
@@ -360,6 +365,14 @@ def test_a_refused_audio_thread_is_explained_and_the_rest_plays(visit, address, 
     assert until(page, f"timbrekit.sound.delayed.playing.size && {loudest}") > 0.01
     page.keyboard.press("Escape")
     until(page, "timbrekit.sound.delayed.playing.size === 0")
+
+
+def test_where_data_addresses_are_refused_the_audio_thread_comes_from_a_blob(visit, address):
+    page = visit(address["blob"])
+    page.keyboard.press("w")
+    until(page, "timbrekit.hits.length === 1")
+    assert page.evaluate("timbrekit.sound.refusal") is None
+    assert notices(page) == ""
 
 
 def test_a_browser_without_audio_thread_is_told_so(visit, address, site):
