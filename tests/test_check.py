@@ -19,7 +19,7 @@ from torch import nn
 
 from timbrekit.errors import ModelFileError
 from timbrekit.export.archive import MAX_ENTRIES, MAX_READ_BYTES
-from timbrekit.export.check import ALLOWED_OPERATORS, check_model, read_metadata
+from timbrekit.export.check import ALLOWED_OPERATORS, check_model, load_harmless, read_metadata
 from timbrekit.export.torchdrum import serialize
 
 
@@ -126,6 +126,16 @@ def test_a_model_that_is_not_what_the_plugin_needs(check, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     assert re.search(words, refusal(check(scripted(getattr(model_files, name)().eval()))))
     assert os.listdir(tmp_path) == ["someone's model.pt"]
+
+
+@pytest.mark.parametrize("name", ["OnLoad", "ReadFile", "SaveFile", "Loop"])
+def test_a_model_that_could_do_harm_is_not_loaded_for_rehearsal_either(tmp_path, name):
+    path = tmp_path / "model.pt"
+    path.write_bytes(scripted(getattr(model_files, name)().eval()))
+    with pytest.raises(ModelFileError, match=r"^model\.pt: The model (uses|runs)"):
+        load_harmless(path)
+    path.write_bytes(scripted(model_files.Answer().eval()))
+    assert load_harmless(path)(torch.ones(1, 3)).shape == (2, 14)
 
 
 def test_code_that_runs_on_loading_cannot_hide_behind_the_name_of_its_file(check):

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.errors import ModelFileError, TimbrekitError
+from timbrekit.export.check import load_harmless
 from timbrekit.features import onset_features
 from timbrekit.files import atomic_path
 from timbrekit.hits import onset_windows
@@ -127,18 +128,16 @@ def load_model(path: str | Path) -> torch.jit.ScriptModule:
     """Load a TorchScript file for rehearsal, on the CPU and in evaluation mode as saved.
 
     Raises:
-        ModelFileError: it is missing or no TorchScript file.
+        ModelFileError: it is missing, no TorchScript file, or does more than arithmetic.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelFileError(f"There is no model file {path}. Check the name, or train a model first.")
     try:
-        return torch.jit.load(str(path), map_location="cpu")
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        return load_harmless(path)
+    except ModelFileError as error:
         raise ModelFileError(
-            f"{path} is not a model file the plug-in can load ({reason}). "
-            "Give the .pt file that training wrote; `timbrekit check` says more."
+            f"{error} So it is not a model file the plug-in can load; give the .pt file that training wrote."
         ) from error
 
 

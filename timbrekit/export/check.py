@@ -30,13 +30,13 @@ RANDOM_PROBE = 7  # every so many of them are asked again, and have to answer th
 ALLOWED_OPERATORS = frozenset(
     f"aten::{name}"
     for name in """
-    abs add add_ addmm alias arange batch_norm bmm broadcast_to cat ceil celu chunk clamp clamp_ clamp_max clamp_min
-    clip concat constant_pad_nd contiguous cos detach div div_ dropout elu eq erf exp expand expand_as flatten floor
-    full full_like ge gelu gt hardsigmoid hardswish hardtanh hardtanh_ index_select layer_norm le leaky_relu lerp
-    linear log log1p log_softmax logical_and logical_not lt matmul maximum mean minimum mish mm mul mul_ narrow ne neg
-    ones ones_like permute pow prelu reciprocal relu relu6 relu_ reshape rsqrt rsub select selu sigmoid sign silu sin
-    size slice softmax softplus split sqrt squeeze stack std sub sub_ sum t tanh tanh_ tensor to transpose unbind
-    unsqueeze unsqueeze_ var view vstack where zeros zeros_like
+    abs add add_ addmm alias arange batch_norm bmm broadcast_to cat ceil celu chunk clamp clamp_ clamp_max
+    clamp_min clip concat constant_pad_nd contiguous cos detach div div_ dropout elu eq erf exp expand expand_as
+    flatten floor full full_like ge gelu gt hardsigmoid hardswish hardtanh hardtanh_ index_select layer_norm le
+    leaky_relu lerp linear linspace log log1p log_softmax logical_and logical_not lt matmul maximum mean minimum
+    mish mm mul mul_ narrow ne neg ones ones_like permute pow prelu reciprocal relu relu6 relu_ reshape rsqrt
+    rsub select selu sigmoid sign silu sin size slice softmax softplus split sqrt squeeze stack std sub sub_ sum
+    t tanh tanh_ tensor to transpose unbind unsqueeze unsqueeze_ var view vstack where zeros zeros_like
     """.split()
 ) | frozenset(
     f"prim::{name}"
@@ -71,12 +71,9 @@ def check_model(path: str | Path) -> CheckResult:
     metadata, metadata_problem = _read_embedded(entries)
     notes = [f"{metadata_problem} The plug-in does not look at it."] if metadata_problem else []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = torch.jit.load(io.BytesIO(content), map_location="cpu")
-    except Exception as error:  # mostly RuntimeError; what libtorch throws at damaged code and pickles varies
-        problem = f"The archive is damaged or is not TorchScript: {first_line(error)}."
-        return CheckResult(False, [problem], notes, metadata)
+        model = _load(content)
+    except NotAModel as problem:
+        return CheckResult(False, [str(problem)], notes, metadata)
     problems = _problems_of_graph(model) or _problems_of_output(model)
     if any(weights.requires_grad for weights in model.parameters()):
         notes.append(
@@ -84,6 +81,37 @@ def check_model(path: str | Path) -> CheckResult:
             "on the audio thread against 0.9). It works; frozen it would be quicker."
         )
     return CheckResult(not problems, problems, notes, metadata)
+
+
+def load_harmless(path: str | Path) -> torch.jit.ScriptModule:
+    """Load a model file to run it, once its archive and its operators are known to do no harm.
+
+    What it answers is not looked at: :func:`check_model` says whether the plug-in can use it.
+
+    Raises:
+        ModelFileError: there is no such file, or it is no model, or does more than arithmetic.
+    """
+    path = Path(path)
+    try:
+        content = read_file(path)
+        unpack(content)
+        model = _load(content)
+    except NotAModel as problem:
+        raise ModelFileError(f"{path.name}: {problem}") from problem
+    problems = _problems_of_graph(model)
+    if problems:
+        raise ModelFileError(f"{path.name}: {problems[0]}")
+    return model
+
+
+def _load(content: bytes) -> torch.jit.ScriptModule:
+    """Load an archive that was looked into (:func:`unpack`). Its code is not run by that."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.jit.load(io.BytesIO(content), map_location="cpu")
+    except Exception as error:  # mostly RuntimeError; what libtorch throws at damaged code and pickles varies
+        raise NotAModel(f"The archive is damaged or is not TorchScript: {first_line(error)}.") from error
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
