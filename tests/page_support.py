@@ -12,7 +12,11 @@ import pytest
 import torch
 
 from timbrekit.export.live_page import core_source
+from timbrekit.export.metadata import build_metadata
+from timbrekit.mapping import Mapping, build_network
+from timbrekit.onsets import DetectorSettings
 from timbrekit.parameters import PARAMETERS
+from timbrekit.presets import load_preset
 
 PARAMETER_TABLE = [
     {"key": p.key, "title": p.title, "unit": p.unit, "min": p.minimum, "max": p.maximum} for p in PARAMETERS
@@ -68,6 +72,28 @@ def golden_metadata(golden: Any) -> dict[str, Any]:
         },
         "detector": dict(DETECTOR),
     }
+
+
+def wide_mapping(model: str = "mlp", spread: float = 0.5) -> Mapping:
+    """A mapping on snare-1 that modulates as widely as a trained one, centred on a reference hit."""
+    network = build_network(model)
+    generator = torch.Generator().manual_seed(7)
+    for layer in network:
+        if isinstance(layer, torch.nn.Linear):
+            torch.nn.init.normal_(layer.weight, std=spread, generator=generator)
+    preset = load_preset("snare-1")
+    normalized = torch.as_tensor(preset.normalized(), dtype=torch.float32)
+    damping = torch.as_tensor(preset.damping_vector(), dtype=torch.float32)
+    return Mapping(network, normalized, damping, centre=torch.tensor([0.4, 0.6, 0.5]))
+
+
+def mapping_metadata(mapping: Mapping, settings: DetectorSettings | None = None) -> dict[str, Any]:
+    """What a model file with this mapping would say of itself."""
+    lowest, highest = torch.tensor([-38.0, 84.0, -32.0]), torch.tensor([-8.0, 123.0, -3.0])
+    preset = load_preset("snare-1")
+    return build_metadata(
+        mapping, preset, 48_000, settings or DetectorSettings(), lowest, highest, name="Kitchen snare"
+    )
 
 
 class GoldenNetwork(torch.nn.Module):

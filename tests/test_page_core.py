@@ -12,18 +12,17 @@ from page_support import (
     base64_floats,
     golden_metadata,
     linear,
+    mapping_metadata,
     node_core,
+    wide_mapping,
 )
 
 from timbrekit.audio import read_recording
 from timbrekit.export.check import read_metadata
 from timbrekit.export.live_page import page_model
-from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
-from timbrekit.mapping import Mapping, build_network
 from timbrekit.onsets import DetectorSettings
 from timbrekit.parameters import PARAMETERS
-from timbrekit.presets import load_preset
 from timbrekit.rehearse import rehearse
 
 RATES = (48_000, 44_100, 96_000)
@@ -169,25 +168,11 @@ def test_a_real_recording_plays_what_rehearsal_promised(core, golden, shared_aud
     np.testing.assert_allclose(core.read("live"), promised.audio, atol=5e-4)
 
 
-def trained_mapping(model):
-    """A mapping that modulates as widely as a trained one, with its centre on a reference hit."""
-    network = build_network(model)
-    generator = torch.Generator().manual_seed(7)
-    for layer in network:
-        if isinstance(layer, torch.nn.Linear):
-            torch.nn.init.normal_(layer.weight, std=0.5, generator=generator)
-    preset = load_preset("snare-1")
-    damping = torch.as_tensor(preset.damping_vector(), dtype=torch.float32)
-    normalized = torch.as_tensor(preset.normalized(), dtype=torch.float32)
-    return preset, Mapping(network, normalized, damping, centre=torch.tensor([0.4, 0.6, 0.5]))
-
-
 @pytest.mark.parametrize("model", ["linear", "mlp", "mlp-large"])
 def test_a_model_file_plays_in_the_page_as_in_rehearsal(core, sample_recording, tmp_path, model):
-    preset, mapping = trained_mapping(model)
+    mapping = wide_mapping(model)
     settings = DetectorSettings(on_threshold=14.0, off_threshold=5.0, hold=1500)
-    ranges = torch.tensor([-40.0, 80.0, -30.0]), torch.tensor([-8.0, 124.0, -3.0])
-    metadata = build_metadata(mapping, preset, 48_000, settings, *ranges)
+    metadata = mapping_metadata(mapping, settings)
     path = write_model(mapping, metadata, tmp_path / "model.pt")
     embedded = json.loads(json.dumps(page_model(read_metadata(path))))
 

@@ -34,7 +34,7 @@ const ADVICE = {
 function microphoneAdvice(error) {
   if (ADVICE[error.name]) return ADVICE[error.name];
   if (window !== window.top) {
-    return "This page sits inside another one that was not given the microphone. Download and open it by itself.";
+    return "This page sits inside another one that has no microphone. Download it and open it by itself.";
   }
   return "Allow the microphone for this page (the icon beside the address), then press Start again.";
 }

@@ -93,30 +93,31 @@ const db = (value) => withUnit(value, "dB");
 const trained = model.detector;
 const holdText = (value) => `${value} · ${Math.round((value / model.sample_rate) * 1000)} ms`;
 const DETECTOR = [
+  // ranges of the plug-in's controls, so that settings can be carried over
   {
     id: "on_threshold",
     title: "On threshold",
-    help: "A hit starts where the onset signal rises above this",
-    min: 1,
-    max: 40,
+    help: "A hit starts where the onset signal rises above this; the plug-in's Trigger Threshold",
+    min: 0.5,
+    max: 32,
     step: 0.1,
     text: db,
   },
   {
     id: "off_threshold",
     title: "Off threshold",
-    help: "The next hit can start once the signal has fallen below this",
+    help: "The next hit can start once the signal has fallen below this; its Retrigger Threshold",
     min: 0,
-    max: 40,
+    max: 32,
     step: 0.01,
     text: db,
   },
   {
     id: "hold",
     title: "Hold",
-    help: "Shortest time between two hits, in samples",
-    min: 50,
-    max: 12000,
+    help: "Shortest time between two hits, in samples; its Hold Time",
+    min: 0,
+    max: 5000,
     step: 1,
     text: holdText,
   },

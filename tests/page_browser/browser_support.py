@@ -1,0 +1,43 @@
+"""Shared by the browser tests: waiting, reading messages, playing what always plays."""
+
+import time
+
+PATIENCE = 20  # seconds before a condition that never comes true fails the test
+FAKE_RATE = 44_100  # Hz; Chromium's fake microphone runs at this rate
+LEAD_IN = 24_000  # samples of silence before the take, in which a capture settles
+FAKE_TAKE = 150_000  # samples of the take that the microphone plays
+
+
+def until(frame, expression):
+    """Wait for a JavaScript expression. (Playwright's own way needs eval, which the page forbids.)"""
+    end = time.monotonic() + PATIENCE
+    while not (value := frame.evaluate(expression)):
+        assert time.monotonic() < end, f"{expression} did not come true; notices: {notices(frame)!r}"
+        time.sleep(0.02)
+    return value
+
+
+def until_hits_are_counted(frame):
+    """The number of hits that the page finds in its file."""
+    return int(until(frame, "document.getElementById('file-state').textContent.match(/(\\d+) hits/)?.[1]"))
+
+
+def notices(frame):
+    return frame.locator("#notices").inner_text()
+
+
+def assert_pads_and_file_play(frame, site):
+    frame.evaluate("timbrekit.hits.length = 0")
+    frame.locator("#pads button").first.click()
+    until(frame, "timbrekit.hits.length === 1")
+    frame.set_input_files("#file", site / "take.wav")
+    until_hits_are_counted(frame)
+    frame.click("#play")
+    until(frame, "timbrekit.hits.length >= 4")
+    frame.click("#play")
+
+
+def let_ring(frame, seconds=0.3):
+    """Wait by the sound's own clock, so that the next stroke stands out from silence."""
+    now = frame.evaluate("timbrekit.sound.context.currentTime")
+    until(frame, f"timbrekit.sound.context.currentTime > {now + seconds}")

@@ -1,0 +1,182 @@
+"""The live page in a browser: what it plays, finds, records and saves."""
+
+import base64
+
+import numpy as np
+import pytest
+import soundfile
+from browser_support import (
+    LEAD_IN,
+    assert_pads_and_file_play,
+    let_ring,
+    notices,
+    until,
+    until_hits_are_counted,
+)
+from page_support import golden_metadata
+
+from timbrekit.onsets import DetectorSettings, detect
+
+RENDER = """async ({ encoded, model, rate, poison, hits: expected }) => {
+  const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+  const samples = Float32Array.from(new Int16Array(bytes.buffer), (x) => x / 32768);
+  if (poison) samples.fill(NaN, ...poison);
+  const context = new OfflineAudioContext(1, samples.length, rate);
+  const settings = { fixed: false };
+  const node = await timbrekit.makeInstrument(context, model ?? timbrekit.model, settings, "silent");
+  const triggers = [];
+  node.port.onmessage = ({ data }) => data.hit && triggers.push(data.hit.position);
+  node.connect(context.destination);
+  const buffer = new AudioBuffer({ length: samples.length, sampleRate: rate });
+  buffer.copyToChannel(samples, 0);
+  const source = new AudioBufferSourceNode(context, { buffer });
+  source.connect(node);
+  source.start();
+  const rendered = (await context.startRendering()).getChannelData(0);
+  const out = new Uint8Array(rendered.buffer, rendered.byteOffset, rendered.byteLength);
+  const letters = Array.from(out, (byte) => String.fromCharCode(byte)).join("");
+  for (let tries = 0; triggers.length < expected && tries < 200; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 10)); // messages come after the sound
+  }
+  return { triggers, audio: btoa(letters) };
+}"""
+
+
+def render_in_page(page, samples, rate, hits, model=None, poison=None):
+    """Triggers and sound of int16 samples through the page's audio thread, offline and without noise."""
+    encoded = base64.b64encode(samples.tobytes()).decode()
+    task = {"encoded": encoded, "rate": rate, "hits": hits, "model": model, "poison": poison}
+    result = page.evaluate(RENDER, task)
+    return result["triggers"], np.frombuffer(base64.b64decode(result["audio"]), "<f4")
+
+
+@pytest.mark.parametrize("place", ["file", "localhost"])
+def test_it_opens_plays_and_asks_for_nothing(visit, address, site, place):
+    page = visit(address[place])
+    assert_pads_and_file_play(page, site)
+    assert page.evaluate("timbrekit.sound.refusal") is None
+    assert page.complaints == []
+    assert page.requests == [address[place]]
+
+
+@pytest.mark.parametrize("place", ["file", "localhost"])
+def test_the_audio_thread_renders_the_plugins_samples(visit, address, golden_dir, place):
+    with np.load(golden_dir / "onset_features.npz") as data:
+        golden = dict(data)
+    page = visit(address[place])
+    model, expected = golden_metadata(golden), golden["plugin_audio_48000_first3s"]
+    for rate in (48_000, 44_100, 96_000):
+        wanted = golden[f"trigger_idx_{rate}"].tolist()
+        found, audio = render_in_page(page, golden["input_i16"], rate, len(wanted), model)
+        assert found == wanted
+        if rate == 48_000:
+            np.testing.assert_allclose(audio[: len(expected)], expected, atol=1e-6)
+
+
+def test_samples_that_are_not_numbers_do_not_silence_it(visit, address, take, triggers):
+    page = visit(address["file"])
+    wanted = triggers(48_000).tolist()
+    found, audio = render_in_page(page, take, 48_000, len(wanted))
+    assert found == wanted
+    assert not take[:LEAD_IN].any()
+    found_despite, audio_despite = render_in_page(page, take, 48_000, len(wanted), poison=[500, LEAD_IN])
+    assert found_despite == wanted
+    np.testing.assert_array_equal(audio_despite, audio)
+    assert np.abs(audio).max() > 0.05
+
+
+DROP = """({ encoded, name }) => {
+  const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+}"""
+
+
+def drop(page, path):
+    page.evaluate(DROP, {"encoded": base64.b64encode(path.read_bytes()).decode(), "name": path.name})
+
+
+def test_a_dropped_recording_plays_and_is_saved(visit, address, site, take, triggers, tmp_path):
+    page = visit(address["file"])
+    drop(page, site / "take.wav")
+    assert until_hits_are_counted(page) == len(triggers(48_000)) > 8
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / "saved.wav")
+    audio, rate = soundfile.read(tmp_path / "saved.wav")
+    assert (rate, len(audio)) == (48_000, len(take))
+    first = triggers(48_000)[0]
+    assert not audio[:first].any()
+    assert np.abs(audio[first : first + 2_000]).max() > 0.05
+    page.click("#play")
+    until(page, "timbrekit.hits.length >= 2")
+    assert page.locator("#play").inner_text() == "Stop"
+    page.keyboard.press("Escape")
+    assert page.locator("#play").inner_text() == "Play"
+    assert page.complaints == []
+
+
+def test_a_file_that_is_no_audio_is_named(visit, address, site):
+    page = visit(address["file"])
+    drop(page, site / "noise.txt")
+    until(page, "document.querySelector('.notice')")
+    assert "noise.txt cannot be read as audio" in notices(page)
+    assert page.complaints == []
+
+
+def test_recording_saves_what_sounded(visit, address, tmp_path):
+    page = visit(address["file"])
+    page.click("#record")
+    until(page, "document.getElementById('record').textContent === 'Stop and save'")
+    page.keyboard.press("q")
+    until(page, "timbrekit.hits.length === 1")
+    let_ring(page, 0.2)
+    with page.expect_download() as download:
+        page.click("#record")
+    download.value.save_as(tmp_path / "recorded.wav")
+    audio, rate = soundfile.read(tmp_path / "recorded.wav")
+    assert rate == page.evaluate("timbrekit.sound.context.sampleRate")
+    assert len(audio) > 0.2 * rate
+    assert np.abs(audio).max() > 0.01
+
+
+def test_pads_span_the_trained_ranges(visit, address):
+    page = visit(address["file"])
+    hits = []
+    for number, key in enumerate("asdfqwer", start=1):
+        page.keyboard.press(key)
+        until(page, f"timbrekit.hits.length === {number}")
+        hits.append(page.evaluate("[...timbrekit.hits.at(-1).features]"))
+        let_ring(page)
+    loudness, brightness = np.array(hits)[:, 0], np.array(hits)[:, 1]
+    assert loudness[:4].max() < 0.5 < loudness[4:].min()
+    for row in (brightness[:4], brightness[4:]):
+        assert (np.diff(row) > 0.1).all(), row
+
+
+def test_ranges_can_grow_like_the_plugins_and_be_forgotten(visit, address):
+    page = visit(address["file"])
+    page.check("input[value=growing]")
+    middle = "timbrekit.hits.at(-1).features.every((feature) => feature === 0.5)"
+    page.keyboard.press("q")
+    until(page, f"timbrekit.hits.length === 1 && {middle}")
+    let_ring(page)
+    page.keyboard.press("f")
+    until(page, f"timbrekit.hits.length === 2 && !({middle})")
+    page.click("#forget")
+    let_ring(page)
+    page.keyboard.press("f")
+    until(page, f"timbrekit.hits.length === 3 && {middle}")
+
+
+def test_detector_controls_change_what_is_found(visit, address, site, take):
+    page = visit(address["file"])
+    page.set_input_files("#file", site / "take.wav")
+    found = until_hits_are_counted(page)
+    page.locator("#on_threshold").focus()
+    page.keyboard.press("End")
+    assert "32.0 dB" in page.locator("#detector").inner_text()
+    loud = detect(take.astype(np.float32) / 32768, 48_000, DetectorSettings(on_threshold=32.0)).triggers
+    assert 1 < len(loud) < found
+    until(page, f"document.getElementById('file-state').textContent.endsWith(' {len(loud)} hits')")
