@@ -185,7 +185,7 @@ def plot_losses(ax: "Axes", train: Sequence[float], validation: Sequence[float])
     ax.plot(epochs[: len(validation)], validation, color=ORANGE, label="hits held back to check it")
     if len(validation) and np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
-        ax.plot(best + 1, validation[best], "o", color=VERMILION, markersize=6, label="best so far (kept)")
+        ax.plot(best + 1, validation[best], "o", color=VERMILION, markersize=6, label="lowest so far")
     ax.set(xlabel="epoch (once through all hits)", ylabel="error (mean over features)", ylim=(0, None))
     ax.set_xlim(0.5, max(len(epochs), 2) + 0.5)
     ax.legend(loc="best", **LEGEND)

@@ -1,0 +1,162 @@
+"""Which hits the plug-in hears: sliders of its detector, a picture that follows them, every hit to listen to."""
+
+import html
+from collections.abc import Callable
+
+import ipywidgets
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from timbrekit.audio import Recording
+from timbrekit.features import onset_features
+from timbrekit.hits import onset_windows
+from timbrekit.notebook.widgets import hits_html, new_id, picture_widget, show_panel, slider, sounds_html
+from timbrekit.onsets import (
+    HOLD_RANGE,
+    OFF_THRESHOLD_RANGE,
+    ON_THRESHOLD_RANGE,
+    TRIGGER_DELAY,
+    Detections,
+    DetectorSettings,
+    detect_in_signal,
+    onset_signal,
+)
+from timbrekit.plots import new_figure, plot_hits, to_png
+from timbrekit.suggest import TOLERANCE_SECONDS, Suggestion
+
+LONGEST_PART_SECONDS = 1.0  # of a hit that is played on its own
+
+
+def missed_onsets(reference: ArrayLike, found: ArrayLike, sample_rate: int) -> NDArray[np.int64]:
+    """Reference onsets with no detection within 25 ms. All are sample indices, ascending."""
+    reference, found = np.asarray(reference, np.int64), np.asarray(found, np.int64)
+    if not len(found):
+        return reference
+    after = np.searchsorted(found, reference)
+    nearest = np.minimum(
+        np.abs(found[np.minimum(after, len(found) - 1)] - reference),
+        np.abs(found[np.maximum(after - 1, 0)] - reference),
+    )
+    return reference[nearest > TOLERANCE_SECONDS * sample_rate]
+
+
+def hit_rows(samples: ArrayLike, sample_rate: int, triggers: ArrayLike) -> list[dict[str, str]]:
+    """What the plug-in hears of each hit, as cells of a table."""
+    triggers = np.asarray(triggers, np.int64)
+    if not len(triggers):
+        return []
+    windows = torch.from_numpy(onset_windows(np.asarray(samples, np.float32), triggers))
+    features = onset_features(windows, sample_rate).numpy()
+    return [
+        {
+            "hit": str(number),
+            "time (s)": f"{(trigger - TRIGGER_DELAY) / sample_rate:.2f}",
+            "loudness (dB)": f"{loudness:.1f}",
+            "brightness (Hz)": f"{440 * 2 ** ((semitones - 69) / 12):.0f}",
+        }
+        for number, (trigger, (loudness, semitones, _)) in enumerate(zip(triggers, features, strict=True), 1)
+    ]
+
+
+def hit_parts(sample_rate: int, triggers: ArrayLike, length: int) -> list[tuple[float, float]]:
+    """Start and length in s of what is played of each hit: until the next one, at most a second."""
+    starts = (np.asarray(triggers, float) - TRIGGER_DELAY) / sample_rate - 0.01
+    ends = np.minimum(np.append(starts[1:], length / sample_rate), starts + LONGEST_PART_SECONDS)
+    return [(max(float(start), 0.0), float(end - start)) for start, end in zip(starts, ends, strict=True)]
+
+
+def summary(found: Detections, missed: ArrayLike) -> str:
+    """The counts in a sentence or three."""
+    hits, dropped, lost = len(found.triggers), len(found.dropped), len(np.asarray(missed))
+    sentences = [f"{hits} hit{'' if hits == 1 else 's'} found."]
+    if dropped:
+        sentences.append(f"{dropped} more came too soon after another and will not sound.")
+    if lost:
+        sentences.append(f"About {lost} that an attentive listener would count are not heard by the plug-in.")
+    return " ".join(sentences)
+
+
+class HitsPanel:
+    """Sliders, counts, picture and table. ``settings`` is what the sliders say."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        suggestion: Suggestion,
+        settings: DetectorSettings | None = None,
+        on_change: Callable[[DetectorSettings, int], None] | None = None,
+    ):
+        """``settings``: to start with, the suggested ones if None. ``on_change`` gets settings and number of hits."""
+        self.recording, self.suggestion, self._on_change = recording, suggestion, on_change
+        self._signal = onset_signal(recording.samples, recording.sample_rate)
+        self._player = new_id()
+        self._moving = False
+        start = settings or suggestion.settings
+        number, whole = ipywidgets.FloatSlider, ipywidgets.IntSlider
+        self._sliders = {
+            "on_threshold": slider(
+                number, "Trigger Threshold (dB)", ON_THRESHOLD_RANGE, 0.5, start.on_threshold
+            ),
+            "off_threshold": slider(
+                number, "Retrigger Threshold (dB)", OFF_THRESHOLD_RANGE, 0.01, start.off_threshold
+            ),
+            "hold": slider(whole, "Hold Time (samples)", HOLD_RANGE, 50, start.hold),
+        }
+        for control in self._sliders.values():
+            control.observe(self._moved, names="value")
+        suggested = ipywidgets.Button(description="Suggested", tooltip="Settings that suit this recording")
+        defaults = ipywidgets.Button(description="The plug-in's own", tooltip="What the plug-in starts with")
+        suggested.on_click(lambda _: self.use(suggestion.settings))
+        defaults.on_click(lambda _: self.use(DetectorSettings()))
+        self.words, self.table = ipywidgets.HTML(), ipywidgets.HTML()
+        self.picture = picture_widget(b"")
+        take = ipywidgets.HTML(
+            sounds_html({"The whole take": recording.samples}, recording.sample_rate, self._player)
+        )
+        self.box = ipywidgets.VBox(
+            [
+                *self._sliders.values(),
+                ipywidgets.HBox([suggested, defaults]),
+                self.words,
+                self.picture,
+                take,
+                self.table,
+            ]
+        )
+        self._redraw()
+
+    @property
+    def settings(self) -> DetectorSettings:
+        values = {name: control.value for name, control in self._sliders.items()}
+        return DetectorSettings(**values)
+
+    def use(self, settings: DetectorSettings) -> None:
+        """Set all three sliders at once."""
+        self._moving = True
+        for name, control in self._sliders.items():
+            control.value = getattr(settings, name)
+        self._moving = False
+        self._redraw()
+
+    def show(self) -> None:
+        show_panel(self.box, bytes(self.picture.value), self.text)
+
+    def _moved(self, _change: object) -> None:
+        if not self._moving:
+            self._redraw()
+
+    def _redraw(self) -> None:
+        samples, rate = self.recording.samples, self.recording.sample_rate
+        self.found = detect_in_signal(self._signal, self.settings)
+        kept = self.found.triggers - TRIGGER_DELAY
+        missed = missed_onsets(self.suggestion.reference_onsets, kept, rate)
+        self.text = summary(self.found, missed)
+        figure, ax = new_figure(9.5, 2.8)
+        plot_hits(ax, samples, rate, kept, self.found.dropped, missed)
+        self.picture.value = to_png(figure)
+        self.words.value = f"<p><b>{html.escape(self.text)}</b></p>"
+        rows = hit_rows(samples, rate, self.found.triggers)
+        self.table.value = hits_html(rows, hit_parts(rate, self.found.triggers, len(samples)), self._player)
+        if self._on_change:
+            self._on_change(self.settings, len(self.found.triggers))

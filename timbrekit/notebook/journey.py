@@ -1,0 +1,275 @@
+"""The way from a recording to an instrument, a step a method: what the cells of the notebooks call.
+
+Every step keeps what was chosen in the session, goes on from what an earlier notebook kept there, and falls back
+to the sample, the suggested detector settings and the preset snare-1. What goes wrong is said in a sentence.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from timbrekit.as_played import AsPlayed, measure_as_played
+from timbrekit.audio import describe, read_recording, resample
+from timbrekit.bundle import write_bundle
+from timbrekit.errors import TimbrekitError
+from timbrekit.hits import find_hits, hit_findings
+from timbrekit.notebook import colab
+from timbrekit.notebook.audition_panel import AuditionPanel
+from timbrekit.notebook.hits_panel import HitsPanel
+from timbrekit.notebook.preset_panel import PresetPanel
+from timbrekit.notebook.recording_panel import LAST, SAMPLE, UPLOAD, RecordingPanel
+from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
+from timbrekit.notebook.widgets import show_html, show_picture, table_html
+from timbrekit.onsets import DetectorSettings
+from timbrekit.parameters import SAMPLE_RATE
+from timbrekit.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
+from timbrekit.presets import Preset, load_preset, parse_preset
+from timbrekit.session import Session
+from timbrekit.suggest import Suggestion, suggest_settings
+from timbrekit.take import make_take
+from timbrekit.train import make_settings
+from timbrekit.workflow import prepare, train_model
+
+SUGGESTED, PLUGIN, AS_LEFT = DETECTORS = ("suggested", "the plug-in's own", "as I set them last")
+LAST_PRESET, FIRST_PRESET = "my last choice, or snare-1", "snare-1"
+TRAINED_TAKE, OTHER_TAKE = TAKES = ("the recording it was trained on", "another recording")
+
+
+def _in_words(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Say what is wrong instead of a traceback."""
+
+    @functools.wraps(step)
+    def said(*args: Any, **options: Any) -> Any:
+        try:
+            return step(*args, **options)
+        except TimbrekitError as error:
+            print(f"This step did not work. {error}")
+            return None
+
+    return said
+
+
+class Journey:
+    """One user's way. Make one with :meth:`start`."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.hits: HitsPanel | None = None
+        self.preset: PresetPanel | None = None
+        self.audition: AuditionPanel | None = None
+        self._suggestions: dict[str, Suggestion] = {}
+
+    @classmethod
+    def start(cls, keep_on_google_drive: bool = False, name: str = "my session") -> "Journey":
+        """Open the session, or start one, and say which."""
+        session = Session.open(colab.work_folder(keep_on_google_drive, name))
+        print(session.describe())
+        return cls(session)
+
+    @_in_words
+    def choose_recording(self, source: str = LAST) -> RecordingPanel:
+        """Get a recording (one of ``RECORDING_SOURCES``) and show it."""
+        panel = RecordingPanel(self.session)
+        panel.choose(source)
+        panel.show()
+        return panel
+
+    @_in_words
+    def find_hits(self, detector: str = SUGGESTED) -> HitsPanel:
+        """Show the hits, with sliders for the detector that start as ``DETECTORS`` says."""
+        self._need_recording()
+        recording = read_recording(self.session.recording_path)
+        suggestion = self._suggestion()
+        start = {SUGGESTED: suggestion.settings, PLUGIN: DetectorSettings(), AS_LEFT: self._detector()}[
+            detector
+        ]
+        self.hits = HitsPanel(recording, suggestion, start, self.session.keep_detector)
+        print(self.hits.text)
+        for sentence in describe(hit_findings(find_hits(recording.samples, recording.sample_rate, start))):
+            print(sentence)
+        self.hits.show()
+        return self.hits
+
+    @_in_words
+    def choose_preset(self, name: str | Path = LAST_PRESET) -> PresetPanel:
+        """Show the presets, beginning with one: a name, a preset file, or the last choice."""
+        start = self._preset() if name == LAST_PRESET else load_preset(name)
+        folder = self.session.folder / "presets"
+        self.preset = PresetPanel(start, folder, lambda preset: self.session.keep_preset(preset.to_json()))
+        self.preset.show()
+        return self.preset
+
+    @_in_words
+    def train(
+        self, daw_sample_rate: int = SAMPLE_RATE, model: str = "mlp", epochs: int | None = None
+    ) -> None:
+        """Train with what was chosen, and watch; or say that this has been done before."""
+        self._need_recording()
+        preset = self._preset()
+        self.session.keep_preset(preset.to_json())
+        recording = read_recording(self.session.recording_path, daw_sample_rate)
+        detector = self._detector()
+        prepared = replace(prepare(recording, daw_sample_rate, detector), suggestion=self._suggestion())
+        self.session.keep_detector(detector, len(prepared.hits))
+        settings = make_settings(model=model, epochs=FAST_EPOCHS if is_fast() else epochs)
+        if self._is_trained_as(daw_sample_rate, settings):
+            print(f"You have trained {preset.title} on this recording before; that model is used.")
+            return
+        if is_fast():
+            print(FAST_WORDS)
+        panel = TrainingPanel()
+        try:
+            outcome = panel.watch(
+                lambda progress, stage: train_model(
+                    prepared, preset, self.session.model_dir, settings, progress, stage
+                )
+            )
+        except KeyboardInterrupt:
+            print("Stopped before the first round was done, so there is no model yet. Run this step again.")
+            return
+        early = "stopped early, the best so far is kept" if outcome.trained.interrupted else "done"
+        panel.done(
+            f"Training is {early}: {len(outcome.trained.history)} rounds, {outcome.trained.seconds:.0f} s."
+        )
+        print(outcome.report["verdict"])
+
+    @_in_words
+    def listen(self, to: str = TRAINED_TAKE, sensitivity: float = 1.0) -> AuditionPanel | None:
+        """Rehearse and show players: of the recording trained on, or of another (a file, or asked for)."""
+        self._need_model()
+        path = self.session.recording_path
+        if to == OTHER_TAKE:
+            other = Session.open(self.session.folder / "other take")
+            chooser = RecordingPanel(other, lambda: self._hear(other.recording_path))
+            chooser.choose(UPLOAD)
+            chooser.show()
+            path = other.recording_path
+        elif to != TRAINED_TAKE:
+            path = Path(to)
+        self.audition = self._audition(path, sensitivity)
+        self.audition.show()
+        return self.audition
+
+    @_in_words
+    def show_timbre_space(self) -> None:
+        """Draw every hit: as played on the drum, as played by the plug-in."""
+        self._need_model()
+        played = self._measured()
+        figure, ax = new_figure(7.5, 5.2)
+        plot_timbre_space(ax, played.intended, played.played)
+        show_picture(
+            to_png(figure), "Each hit in loudness and brightness: yours, and as the plug-in plays it."
+        )
+
+    @_in_words
+    def show_verdict(self) -> None:
+        """The verdict in words, errors by feature, and the card to keep beside the plug-in."""
+        self._need_model()
+        report = self._report()
+        print(report["verdict"])
+        bars = {
+            "hits it was not trained on": list(report["error_ratio_per_feature"].values()),
+            "as the plug-in plays it": list(
+                report["as_played"]
+                .get("after_primer", report["as_played"])["error_ratio_per_feature"]
+                .values()
+            ),
+        }
+        figure, ax = new_figure(9.5, 3.2)
+        plot_feature_errors(ax, bars)
+        show_picture(to_png(figure), "Errors by feature; 1 is as far off as the preset unchanged.")
+        print()
+        print((self.session.model_dir / "card.txt").read_text(encoding="utf-8"))
+
+    @_in_words
+    def download(self) -> Path:
+        """Zip everything and hand it over."""
+        self._need_model()
+        path = write_bundle(self.session.model_dir, self._preset())
+        show_html(
+            table_html(
+                [
+                    {"in the zip": name, "what it is for": words}
+                    for name, words in (
+                        ("model.pt", "load this in TorchDrum"),
+                        ("card.txt", "how, and what to dial in"),
+                        ("primer.wav", "send it through the plug-in once, each time you open it"),
+                        ("play.html", "the instrument in a browser: double-click it"),
+                        ("preview.wav", "fifteen seconds to send to a friend"),
+                        ("preset.json", "your sound, to train with again"),
+                    )
+                ]
+            )
+        )
+        colab.download(path)
+        return path
+
+    def _hear(self, path: Path) -> None:
+        """Another take has arrived: rehearse it in the players that are there."""
+        if self.audition is not None:
+            self.audition.take(read_recording(path, self._rate()).samples)
+
+    def _need_recording(self) -> None:
+        if self.session.recording_path is None:
+            print("There is no recording in this session yet: the sample is used.")
+            RecordingPanel(self.session).choose(SAMPLE)
+
+    def _need_model(self) -> None:
+        if not self.session.is_trained:
+            print("There is no trained model of these choices yet: training one now.")
+            self.train()
+        if not self.session.is_trained:
+            raise TimbrekitError("Without a model there is nothing to go on with: train one first.")
+
+    def _suggestion(self) -> Suggestion:
+        key = self.session.state.recording_sha256
+        if key not in self._suggestions:
+            recording = read_recording(self.session.recording_path)
+            self._suggestions[key] = suggest_settings(recording.samples, recording.sample_rate)
+        return self._suggestions[key]
+
+    def _detector(self) -> DetectorSettings:
+        kept = self.session.state.detector
+        if kept is None:
+            return self._suggestion().settings
+        return DetectorSettings(**{**kept, "hold": int(kept["hold"])})
+
+    def _preset(self) -> Preset:
+        kept = self.session.state.preset
+        return load_preset(FIRST_PRESET) if kept is None else parse_preset(kept, "the session", kept["name"])
+
+    def _report(self) -> dict[str, Any]:
+        return json.loads((self.session.model_dir / "report.json").read_text(encoding="utf-8"))
+
+    def _rate(self) -> int:
+        return self._report()["sample_rate"]
+
+    def _is_trained_as(self, sample_rate: int, settings: Any) -> bool:
+        if not self.session.is_trained:
+            return False
+        report = self._report()
+        same = report["sample_rate"] == sample_rate and report["model_size"] == settings.model
+        enough = report["training"]["epochs"] >= (settings.epochs or FAST_EPOCHS + 1)
+        return same and enough and not report["training"]["interrupted"]
+
+    def _primer(self) -> np.ndarray:
+        samples, rate = soundfile.read(self.session.model_dir / "primer.wav", dtype="float32")
+        return resample(samples, rate, self._rate())
+
+    def _audition(self, path: Path, sensitivity: float) -> AuditionPanel:
+        recording = read_recording(path, self._rate())
+        model = self.session.model_path
+        return AuditionPanel(
+            model, recording.samples, recording.sample_rate, self._detector(), self._primer(), sensitivity
+        )
+
+    def _measured(self) -> AsPlayed:
+        recording = read_recording(self.session.recording_path, self._rate())
+        take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
+        return measure_as_played(self.session.model_path, recording.samples, take, primer=self._primer())

@@ -1,0 +1,166 @@
+"""Choosing the sound: hear and see every preset, change any of its 14 parameters, keep it as one's own."""
+
+import html
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import ipywidgets
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrekit.errors import PresetError
+from timbrekit.notebook.plots import plot_sound, plot_spectrum
+from timbrekit.notebook.widgets import picture_widget, show_panel, slider, sounds_html
+from timbrekit.parameters import PARAMETERS, SAMPLE_RATE
+from timbrekit.plots import new_figure, set_title, to_png
+from timbrekit.plugin_synth import play
+from timbrekit.presets import Preset, load_preset, preset_names, save_preset
+from timbrekit.session import safe_name
+
+SOUND_SECONDS = 1.0
+
+
+def preset_sound(
+    preset: Preset, sample_rate: int = SAMPLE_RATE, seconds: float = SOUND_SECONDS
+) -> NDArray[np.float32]:
+    """One hit of the unmodulated preset, ``(samples,)``, as the plug-in plays it."""
+    values = np.array([preset.values[parameter.key] for parameter in PARAMETERS])
+    return play(values, [0], round(seconds * sample_rate), sample_rate)
+
+
+def preset_picture(preset: Preset, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """PNG of a preset's waveform and spectrum."""
+    sound = preset_sound(preset, sample_rate)
+    figure, axes = new_figure(9.5, 2.7, 1, 2)
+    plot_sound(axes[0], sound, sample_rate)
+    set_title(axes[0], f"One hit of {preset.title}")
+    plot_spectrum(axes[1], {preset.title: sound}, sample_rate)
+    set_title(axes[1], "Its spectrum")
+    return to_png(figure)
+
+
+def own_presets(folder: Path) -> dict[str, Path]:
+    """The user's own presets in a folder: file by title. Files that are no presets are left out."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found[load_preset(path).title] = path
+        except PresetError:  # something else that the user keeps there
+            continue
+    return found
+
+
+def save_own(preset: Preset, title: str, folder: Path) -> Preset:
+    """Save a preset under a title of the user's; what had that name before is replaced.
+
+    Raises:
+        PresetError: the title is empty, too long, or a shipped preset's name.
+        OutputError: the folder cannot be written.
+    """
+    title = title.strip()
+    name = safe_name("-".join(title.lower().split()), fallback="")
+    if not name or len(title) > 60:
+        raise PresetError("Give your sound a name of 1 to 60 letters.")
+    if name in preset_names():
+        raise PresetError(f'"{title}" is the name of a preset that comes with timbrekit. Choose another.')
+    path = save_preset(replace(preset, name=name, title=title), folder / f"{name}.json")
+    return load_preset(path)
+
+
+class PresetPanel:
+    """A chooser, sliders, sound and picture. ``preset`` is what is chosen."""
+
+    def __init__(
+        self, start: Preset, own_folder: Path, on_change: Callable[[Preset], None] | None = None
+    ) -> None:
+        """``start``: the preset to begin with. ``own_folder``: where the user's own are kept."""
+        self.preset, self._own_folder, self._on_change = start, own_folder, on_change
+        self._moving = False
+        self._chooser = ipywidgets.Dropdown(description="Preset", layout=ipywidgets.Layout(width="24em"))
+        self._sliders = {
+            p.key: slider(
+                ipywidgets.FloatSlider,
+                f"{p.title} ({p.unit})",
+                (p.minimum, p.maximum),
+                0.01,
+                start.values[p.key],
+            )
+            for p in PARAMETERS
+        }
+        self._name = ipywidgets.Text(placeholder="a name for it", layout=ipywidgets.Layout(width="14em"))
+        save = ipywidgets.Button(description="Save as my own")
+        save.on_click(self._save)
+        self._reply = ipywidgets.HTML()
+        adjust = ipywidgets.Accordion([ipywidgets.VBox(list(self._sliders.values()))], selected_index=None)
+        adjust.set_title(0, "Adjust it")
+        self.words, self.sound, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
+        self._list_presets()
+        self.box = ipywidgets.VBox(
+            [
+                self._chooser,
+                self.words,
+                self.sound,
+                self.picture,
+                adjust,
+                ipywidgets.HBox([self._name, save, self._reply]),
+            ]
+        )
+        self.use(start)
+        self._chooser.observe(self._chosen, names="value")
+        for control in self._sliders.values():
+            control.observe(self._moved, names="value")
+
+    def use(self, preset: Preset) -> None:
+        """Choose a preset and set all sliders to it."""
+        self.preset = preset
+        self._moving = True
+        for key, control in self._sliders.items():
+            control.value = preset.values[key]
+        if preset.name in [value for _, value in self._chooser.options]:
+            self._chooser.value = preset.name
+        self._moving = False
+        self._redraw()
+
+    def show(self) -> None:
+        show_panel(self.box, bytes(self.picture.value), f"Preset: {self.preset.title}")
+
+    def _list_presets(self) -> None:
+        own = {load_preset(path).name: (title, path) for title, path in own_presets(self._own_folder).items()}
+        self._files = {name: path for name, (_, path) in own.items()}
+        shipped = [(load_preset(name).title, name) for name in preset_names()]
+        self._moving = True
+        self._chooser.options = [*shipped, *((f"{title} (my own)", name) for name, (title, _) in own.items())]
+        self._moving = False
+
+    def _chosen(self, change: dict) -> None:
+        if not self._moving and change["new"]:
+            self.use(load_preset(self._files.get(change["new"], change["new"])))
+
+    def _moved(self, _change: object) -> None:
+        if self._moving:
+            return
+        name, title = self.preset.name, self.preset.title
+        if not name.endswith("-adjusted"):
+            name, title = f"{name}-adjusted", f"{title}, adjusted"
+        values = {key: control.value for key, control in self._sliders.items()}
+        self.preset = replace(self.preset, name=name, title=title, values=values)
+        self._redraw()
+
+    def _save(self, _button: object) -> None:
+        try:
+            saved = save_own(self.preset, self._name.value, self._own_folder)
+        except PresetError as error:
+            self._reply.value = html.escape(str(error))
+            return
+        self._list_presets()
+        self.use(saved)
+        self._reply.value = f"Saved as <b>{html.escape(saved.title)}</b>."
+
+    def _redraw(self) -> None:
+        preset = self.preset
+        self.words.value = f"<p><b>{html.escape(preset.title)}</b>: {html.escape(preset.description)}</p>"
+        self.sound.value = sounds_html({"One hit": preset_sound(preset)}, SAMPLE_RATE)
+        self.picture.value = preset_picture(preset)
+        if self._on_change:
+            self._on_change(preset)

@@ -1,0 +1,135 @@
+"""Getting a recording: uploaded, recorded here, from Drive or the sample; shown with its health in words."""
+
+import html
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import ipywidgets
+
+from timbrekit.audio import Recording, describe, read_recording
+from timbrekit.errors import TimbrekitError
+from timbrekit.notebook import colab
+from timbrekit.notebook.widgets import picture_widget, show_panel, sounds_html, upload_button
+from timbrekit.plots import new_figure, plot_hits, to_png
+from timbrekit.session import Session, safe_name
+
+LAST, UPLOAD, MICROPHONE, DRIVE, SAMPLE = RECORDING_SOURCES = (
+    "the one I used last, or the sample",
+    "upload a file",
+    "record with my microphone",
+    "a file on my Google Drive",
+    "the sample",
+)
+SAMPLE_NAME = "snare_minute.flac"
+SAMPLE_PLACES = ("sample_audio", "../sample_audio", "timbrekit-source/sample_audio")
+
+
+def find_sample() -> Path:
+    """The sample that comes with timbrekit: beside the notebook, or beside the package.
+
+    Raises:
+        TimbrekitError: it is nowhere there.
+    """
+    beside_package = Path(__file__).resolve().parents[2] / "sample_audio"
+    for folder in (*map(Path, SAMPLE_PLACES), Path("/content/timbrekit-source/sample_audio"), beside_package):
+        if (folder / SAMPLE_NAME).is_file():
+            return folder / SAMPLE_NAME
+    raise TimbrekitError(
+        f"The sample recording {SAMPLE_NAME} is not on this computer. Run the first step of the notebook again, or "
+        "upload a recording of your own."
+    )
+
+
+def keep_if_readable(session: Session, name: str, content: bytes) -> Recording:
+    """Make a file the session's recording, if it can be used; otherwise the session stays as it is.
+
+    Raises:
+        RecordingError: it cannot be used.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / safe_name(name)
+        trial.write_bytes(content)
+        read_recording(trial)
+    return read_recording(session.keep_recording(name, content))
+
+
+def recording_words(recording: Recording) -> list[str]:
+    """What it is and what is wrong with it, a sentence each."""
+    channels = {1: "mono", 2: "stereo"}.get(recording.channels, f"{recording.channels} channels")
+    first = f'"{recording.name}": {recording.duration_s:.1f} s, {channels}, {recording.source_rate} Hz.'
+    return [first, *(describe(recording.findings) or ["Nothing is wrong with it."])]
+
+
+class RecordingPanel:
+    """Shows the session's recording, and a way to another where one was asked for."""
+
+    def __init__(self, session: Session, on_change: Callable[[], None] = lambda: None):
+        self.session, self._on_change = session, on_change
+        self.words, self.sound, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
+        self.above = ipywidgets.VBox([])
+        self.box = ipywidgets.VBox([self.above, self.words, self.sound, self.picture])
+        self.text = ""
+
+    def choose(self, source: str) -> None:
+        """Do what one of ``RECORDING_SOURCES`` says, then show what the session's recording is now."""
+        handed = None
+        if source == UPLOAD and colab.in_colab():
+            handed = colab.upload()
+        elif source == MICROPHONE:
+            handed = colab.record()
+        elif source == DRIVE:
+            self._offer_drive()
+        if source in (UPLOAD, MICROPHONE) and not colab.in_colab():
+            self.above.children = [upload_button(self.take)]
+        if source == SAMPLE or (handed is None and self.session.recording_path is None):
+            self.session.keep_recording(SAMPLE_NAME, find_sample())
+        if handed is not None:
+            self.take(handed)
+        else:
+            self._show(read_recording(self.session.recording_path))
+
+    def take(self, handed: colab.Upload) -> None:
+        """Use a file that the user handed over, or say why not."""
+        try:
+            self._show(keep_if_readable(self.session, handed.name, handed.content))
+        except TimbrekitError as error:
+            still = self.session.state.recording
+            kept = f' Until then, "{still}" is used.' if still else ""
+            self._say([f"{error}{kept}"])
+            return
+        self._on_change()
+
+    def show(self) -> None:
+        show_panel(self.box, bytes(self.picture.value), self.text)
+
+    def _offer_drive(self) -> None:
+        drive = colab.mount_drive()
+        files = colab.audio_files(drive) if drive else []
+        if drive and not files:
+            print("No sound file was found on your Drive, three folders deep. Put one there, or upload it.")
+        if not files:
+            return
+        names = [("choose a file …", None), *((str(file.relative_to(drive)), file) for file in files)]
+        chooser = ipywidgets.Dropdown(
+            options=names, description="On Drive", layout=ipywidgets.Layout(width="40em")
+        )
+
+        def chosen(change: dict) -> None:
+            if change["new"]:
+                self.take(colab.Upload(change["new"].name, change["new"].read_bytes()))
+
+        chooser.observe(chosen, names="value")
+        self.above.children = [chooser]
+
+    def _show(self, recording: Recording) -> None:
+        self._say(recording_words(recording))
+        figure, ax = new_figure(9.5, 2.2)
+        plot_hits(ax, recording.samples, recording.sample_rate, ())
+        ax.get_legend().remove()
+        self.picture.value = to_png(figure)
+        self.sound.value = sounds_html({"Listen": recording.samples}, recording.sample_rate)
+
+    def _say(self, sentences: list[str]) -> None:
+        self.text = "\n".join(sentences)
+        self.words.value = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)

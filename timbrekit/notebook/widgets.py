@@ -1,0 +1,182 @@
+"""Small parts of the panels: sounds, pictures, tables, an upload button. For ipywidgets 7.7 and 8 alike.
+
+Sounds are plain HTML audio elements with the sound inside, as FLAC: every browser plays it, no file has to be
+found. Pictures are PNG images, so no notebook needs matplotlib's own interactive parts.
+"""
+
+import base64
+import html
+import io
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import soundfile
+from IPython.display import HTML, display
+from numpy.typing import ArrayLike
+
+from timbrekit.notebook.colab import AUDIO_ENDINGS, Upload, in_colab
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+# One sound at a time, and a change of version goes on at the same place: the ear compares what it has just heard.
+_ONE_AT_A_TIME = (
+    "for (const other of this.closest('.timbrekit-sounds').querySelectorAll('audio'))"
+    " if (other !== this && !other.paused) { other.pause(); this.currentTime = other.currentTime; }"
+)
+_PLAY_PART = (
+    "const part = event.target.closest('button[data-start]'); if (!part) return;"
+    " const sound = document.getElementById(this.dataset.sound); clearTimeout(sound.pausing);"
+    " sound.currentTime = Number(part.dataset.start); sound.play();"
+    " sound.pausing = setTimeout(() => sound.pause(), 1000 * Number(part.dataset.seconds));"
+)
+
+
+def audio_uri(samples: ArrayLike, sample_rate: int) -> str:
+    """The sound as a ``data:`` address: FLAC, 16 bits, clipped at full scale.
+
+    Args:
+        samples: ``(samples,)`` full scale ±1.
+        sample_rate: Hz.
+    """
+    content = io.BytesIO()
+    soundfile.write(
+        content, np.clip(np.asarray(samples, np.float32), -1, 1), sample_rate, format="FLAC", subtype="PCM_16"
+    )
+    return f"data:audio/flac;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
+
+
+def sounds_html(sounds: Mapping[str, ArrayLike], sample_rate: int, name: str = "") -> str:
+    """Labelled players, one below the other. Only one plays at a time, and switching keeps the place.
+
+    Args:
+        sounds: samples ``(samples,)`` by label.
+        sample_rate: Hz.
+        name: id of the first player, for :func:`hits_html`.
+    """
+    rows = []
+    for index, (label, samples) in enumerate(sounds.items()):
+        identity = f' id="{html.escape(name)}"' if name and index == 0 else ""
+        rows.append(
+            f'<tr><td style="padding-right: 1em">{html.escape(label)}</td><td><audio controls preload="auto"{identity}'
+            f' onplay="{html.escape(_ONE_AT_A_TIME)}" src="{audio_uri(samples, sample_rate)}"></audio></td></tr>'
+        )
+    return f'<table class="timbrekit-sounds">{"".join(rows)}</table>'
+
+
+def hits_html(rows: Sequence[Mapping[str, str]], spans: Sequence[tuple[float, float]], sound: str) -> str:
+    """A scrolling table of hits, each with a button that plays its part of a sound.
+
+    Args:
+        rows: cells by column title, one mapping a hit.
+        spans: start and length of each hit, in s.
+        sound: id of the player that holds the whole take.
+    """
+    if not rows:
+        return "<p>No hits.</p>"
+    head = "".join(f"<th style='text-align: right'>{html.escape(title)}</th>" for title in rows[0])
+    body = []
+    for row, (start, seconds) in zip(rows, spans, strict=True):
+        cells = "".join(f"<td style='text-align: right'>{html.escape(cell)}</td>" for cell in row.values())
+        button = (
+            f'<button data-start="{start:.4f}" data-seconds="{seconds:.3f}" title="Play this hit">▶</button>'
+        )
+        body.append(f"<tr><td>{button}</td>{cells}</tr>")
+    return (
+        f'<div style="max-height: 15em; overflow-y: auto; width: fit-content" data-sound="{html.escape(sound)}"'
+        f' onclick="{html.escape(_PLAY_PART)}"><table><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def table_html(rows: Sequence[Mapping[str, str]]) -> str:
+    """A plain table; the first column is the label."""
+    head = "".join(f"<th style='text-align: left'>{html.escape(title)}</th>" for title in rows[0])
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td style='text-align: left'>{html.escape(cell)}</td>" for cell in row.values())
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def show_html(content: str) -> None:
+    display(HTML(content))
+
+
+def show_picture(png: bytes, words: str) -> None:
+    """Show a PNG; ``words`` is what stands there where pictures cannot."""
+    display({"image/png": base64.b64encode(png).decode("ascii"), "text/plain": words}, raw=True)
+
+
+def show_sounds(sounds: Mapping[str, ArrayLike], sample_rate: int) -> None:
+    """Show labelled players."""
+    show_html(sounds_html(sounds, sample_rate))
+
+
+def new_id() -> str:
+    return f"timbrekit-{uuid.uuid4().hex[:10]}"
+
+
+def picture_widget(png: bytes) -> ipywidgets.Image:
+    return ipywidgets.Image(value=png, format="png", layout=ipywidgets.Layout(max_width="100%"))
+
+
+def show_panel(box: ipywidgets.Widget, png: bytes, words: str) -> None:
+    """Show a widget, with a picture for where widgets cannot be shown: on GitHub, in a saved notebook.
+
+    Colab gets the widget alone: which of several forms it prefers is not documented.
+    """
+    bundle: dict[str, Any] = {
+        WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id},
+        "text/plain": words,
+    }
+    if not in_colab():
+        bundle["image/png"] = base64.b64encode(png).decode("ascii")
+    display(bundle, raw=True)
+
+
+def slider(
+    kind: type[ipywidgets.Widget], words: str, limits: tuple[float, float], step: float, value: float
+) -> ipywidgets.Widget:
+    """A labelled ``IntSlider`` or ``FloatSlider`` that reports when it is let go: what follows takes a moment."""
+    return kind(
+        min=limits[0],
+        max=limits[1],
+        step=step,
+        value=value,
+        description=words,
+        style={"description_width": "14em"},
+        layout=ipywidgets.Layout(width="42em"),
+        continuous_update=False,
+    )
+
+
+def uploaded_files(value: Any) -> list[Upload]:
+    """What a ``FileUpload`` holds: a dict by name in ipywidgets 7, a tuple of dicts in 8."""
+    if isinstance(value, Mapping):
+        return [Upload(name, bytes(item["content"])) for name, item in value.items()]
+    return [Upload(item["name"], bytes(item["content"])) for item in value]
+
+
+def upload_button(
+    on_upload: Callable[[Upload], None], words: str = "Choose a sound file"
+) -> ipywidgets.FileUpload:
+    """A button that takes one file and hands it on."""
+    button = ipywidgets.FileUpload(
+        accept=",".join(AUDIO_ENDINGS),
+        multiple=False,
+        description=words,
+        layout=ipywidgets.Layout(width="16em"),
+    )
+
+    def changed(change: Any) -> None:
+        files = uploaded_files(change["new"])
+        if files:
+            on_upload(files[-1])
+
+    button.observe(changed, names="value")
+    return button
