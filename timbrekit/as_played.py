@@ -65,6 +65,8 @@ class AsPlayed:
             "rank_correlation": dict(zip(TIMBRE_FEATURES, map(float, self.rank_correlation), strict=True)),
             "first_8_error_ratio": self.first_hits_error_ratio,
             "hits": len(self.played),
+            "sample_rate": self.rehearsal.sample_rate,
+            "sample_rate": self.rehearsal.sample_rate,
         }
 
 
