@@ -33,7 +33,7 @@ CHUNK = 16  # hits rendered at once
 
 
 def sketch_mapping(
-    mapping: Mapping, take: Take, voice: Voice, indices: np.ndarray, growing_share: float, seed: int
+    mapping: Mapping, take: Take, voice: Voice, indices: np.ndarray, growing_share: float, restraint: float, seed: int
 ) -> None:
     """Fit ``mapping`` in place.
 
@@ -43,6 +43,7 @@ def sketch_mapping(
         voice: the synthesiser with its preset.
         indices: of the hits to train on; no other is looked at.
         growing_share: share of inputs heard with ranges that are still growing.
+        restraint: weight of the mean squared modulation in the loss.
         seed: of everything random.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -62,6 +63,7 @@ def sketch_mapping(
             inputs = draw_inputs(take, growing_share, generator)[hits].to(device)
             predicted = stand_in(mapping.parameters_for(inputs), on_device)
             loss = feature_difference_loss(predicted, intended)
+            loss = loss + restraint * mapping.network(inputs - mapping.centre).square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -41,6 +41,7 @@ class Settings:
     balanced: bool = True  # weight each feature by 1 / its spread over the take
     growing_share: float = 0.5  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
+    restraint: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
     centred: bool = False  # subtract the reference hit's inputs, as the published code does
     seed: int = 0
     device: str = "cpu"
@@ -54,6 +55,7 @@ PUBLISHED = Settings(
     sketch=False,
     balanced=False,
     growing_share=0.0,
+    restraint=0.0,
     fresh_noise=False,
     centred=True,
 )
@@ -186,7 +188,7 @@ def train(
     generator = torch.Generator().manual_seed(settings.seed)
     began = time.perf_counter()
     if settings.sketch:
-        sketch_mapping(mapping, take, voice, split.train, settings.growing_share, settings.seed)
+        sketch_mapping(mapping, take, voice, split.train, settings.growing_share, settings.restraint, settings.seed)
     optimizer = torch.optim.Adam(mapping.parameters(), settings.learning_rate)
     after_step, after_epoch = _schedules(optimizer, settings, epochs, len(split.train))
 
@@ -194,6 +196,9 @@ def train(
         index = torch.from_numpy(indices).to(device)
         played = voice.differences(mapping.parameters_for(inputs.to(device)), index, source)
         return feature_difference_loss(played, intended[index], weights)
+
+    def restraint_of(inputs: Tensor) -> Tensor:
+        return settings.restraint * mapping.network(inputs.to(device) - mapping.centre).square().mean()
 
     validation_inputs = [take.inputs]
     if settings.growing_share:
@@ -220,7 +225,7 @@ def train(
             for part in _batches(shuffled, settings.batch_size):
                 loss = loss_of(part, inputs[part], generator)
                 optimizer.zero_grad()
-                loss.backward()
+                (loss + restraint_of(inputs[part])).backward()
                 optimizer.step()
                 after_step()
                 total += float(loss.detach()) * len(part)
