@@ -90,8 +90,8 @@ def exported(files):
 
 @pytest.fixture(scope="module")
 def drumming(sample_recording):
-    """Five seconds of the sample recording, mono at 48 kHz."""
-    samples, rate = soundfile.read(sample_recording, frames=5 * RATE, start=10 * RATE, dtype="float32")
+    """Three seconds of the sample recording, mono at 48 kHz."""
+    samples, rate = soundfile.read(sample_recording, frames=3 * RATE, start=10 * RATE, dtype="float32")
     assert rate == RATE
     return samples
 
@@ -166,7 +166,7 @@ def test_other_networks_and_presets(tmp_path, drumming, model_name):
     np.testing.assert_allclose(played[0], expected.audio, atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("blocks", [(64,), (4096,), (1, 7, 300, 333), (241_000,)])
+@pytest.mark.parametrize("blocks", [(64,), (4096,), (1, 7, 300, 333), (150_000,)])
 def test_the_block_size_does_not_matter(exported, drumming, blocks):
     noise = np.random.default_rng(0).uniform(-1, 1, len(drumming)).astype(np.float32)
     one = play_in_blocks(Host(exported).module, drumming, noise, (256,))
@@ -291,7 +291,7 @@ def test_a_block_is_ready_in_time(exported, drumming):
         module = Host(exported).module
         times = []
         with torch.inference_mode():
-            for start in range(0, 2 * RATE, 256):
+            for start in range(0, len(drumming), 256):
                 block = torch.from_numpy(drumming[start : start + 256])[None, None]
                 began = time.perf_counter()
                 module.forward(block)
