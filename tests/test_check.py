@@ -196,6 +196,15 @@ def test_a_pickle_in_a_torchscript_file_that_would_run_code_does_not(check, tmp_
     assert not trap.exists()
 
 
+@pytest.mark.parametrize("part", ["archive/data.pkl", "archive/constants.pkl"])
+def test_a_pickle_that_asks_for_gigabytes_gets_none(check, good, part):
+    # LONG_BINPUT with a large index: libtorch would make room for four thousand million values.
+    bomb = b"\x80\x02}r\xff\xff\xff\xff."
+    assert "remembered as number 4294967295" in refusal(
+        check(rezipped(good, lambda name, data: (name, bomb if name == part else data)))
+    )
+
+
 def test_a_zip_bomb_is_not_unpacked(check):
     bomb = zipped(**{"archive/data.pkl": b"\0" * (MAX_READ_BYTES + 1), "archive/constants.pkl": b""})
     assert len(bomb) < 100_000

@@ -5,6 +5,7 @@ code as text. Everything lies in one folder, the first one in the archive.
 """
 
 import io
+import pickletools
 import re
 import zipfile
 from pathlib import Path
@@ -89,6 +90,8 @@ def unpack(content: bytes) -> dict[str, bytes]:
     if "data.pkl" not in entries or "constants.pkl" not in entries:
         raise NotAModel("This is an archive, but not a TorchScript model.")
     _compare_with_libtorch(content, entries)
+    for name in ("data.pkl", "constants.pkl"):
+        _check_pickle(entries[name])
     if any(b"__setstate__" in text for name, text in entries.items() if name.lower().endswith(".py")):
         raise NotAModel("The model runs code of its own when it is loaded; the plug-in's models do not.")
     return entries
@@ -106,6 +109,22 @@ def _compare_with_libtorch(content: bytes, entries: dict[str, bytes]) -> None:
         ) from error
     if not same or not {"data.pkl", "constants.pkl"} <= set(names):
         raise NotAModel("The archive is damaged: its directory and its content do not agree.")
+
+
+def _check_pickle(pickled: bytes) -> None:
+    """Read the pickle's instructions without following them.
+
+    libtorch follows them without Python, and stops at those that it does not know. But it makes room for as many
+    remembered values as the largest index says: up to 64 GB for four damaged bytes.
+    """
+    try:
+        for opcode, argument, _ in pickletools.genops(pickled):
+            if opcode.name.endswith("PUT") and argument > len(pickled):
+                raise ValueError(f"a value is remembered as number {argument}")
+    except Exception as error:  # pickletools, too, fails in several ways
+        raise NotAModel(
+            f"The archive is damaged ({first_line(error)}). Copy or download the file again."
+        ) from error
 
 
 def pack(saved: bytes) -> bytes:
