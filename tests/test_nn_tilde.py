@@ -213,6 +213,19 @@ def test_the_knobs_are_those_of_the_plug_in(model, exported, drumming):
     np.testing.assert_allclose(played[0], expected.audio, atol=1e-3, rtol=0)
 
 
+def test_onsets_within_a_window_are_dropped_as_in_the_plug_in(model, exported, drumming):
+    settings = DetectorSettings(on_threshold=4.0, off_threshold=4.0, hold=0)
+    host = quiet_plug_in(exported)
+    for name in ("on_threshold", "off_threshold", "hold"):
+        host.set(name, getattr(settings, name))
+    expected = rehearse(model, drumming, RATE, settings, noise=np.zeros(len(drumming)))
+    assert len(expected.dropped) > 10
+    for block in (100, 1024):
+        host.module.restart()
+        played = host.perform(drumming, block)
+        np.testing.assert_array_equal(np.flatnonzero(played[1]), expected.triggers)
+
+
 def test_the_models_own_rate_and_detector_are_where_it_starts(tmp_path):
     preset = load_preset("snare-2")
     settings = DetectorSettings(on_threshold=10.0, off_threshold=3.0, hold=700)
