@@ -11,6 +11,7 @@ from timbrekit.parameters import NUM_PARAMETERS
 ModelName = Literal["mlp", "mlp-large", "linear", "mlp-plain"]
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 NUM_INPUTS = 3
+EXCESS_WEIGHT = 3.0  # of reaching beyond a parameter's range, against the squared modulation
 
 
 def build_network(model: ModelName = "mlp", seed: int = 0) -> nn.Sequential:
@@ -75,6 +76,16 @@ class Mapping(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.network(features - self.centre) * self.damping
+
+    def restraint(self, features: Tensor) -> Tensor:
+        """A penalty, scalar: the mean squared modulation, and how far it reaches beyond a parameter's range.
+
+        It keeps with the preset what need not move, and lets a parameter come back that was pushed past its end,
+        where the clipping has no gradient.
+        """
+        modulation = self.network(features - self.centre)
+        wanted = self.preset + modulation * self.damping
+        return modulation.square().mean() + EXCESS_WEIGHT * (wanted - wanted.clamp(0, 1)).abs().mean()
 
     def parameters_for(self, features: Tensor) -> Tensor:
         """``(batch, 14)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does."""

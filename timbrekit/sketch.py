@@ -33,7 +33,13 @@ CHUNK = 16  # hits rendered at once
 
 
 def sketch_mapping(
-    mapping: Mapping, take: Take, voice: Voice, indices: np.ndarray, growing_share: float, restraint: float, seed: int
+    mapping: Mapping,
+    take: Take,
+    voice: Voice,
+    indices: np.ndarray,
+    growing_share: float,
+    restraint: float,
+    seed: int,
 ) -> None:
     """Fit ``mapping`` in place.
 
@@ -63,7 +69,7 @@ def sketch_mapping(
             inputs = draw_inputs(take, growing_share, generator)[hits].to(device)
             predicted = stand_in(mapping.parameters_for(inputs), on_device)
             loss = feature_difference_loss(predicted, intended)
-            loss = loss + restraint * mapping.network(inputs - mapping.centre).square().mean()
+            loss = loss + restraint * mapping.restraint(inputs)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

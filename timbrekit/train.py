@@ -9,12 +9,14 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures
 from timbrekit.hits import Hits, onset_windows
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping, ModelName, build_network
+from timbrekit.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
 from timbrekit.presets import Preset
 from timbrekit.sketch import sketch_mapping
 from timbrekit.take import Take, draw_inputs, make_take
@@ -41,7 +43,8 @@ class Settings:
     balanced: bool = True  # weight each feature by 1 / its spread over the take
     growing_share: float = 0.5  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
-    restraint: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
+    restraint: float = 0.1  # weight of the mean squared modulation: what need not move stays with the preset
+    averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
     centred: bool = False  # subtract the reference hit's inputs, as the published code does
     seed: int = 0
     device: str = "cpu"
@@ -56,6 +59,7 @@ PUBLISHED = Settings(
     balanced=False,
     growing_share=0.0,
     restraint=0.0,
+    averaging=0.0,
     fresh_noise=False,
     centred=True,
 )
@@ -176,6 +180,8 @@ def train(
     epochs = settings.epochs or _epochs_for(len(split.train), settings.batch_size)
     published = settings.recipe == "published"
     features = TimbreFeatures(take.hits.sample_rate, gated=not published, hop=512 if published else 2048)
+    if published:
+        preset = replace(preset, damping={key: PUBLISHED_DAMPING.get(key, 1.0) for key in PARAMETER_KEYS})
     voice = Voice(preset, take, features, settings.fresh_noise, settings.seed, device)
     intended = take.intended.to(device)
     weights = spread_weights(intended) if settings.balanced else None
@@ -188,33 +194,38 @@ def train(
     generator = torch.Generator().manual_seed(settings.seed)
     began = time.perf_counter()
     if settings.sketch:
-        sketch_mapping(mapping, take, voice, split.train, settings.growing_share, settings.restraint, settings.seed)
+        sketch_mapping(
+            mapping, take, voice, split.train, settings.growing_share, settings.restraint, settings.seed
+        )
     optimizer = torch.optim.Adam(mapping.parameters(), settings.learning_rate)
     after_step, after_epoch = _schedules(optimizer, settings, epochs, len(split.train))
 
-    def loss_of(indices: np.ndarray, inputs: Tensor, source: torch.Generator) -> Tensor:
+    def loss_of(judged: Mapping, indices: np.ndarray, inputs: Tensor, source: torch.Generator) -> Tensor:
         index = torch.from_numpy(indices).to(device)
-        played = voice.differences(mapping.parameters_for(inputs.to(device)), index, source)
+        played = voice.differences(judged.parameters_for(inputs.to(device)), index, source)
         return feature_difference_loss(played, intended[index], weights)
 
     def restraint_of(inputs: Tensor) -> Tensor:
-        return settings.restraint * mapping.network(inputs.to(device) - mapping.centre).square().mean()
+        return settings.restraint * mapping.restraint(inputs.to(device))
 
     validation_inputs = [take.inputs]
     if settings.growing_share:
         validation_inputs.append(draw_inputs(take, 1.0, torch.Generator().manual_seed(settings.seed)))
 
-    def validation_loss() -> float:
+    def validation_loss(judged: Mapping) -> float:
         chosen = split.validation if len(split.validation) else split.train
         source = torch.Generator().manual_seed(settings.seed + 1)  # the same noises every time
         with torch.no_grad():
             losses = [
-                float(loss_of(part, inputs[part], source)) * len(part)
+                float(loss_of(judged, part, inputs[part], source)) * len(part)
                 for inputs in validation_inputs
                 for part in _batches(chosen, settings.batch_size)
             ]
         return sum(losses) / (len(chosen) * len(validation_inputs))
 
+    averaged = None
+    if settings.averaging:
+        averaged = AveragedModel(mapping, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
     history: list[Epoch] = []
     best_loss, best_state, interrupted = math.inf, None, False
     try:
@@ -223,13 +234,16 @@ def train(
             shuffled = split.train[torch.randperm(len(split.train), generator=generator).numpy()]
             total = 0.0
             for part in _batches(shuffled, settings.batch_size):
-                loss = loss_of(part, inputs[part], generator)
+                loss = loss_of(mapping, part, inputs[part], generator)
                 optimizer.zero_grad()
                 (loss + restraint_of(inputs[part])).backward()
                 optimizer.step()
                 after_step()
+                if averaged:
+                    averaged.update_parameters(mapping)
                 total += float(loss.detach()) * len(part)
-            train_loss, checked = total / len(split.train), validation_loss()
+            judged_mapping = averaged.module if averaged else mapping
+            train_loss, checked = total / len(split.train), validation_loss(judged_mapping)
             if not math.isfinite(checked + train_loss):
                 raise TrainingError(
                     f"Training with the preset {preset.name} gave a loss that is not a number. Try another preset."
@@ -238,7 +252,7 @@ def train(
             judged = checked if published else _judged(checked, train_loss, split)
             if judged < best_loss:
                 best_loss = judged
-                best_state = {key: value.clone() for key, value in mapping.state_dict().items()}
+                best_state = {key: value.clone() for key, value in judged_mapping.state_dict().items()}
             spent = time.perf_counter() - began
             history.append(Epoch(number, epochs, train_loss, checked, spent / number * (epochs - number)))
             if progress:
