@@ -16,11 +16,12 @@ from scipy.stats import spearmanr
 
 from timbrekit.features import TIMBRE_FEATURES, TIMBRE_SAMPLES, TimbreFeatures
 from timbrekit.onsets import DetectorSettings
-from timbrekit.plugin_synth import play
 from timbrekit.rehearse import Rehearsal, rehearse
 from timbrekit.take import Take, gain_to_nominal, measure
 
 FIRST_HITS = 8  # those that a plug-in just opened has hardly any ranges for
+NEAR = 128  # samples that a trigger may come earlier or later; two are always more than 256 apart
+LEAST = 1e-6  # added to errors, so that nothing is divided by 0
 MINIMUM_FOR_RANKS = 3  # a rank correlation of fewer hits says nothing
 
 
@@ -46,9 +47,11 @@ class AsPlayed:
     @property
     def first_hits_error_ratio(self) -> float:
         """The first eight hits' errors, over what the unmodulated preset's would be in the take as a whole."""
-        scale = np.abs(self.intended).mean(0)
-        first = np.abs(self.played - self.intended)[:FIRST_HITS].mean(0)
-        return float((first / np.maximum(scale, 1e-6)).mean())
+        if not len(self.played):
+            return 1.0
+        scale = np.abs(self.intended).mean(0) + LEAST
+        first = np.abs(self.played - self.intended)[:FIRST_HITS].mean(0) + LEAST
+        return float((first / scale).mean())
 
     @property
     def rank_correlation(self) -> NDArray[np.float64]:
@@ -65,7 +68,6 @@ class AsPlayed:
             "rank_correlation": dict(zip(TIMBRE_FEATURES, map(float, self.rank_correlation), strict=True)),
             "first_8_error_ratio": self.first_hits_error_ratio,
             "hits": len(self.played),
-            "sample_rate": self.rehearsal.sample_rate,
             "sample_rate": self.rehearsal.sample_rate,
         }
 
@@ -89,33 +91,30 @@ def measure_as_played(
         primer, initial_ranges, seed: see ``timbrekit.rehearse.rehearse``.
     """
     rate = take.hits.sample_rate
-    rehearsal = rehearse(
-        model,
-        samples,
-        rate,
-        settings or take.hits.settings,
-        seed=seed,
-        primer=primer,
-        initial_ranges=initial_ranges,
-    )
-    # With a primer before it the detector may start out differently: only what both have is compared.
-    shared, of_take, of_rehearsal = np.intersect1d(
-        take.hits.triggers, rehearsal.triggers, return_indices=True
-    )
-    static = play(rehearsal.preset, rehearsal.triggers, len(rehearsal.audio), rate, seed=seed)
+    of_plugin = {"settings": settings or take.hits.settings, "seed": seed, "primer": primer}
+    rehearsal = rehearse(model, samples, rate, initial_ranges=initial_ranges, **of_plugin)
+    static = rehearse(model, samples, rate, sensitivity=0.0, **of_plugin).audio
+    of_take, of_rehearsal = _in_both(take.hits.triggers, rehearsal.triggers)
+    if not len(of_take):
+        nothing = np.zeros((0, len(TIMBRE_FEATURES)), np.float32)
+        return AsPlayed(nothing, nothing, rehearsal, static)
     features = TimbreFeatures(rate)
-    lengths = take.lengths[of_take]
-    unmodulated = _cut(static, shared, rate)
-    level = float(measure(features, unmodulated, lengths)[:, 0].median())
-    gain = gain_to_nominal(level)
-    played = measure(features, _cut(rehearsal.audio, rehearsal.triggers[of_rehearsal], rate) * gain, lengths)
+    lengths, triggers = take.lengths[of_take], rehearsal.triggers[of_rehearsal]
+    unmodulated = _cut(static, triggers, rate)
+    gain = gain_to_nominal(float(measure(features, unmodulated, lengths)[:, 0].median()))
+    played = measure(features, _cut(rehearsal.audio, triggers, rate) * gain, lengths)
     played = played - measure(features, unmodulated * gain, lengths)
     return AsPlayed(played.numpy(), take.intended[of_take].numpy(), rehearsal, static)
 
 
 def error_ratio(played: NDArray, intended: NDArray) -> NDArray:
-    """``(7,)`` mean absolute error over the mean absolute intended difference."""
-    return np.abs(played - intended).mean(0) / np.maximum(np.abs(intended).mean(0), 1e-6)
+    """``(7,)`` mean absolute error over the mean absolute intended difference; 1 where there are no hits.
+
+    A feature in which the recording never differs has 1 as long as the model leaves it alone, else a huge ratio.
+    """
+    if not len(played):
+        return np.ones(played.shape[1])
+    return (np.abs(played - intended).mean(0) + LEAST) / (np.abs(intended).mean(0) + LEAST)
 
 
 def rank_correlations(played: NDArray, intended: NDArray) -> NDArray[np.float64]:
@@ -125,6 +124,14 @@ def rank_correlations(played: NDArray, intended: NDArray) -> NDArray[np.float64]
         if len(a) >= MINIMUM_FOR_RANKS and np.ptp(a) > 0 and np.ptp(b) > 0:
             correlations[index] = spearmanr(a, b).statistic
     return correlations
+
+
+def _in_both(expected: NDArray, found: NDArray) -> tuple[NDArray, NDArray]:
+    """Indices of the triggers that both have. With a primer before it, the detector may start out differently."""
+    first = np.searchsorted(found, expected - NEAR)
+    candidate = first.clip(max=max(len(found) - 1, 0))
+    both = (first < len(found)) & (np.abs(found[candidate] - expected) <= NEAR) if len(found) else first < 0
+    return np.flatnonzero(both), candidate[both]
 
 
 def _cut(audio: NDArray[np.float32], triggers: NDArray, sample_rate: int) -> torch.Tensor:

@@ -107,8 +107,8 @@ def _ringing(
 
 
 def _coefficients(cutoff_hz: Tensor, q: Tensor, sample_rate: int) -> tuple[Tensor, Tensor, Tensor]:
-    """b0, a1, a2, ``(batch,)`` each."""
-    k = _prewarped(cutoff_hz, sample_rate)
+    """b0, a1, a2, ``(batch,)`` each, in double precision: the poles of a low cutoff lie too close for single."""
+    k, q = _prewarped(cutoff_hz.double(), sample_rate), q.double()
     norm = 1 / (1 + k / q + k * k)
     return norm, 2 * norm * (k * k - 1), norm * (1 - k / q + k * k)
 

@@ -132,9 +132,11 @@ def verdict(held_out: HeldOut, played: dict[str, AsPlayed]) -> str:
         how = "follows your playing only a little"
     else:
         how = "does not follow your playing"
-    sentences = [
-        f"The model {how}: on hits it was not trained on, it is off by {ratio:.0%} of what the bare preset is."
-    ]
+    if ratio < 1:
+        figure = f"it is off by {ratio:.0%} of what the bare preset is"
+    else:
+        figure = "it is further off than the bare preset"
+    sentences = [f"The model {how}: on hits it was not trained on, {figure}."]
     best = played.get("after_primer", played["cold"])
     strong = [n for n, rho in zip(TIMBRE_FEATURES, best.rank_correlation, strict=True) if rho >= FOLLOWS]
     weak = [n for n, rho in zip(TIMBRE_FEATURES, best.rank_correlation, strict=True) if rho < FOLLOWS]

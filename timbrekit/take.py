@@ -70,8 +70,9 @@ class Take:
 def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
     """Scale to [0, 1]; 0.5 where the range is empty, as the plug-in does."""
     span = maximum - minimum
-    scaled = (values - minimum) / torch.where(span > 0, span, 1.0)
-    return torch.where(span > 0, scaled, 0.5)
+    known = span > torch.finfo(span.dtype).eps * torch.maximum(minimum.abs(), maximum.abs())
+    scaled = (values - minimum) / torch.where(known, span, 1.0)
+    return torch.where(known, scaled, 0.5)
 
 
 def draw_inputs(take: Take, growing_share: float, generator: torch.Generator) -> Tensor:

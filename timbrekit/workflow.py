@@ -1,8 +1,9 @@
 """From a recording to a folder with everything a player needs. The command line and the notebooks call this."""
 
-import shutil
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from timbrekit.suggest import Suggestion, suggest_settings
 from timbrekit.take import Take, make_take
 from timbrekit.train import Epoch, Settings, Trained, published_windows, train
 
+FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
 OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one
 
 
@@ -112,6 +114,8 @@ def train_model(
     """
     settings = settings or Settings()
     stage = stage or (lambda words: None)
+    folder = Path(folder)
+    _check_writable(folder)
     recording, hits = prepared.recording, prepared.hits
     samples, rate = recording.samples, recording.sample_rate
     take = make_take(hits)  # every model is measured on this one
@@ -123,7 +127,6 @@ def train_model(
     stage("Measuring")
     held_out = measure_held_out(take, trained, preset)
     primer = make_primer(samples, rate, hits.settings)
-    folder = Path(folder)
     with _staging(folder) as staging:
         metadata = build_metadata(
             trained.mapping,
@@ -179,28 +182,40 @@ def _rehearsals(model: Path, samples: np.ndarray, take: Take, primer: np.ndarray
     return played
 
 
-class _staging(tempfile.TemporaryDirectory):
-    """A temporary folder beside ``folder``, so that files can be renamed into it."""
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A temporary folder inside ``folder``, so that files can be renamed into place.
 
-    def __init__(self, folder: Path):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            super().__init__(prefix=".timbrekit-", dir=folder)
-        except OSError as error:
-            raise OutputError(
-                f"Cannot write to {folder}: {error.strerror}. Choose another folder."
-            ) from error
-
-    def __enter__(self) -> Path:
-        return Path(super().__enter__())
+    If nothing was put there in the end, ``folder`` and its parents are removed again as far as this made them.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".timbrekit-", dir=folder) as staging:
+            yield Path(staging)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write to {folder}: {error.strerror or error}. Choose another folder, or free some space."
+        ) from error
+    finally:
+        with suppress(OSError):  # not empty, as it is meant to be
+            for path in missing:
+                path.rmdir()
 
 
 def _move_into_place(staging: Path, folder: Path) -> None:
-    try:
-        for file in sorted(staging.iterdir()):
-            shutil.move(file, folder / file.name)
-    except OSError as error:
-        raise OutputError(f"Cannot write to {folder}: {error.strerror}. Choose another folder.") from error
+    for name in FILES:
+        os.replace(staging / name, folder / name)
+
+
+def _check_writable(folder: Path) -> None:
+    """Before minutes are spent on what could not be kept."""
+    with _staging(folder):
+        for name in FILES:
+            if (folder / name).is_dir():
+                raise OutputError(
+                    f"{folder / name} is a folder, where a file has to go. Choose another folder."
+                )
 
 
 def rehearse_file(

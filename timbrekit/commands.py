@@ -1,0 +1,257 @@
+"""What each ``timbrekit …`` command does: read its arguments, call the library, print."""
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from timbrekit.cli import BAD_INPUT, INTERRUPTED, OK
+from timbrekit.errors import OutputError
+from timbrekit.onsets import DetectorSettings
+from timbrekit.parameters import PARAMETERS
+
+BAR_WIDTH = 24
+
+
+def train(options: argparse.Namespace) -> int:
+    from timbrekit.presets import load_preset
+    from timbrekit.train import make_settings
+    from timbrekit.workflow import FILES, prepare, train_model
+
+    preset = load_preset(options.preset)
+    for name in FILES:
+        _keep(options.recording, options.out / name)
+    settings = make_settings(options.recipe, options.model, options.epochs, options.seed, options.device)
+    talk = _say if not options.json else lambda words: None
+    began = time.perf_counter()
+    talk(f"Reading {options.recording.name}")
+    prepared = prepare(options.recording, options.sample_rate, _detector(options))
+    for finding in prepared.findings:
+        talk(f"  note: {finding.advice}")
+    talk(f"  {len(prepared.hits)} hits found, {len(prepared.hits.dropped)} dropped")
+    bar = _Bar(visible=sys.stderr.isatty())
+    with _interruptible():
+        outcome = train_model(prepared, preset, options.out, settings, bar, talk, options.bounds)
+    report = outcome.report
+    talk(report["verdict"])
+    talk(f"Everything is in {outcome.folder}: load model.pt in the plug-in, and read card.txt.")
+    summary = {
+        key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")
+    }
+    summary |= {key: report[key] for key in ("as_played", "detector", "verdict")}
+    _finish(options, {"model": str(outcome.model), "seconds": time.perf_counter() - began, **summary})
+    return INTERRUPTED if outcome.trained.interrupted else OK
+
+
+def rehearse(options: argparse.Namespace) -> int:
+    from timbrekit.workflow import rehearse_file
+
+    for output in (options.output, options.trace):
+        for read in (options.model, options.recording, options.primer):
+            if output and read:
+                _keep(read, output)
+    result = rehearse_file(
+        options.model,
+        options.recording,
+        options.output,
+        trace=options.trace,
+        sample_rate=options.sample_rate,
+        primer=options.primer,
+        settings=_detector(options),
+        sensitivity=options.sensitivity,
+        dry_wet=options.dry_wet,
+        seed=options.seed,
+    )
+    if not options.json:
+        _say(f"{result['triggers']} hits played, {result['seconds']:.1f} s of sound in {options.output}")
+    _finish(options, result)
+    return OK
+
+
+def onsets(options: argparse.Namespace) -> int:
+    from timbrekit.audio import read_recording
+    from timbrekit.onsets import detect
+    from timbrekit.report import detector_json
+    from timbrekit.suggest import suggest_settings
+
+    recording = read_recording(options.recording, None)
+    settings = _detector(options) or DetectorSettings()
+    found = detect(recording.samples, recording.sample_rate, settings)
+    suggestion = suggest_settings(recording.samples, recording.sample_rate)
+    suggested = detect(recording.samples, recording.sample_rate, suggestion.settings)
+    if not options.json:
+        total = len(suggestion.reference_onsets)
+        _say(f"With these settings the plug-in triggers {len(found.triggers)} times.")
+        _say(
+            f"Of {total} hits heard in {recording.name}, its defaults catch {suggestion.caught_default}; "
+            f"{suggestion.caught_suggested} with Trigger Threshold {suggestion.settings.on_threshold:g}, "
+            f"Retrigger Threshold {suggestion.settings.off_threshold:g}, Hold Time {suggestion.settings.hold}."
+        )
+    _finish(
+        options,
+        {
+            "sample_rate": recording.sample_rate,
+            "detections": found.positions.tolist(),
+            "suggested": detector_json(suggestion.settings),
+            "suggested_detections": suggested.positions.tolist(),
+            "reference_onsets": suggestion.reference_onsets.tolist(),
+            "missed": suggestion.missed.tolist(),
+        },
+    )
+    return OK
+
+
+def presets(options: argparse.Namespace) -> int:
+    from timbrekit.presets import load_preset, preset_names
+
+    presets = [load_preset(name) for name in preset_names()]
+    if not options.json:
+        for preset in presets:
+            _say(f"{preset.name:14} {preset.description}")
+    _finish(options, {"presets": [preset.to_json() for preset in presets], "parameters": _parameter_table()})
+    return OK
+
+
+def check(options: argparse.Namespace) -> int:
+    from timbrekit.export.check import check_model
+
+    result = check_model(options.model)
+    if not result.ready:
+        first, *further = result.problems
+        print(f"timbrekit: {options.model.name} is not ready for the plug-in: {first}", file=sys.stderr)
+    if not options.json:
+        if result.ready:
+            _say(f"{options.model.name} is ready for the plug-in.")
+        for line in (*(() if result.ready else further), *result.notes):
+            _say(f"  {line}")
+        if result.metadata:
+            _say(f"  Written by timbrekit: {result.metadata.get('name')}, {result.metadata.get('date')}")
+    _finish(options, _finite(asdict(result)))
+    return OK if result.ready else BAD_INPUT
+
+
+def inspect(options: argparse.Namespace) -> int:
+    from timbrekit.workflow import prepare
+
+    prepared = prepare(options.recording)
+    recording = prepared.recording
+    if not options.json:
+        _say(
+            f"{recording.name}: {recording.duration_s:.1f} s, {recording.channels} channel(s) at "
+            f"{recording.source_rate} Hz, {len(prepared.hits)} hits"
+        )
+        for finding in prepared.findings:
+            _say(f"  {finding.severity}: {finding.advice}")
+        if not prepared.findings:
+            _say("  nothing to complain about")
+    _finish(
+        options,
+        {
+            "findings": [asdict(finding) for finding in prepared.findings],
+            "seconds": recording.duration_s,
+            "source_rate": recording.source_rate,
+            "channels": recording.channels,
+            "hits": len(prepared.hits),
+        },
+    )
+    return OK
+
+
+def page(options: argparse.Namespace) -> int:
+    from timbrekit.export.check import read_metadata
+    from timbrekit.export.live_page import build_page
+
+    _keep(options.model, options.out)
+    build_page(read_metadata(options.model), options.out)
+    if not options.json:
+        _say(f"Open {options.out} in a browser and play.")
+    _finish(options, {"page": str(options.out)})
+    return OK
+
+
+def export(options: argparse.Namespace) -> int:
+    if options.to == "nn-tilde":
+        from timbrekit.export.nn_tilde import write_nn_tilde as write
+    else:
+        from timbrekit.export.flucoma import write_flucoma as write
+    _keep(options.model, options.out)
+    write(options.model, options.out)
+    if not options.json:
+        _say(f"Wrote {options.out}")
+    _finish(options, {"output": str(options.out)})
+    return OK
+
+
+def _detector(options: argparse.Namespace) -> DetectorSettings | None:
+    """The settings asked for, the plug-in's defaults in place of those left out; None if none were given."""
+    given = {key: getattr(options, key) for key in ("on_threshold", "off_threshold", "hold")}
+    given = {key: value for key, value in given.items() if value is not None}
+    return DetectorSettings(**given) if given else None
+
+
+def _parameter_table() -> list[dict[str, Any]]:
+    return [asdict(parameter) for parameter in PARAMETERS]
+
+
+def _keep(kept: str | Path, output: Path) -> None:
+    """Refuse to write ``output`` over a file that was read."""
+    if output.exists() and Path(kept).exists() and os.path.samefile(kept, output):
+        raise OutputError(
+            f"{output} is what is read, and would be overwritten. Give the result another name."
+        )
+
+
+def _finite(value: Any) -> Any:
+    """``value`` as JSON can hold it: a stranger's file may hold numbers that are none."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
+
+
+def _finish(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    if options.json:
+        print(json.dumps(result, allow_nan=False), flush=True)
+
+
+class _Bar:
+    """A progress bar on a terminal, with the time left."""
+
+    def __init__(self, visible: bool):
+        self.visible = visible
+
+    def __call__(self, epoch: Any) -> None:
+        if not self.visible:
+            return
+        filled = round(BAR_WIDTH * epoch.number / epoch.of)
+        end = "\n" if epoch.number == epoch.of else ""
+        sys.stderr.write(
+            f"\r  [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {epoch.number}/{epoch.of}, "
+            f"loss {epoch.validation_loss:.3f}, {epoch.seconds_left:.0f} s left   {end}"
+        )
+        sys.stderr.flush()
+
+
+class _interruptible:
+    """Lets the first Ctrl-C end training early and keep its best; the second one stops everything."""
+
+    def __enter__(self) -> None:
+        self.before = signal.signal(signal.SIGINT, self._first)
+
+    def _first(self, number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, self.before)
+        raise KeyboardInterrupt
+
+    def __exit__(self, *error: object) -> None:
+        signal.signal(signal.SIGINT, self.before)
