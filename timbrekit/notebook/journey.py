@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from timbrekit.as_played import AsPlayed, measure_as_played
-from timbrekit.audio import describe, read_recording, resample
+from timbrekit.audio import Recording, describe, read_recording, resample
 from timbrekit.bundle import write_bundle
 from timbrekit.errors import TimbrekitError
 from timbrekit.hits import find_hits, hit_findings
@@ -64,6 +64,8 @@ class Journey:
         self.preset: PresetPanel | None = None
         self.audition: AuditionPanel | None = None
         self._suggestions: dict[str, Suggestion] = {}
+        self._recordings: dict[tuple[Path, int], Recording] = {}
+        self._played: dict[Path, AsPlayed] = {}  # by model folder, of this notebook's trainings
 
     @classmethod
     def start(cls, keep_on_google_drive: bool = False, name: str = "my session") -> "Journey":
@@ -84,7 +86,7 @@ class Journey:
     def find_hits(self, detector: str = SUGGESTED) -> HitsPanel:
         """Show the hits, with sliders for the detector that start as ``DETECTORS`` says."""
         self._need_recording()
-        recording = read_recording(self.session.recording_path)
+        recording = self._read(self.session.recording_path)
         suggestion = self._suggestion()
         start = {SUGGESTED: suggestion.settings, PLUGIN: DetectorSettings(), AS_LEFT: self._detector()}[
             detector
@@ -113,11 +115,13 @@ class Journey:
         self._need_recording()
         preset = self._preset()
         self.session.keep_preset(preset.to_json())
-        recording = read_recording(self.session.recording_path, daw_sample_rate)
+        recording = self._read(self.session.recording_path, daw_sample_rate)
         detector = self._detector()
         prepared = replace(prepare(recording, daw_sample_rate, detector), suggestion=self._suggestion())
         self.session.keep_detector(detector, len(prepared.hits))
-        settings = make_settings(model=model, epochs=FAST_EPOCHS if is_fast() else epochs)
+        settings = make_settings(model=model, epochs=epochs)
+        if is_fast():
+            settings = replace(settings, epochs=FAST_EPOCHS, sketch=False)
         if self._is_trained_as(daw_sample_rate, settings):
             print(f"You have trained {preset.title} on this recording before; that model is used.")
             return
@@ -137,7 +141,8 @@ class Journey:
         panel.done(
             f"Training is {early}: {len(outcome.trained.history)} rounds, {outcome.trained.seconds:.0f} s."
         )
-        print(outcome.report["verdict"])
+        self._played[self.session.model_dir] = outcome.played["after_primer"]
+        print(f"{outcome.report['verdict'].partition('. ')[0]}.")
 
     @_in_words
     def listen(self, to: str = TRAINED_TAKE, sensitivity: float = 1.0) -> AuditionPanel | None:
@@ -213,7 +218,7 @@ class Journey:
     def _hear(self, path: Path) -> None:
         """Another take has arrived: rehearse it in the players that are there."""
         if self.audition is not None:
-            self.audition.take(read_recording(path, self._rate()).samples)
+            self.audition.take(self._read(path, self._rate()).samples)
 
     def _need_recording(self) -> None:
         if self.session.recording_path is None:
@@ -230,7 +235,7 @@ class Journey:
     def _suggestion(self) -> Suggestion:
         key = self.session.state.recording_sha256
         if key not in self._suggestions:
-            recording = read_recording(self.session.recording_path)
+            recording = self._read(self.session.recording_path)
             self._suggestions[key] = suggest_settings(recording.samples, recording.sample_rate)
         return self._suggestions[key]
 
@@ -263,13 +268,24 @@ class Journey:
         return resample(samples, rate, self._rate())
 
     def _audition(self, path: Path, sensitivity: float) -> AuditionPanel:
-        recording = read_recording(path, self._rate())
+        recording = self._read(path, self._rate())
         model = self.session.model_path
         return AuditionPanel(
             model, recording.samples, recording.sample_rate, self._detector(), self._primer(), sensitivity
         )
 
     def _measured(self) -> AsPlayed:
-        recording = read_recording(self.session.recording_path, self._rate())
-        take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
-        return measure_as_played(self.session.model_path, recording.samples, take, primer=self._primer())
+        folder = self.session.model_dir
+        if folder not in self._played:
+            recording = self._read(self.session.recording_path, self._rate())
+            take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
+            self._played[folder] = measure_as_played(
+                self.session.model_path, recording.samples, take, primer=self._primer()
+            )
+        return self._played[folder]
+
+    def _read(self, path: Path, sample_rate: int = SAMPLE_RATE) -> Recording:
+        """A recording of the session; those are never overwritten."""
+        if (path, sample_rate) not in self._recordings:
+            self._recordings[path, sample_rate] = read_recording(path, sample_rate)
+        return self._recordings[path, sample_rate]

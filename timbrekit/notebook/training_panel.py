@@ -62,13 +62,14 @@ class TrainingPanel:
         """Show the panel and run ``work(progress, stage)``; the stop button interrupts it as ■ does."""
         with StopButton() as self._stop:
             self.button.value = self._stop.html
-            show_panel(self.box, bytes(self.picture.value), "Training")
+            update = show_panel(self.box, bytes(self.picture.value), "Training")
             try:
                 return work(self.progress, self.stage)
             finally:
                 self.button.value = ""
                 if self.history:
                     self.picture.value = losses_picture(self.history)
+                    update(bytes(self.picture.value), f"Training: {len(self.history)} rounds")
 
     def progress(self, epoch: Epoch) -> None:
         """To be called after each epoch. Raises KeyboardInterrupt when the stop button was pressed."""

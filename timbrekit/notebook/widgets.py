@@ -125,18 +125,27 @@ def picture_widget(png: bytes) -> ipywidgets.Image:
     return ipywidgets.Image(value=png, format="png", layout=ipywidgets.Layout(max_width="100%"))
 
 
-def show_panel(box: ipywidgets.Widget, png: bytes, words: str) -> None:
+def show_panel(box: ipywidgets.Widget, png: bytes, words: str) -> Callable[[bytes, str], None]:
     """Show a widget, with a picture for where widgets cannot be shown: on GitHub, in a saved notebook.
 
     Colab gets the widget alone: which of several forms it prefers is not documented.
+
+    Returns:
+        To be called with another picture and words where they have changed by the end of the cell.
     """
-    bundle: dict[str, Any] = {
-        WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id},
-        "text/plain": words,
-    }
-    if not in_colab():
-        bundle["image/png"] = base64.b64encode(png).decode("ascii")
-    display(bundle, raw=True)
+
+    def bundle(png: bytes, words: str) -> dict[str, Any]:
+        view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+        fallback = {} if in_colab() else {"image/png": base64.b64encode(png).decode("ascii")}
+        return {WIDGET_VIEW: view, "text/plain": words, **fallback}
+
+    handle = display(bundle(png, words), raw=True, display_id=True)
+
+    def update(png: bytes, words: str) -> None:
+        if handle is not None and not in_colab():
+            handle.update(bundle(png, words), raw=True)
+
+    return update
 
 
 def slider(
