@@ -1,0 +1,175 @@
+"""Many models side by side: recordings x presets x recipes x seeds, trained, played and measured by the same code."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrekit.as_played import AsPlayed, error_ratio, measure_as_played, rank_correlations
+from timbrekit.bounds import optimize_directly, predict_from_onsets
+from timbrekit.export.metadata import build_metadata
+from timbrekit.export.torchdrum import write_model
+from timbrekit.features import TIMBRE_FEATURES
+from timbrekit.files import atomic_path
+from timbrekit.presets import Preset, load_preset
+from timbrekit.primer import make_primer
+from timbrekit.report import measure_held_out
+from timbrekit.take import Take, make_take
+from timbrekit.train import make_settings, published_windows, train
+from timbrekit.workflow import Prepared, prepare
+
+BOUNDS = ("direct", "onset information")
+RECIPES = ("timbrekit", "published")
+SITUATIONS = ("held out", "second pass", "after primer", "cold")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement: a recording, a preset, a recipe or bound, a situation."""
+
+    recording: str
+    preset: str
+    what: str  # a recipe's name, or a bound's
+    seed: int
+    situation: str
+    error_ratio: float
+    first_8_error_ratio: float | None
+    ratios: tuple[float, ...]  # (7,)
+    rank_correlations: tuple[float, ...]  # (7,)
+
+    def record(self) -> dict[str, Any]:
+        """A flat record for a CSV file."""
+        flat = {
+            name: getattr(self, name)
+            for name in ("recording", "preset", "what", "seed", "situation", "error_ratio", "first_8_error_ratio")
+        }
+        flat |= {f"ratio {n}": r for n, r in zip(TIMBRE_FEATURES, self.ratios, strict=True)}
+        flat |= {f"rank {n}": r for n, r in zip(TIMBRE_FEATURES, self.rank_correlations, strict=True)}
+        return flat
+
+
+def run_experiment(
+    recordings: Sequence[str | Path],
+    presets: Sequence[str],
+    out: str | Path,
+    recipes: Sequence[str] = RECIPES,
+    seeds: Sequence[int] = (0,),
+    bounds: bool = True,
+    epochs: int | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = lambda words: None,
+) -> Path:
+    """Measure every combination and write ``results.csv`` and ``results.md`` into a folder.
+
+    The CSV is rewritten whole after every model; combinations that it already holds are not run again, so that an
+    experiment that was stopped goes on where it was.
+
+    Returns:
+        Path of the Markdown table.
+    """
+    out = Path(out)
+    rows = _read(out / "results.csv")
+    done = {(r["recording"], r["preset"], r["what"], str(r["seed"])) for r in rows}
+    for path in map(Path, recordings):
+        prepared = prepare(path)
+        take = make_take(prepared.hits)
+        for name in presets:
+            preset = load_preset(name)
+            jobs = list(product(recipes, seeds)) + ([(bound, 0) for bound in BOUNDS] if bounds else [])
+            for what, seed in jobs:
+                if (path.stem, preset.name, what, str(seed)) in done:
+                    continue
+                say(f"{path.stem}, {preset.name}: {what}, seed {seed}")
+                if what in BOUNDS:
+                    found = [_bound(path.stem, preset, what, take)]
+                else:
+                    settings = make_settings(what, epochs=epochs, seed=seed, device=device)
+                    found = _model(path.stem, preset, prepared, take, settings, out)
+                rows += [row.record() for row in found]
+                _write(out / "results.csv", rows)
+    with atomic_path(out / "results.md") as temporary:
+        temporary.write_text(markdown_table(rows), encoding="utf-8")
+    return out / "results.md"
+
+
+def _model(name: str, preset: Preset, prepared: Prepared, take: Take, settings: Any, out: Path) -> list[Row]:
+    samples, hits = prepared.recording.samples, prepared.hits
+    source = published_windows(hits, samples) if settings.recipe == "published" else take
+    trained = train(source, preset, settings)
+    held_out = measure_held_out(take, trained, preset)
+    metadata = build_metadata(trained.mapping, preset, hits.sample_rate, hits.settings, take.minimum, take.maximum)
+    model = write_model(trained.mapping, metadata, out / f"{name}-{preset.name}-{settings.recipe}-{settings.seed}.pt")
+    cold = measure_as_played(model, samples, take)
+    primer = make_primer(samples, hits.sample_rate, hits.settings)
+    played = {
+        "second pass": measure_as_played(model, samples, take, initial_ranges=cold.rehearsal.ranges),
+        "after primer": measure_as_played(model, samples, take, primer=primer.samples),
+        "cold": cold,
+    }
+    key = (name, preset.name, settings.recipe, settings.seed)
+    rows = [_row(key, "held out", held_out.played, held_out.intended, None)]
+    return rows + [_played_row(key, situation, measured) for situation, measured in played.items()]
+
+
+def _bound(name: str, preset: Preset, what: str, take: Take) -> Row:
+    reached = optimize_directly(take, preset, np.arange(len(take))) if what == "direct" else predict_from_onsets(take)
+    return _row((name, preset.name, what, 0), "bound", reached, take.intended.numpy(), None)
+
+
+def _played_row(key: tuple[str, str, str, int], situation: str, measured: AsPlayed) -> Row:
+    return _row(key, situation, measured.played, measured.intended, measured.first_hits_error_ratio)
+
+
+def _row(
+    key: tuple[str, str, str, int], situation: str, played: NDArray, intended: NDArray, first: float | None
+) -> Row:
+    ratios = error_ratio(played, intended)
+    correlations = rank_correlations(played, intended)
+    return Row(*key, situation, float(ratios.mean()), first, tuple(map(float, ratios)), tuple(map(float, correlations)))
+
+
+def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
+    """One line per recording, preset, recipe or bound and situation; means over presets below."""
+    short = ["loud. tr.", "loud. su.", "centr. tr.", "centr. su.", "flat. tr.", "flat. su.", "temp. c."]
+    lines = [
+        "| recording | preset | what | situation | mean ratio | first 8 | ratio: " + ", ".join(short) + " | rank corr.: same |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(_line(row["recording"], row["preset"], row["what"], row["situation"], [row]))
+    lines += ["", "Means over presets and seeds:", "", *lines[:2]]
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["recording"], row["what"], row["situation"]), []).append(row)
+    for (recording, what, situation), members in groups.items():
+        lines.append(_line(recording, f"mean of {len(members)}", what, situation, members))
+    return "\n".join(lines) + "\n"
+
+
+def _line(recording: str, preset: str, what: str, situation: str, rows: Sequence[dict[str, Any]]) -> str:
+    def mean(key: str) -> float:
+        return float(np.mean([float(row[key]) for row in rows]))
+
+    first = "" if rows[0]["first_8_error_ratio"] in (None, "") else f"{mean('first_8_error_ratio'):.2f}"
+    ratios = " ".join(f"{mean(f'ratio {name}'):.2f}" for name in TIMBRE_FEATURES)
+    ranks = " ".join(f"{mean(f'rank {name}'):.2f}" for name in TIMBRE_FEATURES)
+    return f"| {recording} | {preset} | {what} | {situation} | {mean('error_ratio'):.3f} | {first} | {ratios} | {ranks} |"
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
