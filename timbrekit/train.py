@@ -36,9 +36,7 @@ class Settings:
     recipe: Literal["timbrekit", "published"] = "timbrekit"
     epochs: int | None = None  # None: as many as make 300 steps, from 20 to 60
     batch_size: int = 16  # hits; larger batches fall out of the processor's cache and are slower per hit
-    learning_rate: float = (
-        4e-3  # the highest; it rises over the first tenth of all steps and falls along a cosine
-    )
+    learning_rate: float = 2e-3  # at its highest: it rises over a tenth of the steps, then falls along a cosine
     sketch: bool = True  # start from a mapping fitted to a learned stand-in for the synthesiser
     balanced: bool = True  # weight each feature by 1 / its spread over the take
     growing_share: float = 0.5  # share of inputs heard with ranges that are still growing
