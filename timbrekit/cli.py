@@ -96,6 +96,20 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("model", type=Path)
     export.add_argument("--to", choices=("nn-tilde", "flucoma"), required=True)
     export.add_argument("--out", type=Path, required=True)
+
+    experiment = _command(
+        choices, "experiment", commands.experiment, "compare recipes over recordings and presets"
+    )
+    experiment.add_argument("recordings", type=Path, nargs="+")
+    experiment.add_argument("--presets", default="snare-1,snare-2,snare-3", help="names, separated by commas")
+    experiment.add_argument("--recipes", default="timbrekit,published", help="names, separated by commas")
+    experiment.add_argument("--seeds", type=_whole(1), default=1, help="how many of each")
+    experiment.add_argument("--epochs", type=_whole(1), help="default: as each recipe has it")
+    experiment.add_argument("--no-bounds", action="store_true", help="leave out what preset and onsets allow")
+    experiment.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    experiment.add_argument(
+        "--out", type=Path, required=True, help="folder; an experiment in it is continued"
+    )
     return parser
 
 

@@ -188,6 +188,26 @@ def export(options: argparse.Namespace) -> int:
     return OK
 
 
+def experiment(options: argparse.Namespace) -> int:
+    from timbrekit.experiment import run_experiment
+
+    table = run_experiment(
+        options.recordings,
+        options.presets.split(","),
+        options.out,
+        options.recipes.split(","),
+        range(options.seeds),
+        not options.no_bounds,
+        options.epochs,
+        options.device,
+        _say if not options.json else lambda words: None,
+    )
+    if not options.json:
+        _say(f"The table is {table}")
+    _finish(options, {"table": str(table), "results": str(table.with_name("results.csv"))})
+    return OK
+
+
 def _detector(options: argparse.Namespace) -> DetectorSettings | None:
     """The settings asked for, the plug-in's defaults in place of those left out; None if none were given."""
     given = {key: getattr(options, key) for key in ("on_threshold", "off_threshold", "hold")}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from timbrekit.as_played import AsPlayed, error_ratio, measure_as_played, rank_correlations
 from timbrekit.bounds import optimize_directly, predict_from_onsets
+from timbrekit.errors import TrainingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
@@ -46,7 +47,15 @@ class Row:
         """A flat record for a CSV file."""
         flat = {
             name: getattr(self, name)
-            for name in ("recording", "preset", "what", "seed", "situation", "error_ratio", "first_8_error_ratio")
+            for name in (
+                "recording",
+                "preset",
+                "what",
+                "seed",
+                "situation",
+                "error_ratio",
+                "first_8_error_ratio",
+            )
         }
         flat |= {f"ratio {n}": r for n, r in zip(TIMBRE_FEATURES, self.ratios, strict=True)}
         flat |= {f"rank {n}": r for n, r in zip(TIMBRE_FEATURES, self.rank_correlations, strict=True)}
@@ -71,7 +80,13 @@ def run_experiment(
 
     Returns:
         Path of the Markdown table.
+
+    Raises:
+        TimbrekitError: as ``timbrekit.workflow.prepare`` and ``timbrekit.train.train``; or no such recipe or preset.
     """
+    unknown = [recipe for recipe in recipes if recipe not in RECIPES]
+    if unknown:
+        raise TrainingError(f"There is no recipe {unknown[0]!r}. The recipes are {', '.join(RECIPES)}.")
     out = Path(out)
     rows = _read(out / "results.csv")
     done = {(r["recording"], r["preset"], r["what"], str(r["seed"])) for r in rows}
@@ -102,8 +117,12 @@ def _model(name: str, preset: Preset, prepared: Prepared, take: Take, settings: 
     source = published_windows(hits, samples) if settings.recipe == "published" else take
     trained = train(source, preset, settings)
     held_out = measure_held_out(take, trained, preset)
-    metadata = build_metadata(trained.mapping, preset, hits.sample_rate, hits.settings, take.minimum, take.maximum)
-    model = write_model(trained.mapping, metadata, out / f"{name}-{preset.name}-{settings.recipe}-{settings.seed}.pt")
+    metadata = build_metadata(
+        trained.mapping, preset, hits.sample_rate, hits.settings, take.minimum, take.maximum
+    )
+    model = write_model(
+        trained.mapping, metadata, out / f"{name}-{preset.name}-{settings.recipe}-{settings.seed}.pt"
+    )
     cold = measure_as_played(model, samples, take)
     primer = make_primer(samples, hits.sample_rate, hits.settings)
     played = {
@@ -117,7 +136,11 @@ def _model(name: str, preset: Preset, prepared: Prepared, take: Take, settings: 
 
 
 def _bound(name: str, preset: Preset, what: str, take: Take) -> Row:
-    reached = optimize_directly(take, preset, np.arange(len(take))) if what == "direct" else predict_from_onsets(take)
+    reached = (
+        optimize_directly(take, preset, np.arange(len(take)))
+        if what == "direct"
+        else predict_from_onsets(take)
+    )
     return _row((name, preset.name, what, 0), "bound", reached, take.intended.numpy(), None)
 
 
@@ -130,14 +153,23 @@ def _row(
 ) -> Row:
     ratios = error_ratio(played, intended)
     correlations = rank_correlations(played, intended)
-    return Row(*key, situation, float(ratios.mean()), first, tuple(map(float, ratios)), tuple(map(float, correlations)))
+    return Row(
+        *key,
+        situation,
+        float(ratios.mean()),
+        first,
+        tuple(map(float, ratios)),
+        tuple(map(float, correlations)),
+    )
 
 
 def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
     """One line per recording, preset, recipe or bound and situation; means over presets below."""
     short = ["loud. tr.", "loud. su.", "centr. tr.", "centr. su.", "flat. tr.", "flat. su.", "temp. c."]
     lines = [
-        "| recording | preset | what | situation | mean ratio | first 8 | ratio: " + ", ".join(short) + " | rank corr.: same |",
+        "| recording | preset | what | situation | mean ratio | first 8 | ratio: "
+        + ", ".join(short)
+        + " | rank corr.: same |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -19,10 +19,10 @@ from timbrekit.mapping import Mapping, ModelName, build_network
 from timbrekit.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
 from timbrekit.presets import Preset
 from timbrekit.sketch import sketch_mapping
+from timbrekit.split import Split, split_hits
 from timbrekit.take import Take, draw_inputs, make_take
 from timbrekit.voice import Voice
 
-HELD_OUT_SHARE = 0.1  # for validation, and again for test
 STEPS = 300  # of the optimiser that the default number of epochs adds up to
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 60
 PUBLISHED_LEAD = 20  # samples by which the published code's window starts before the plug-in's
@@ -36,7 +36,9 @@ class Settings:
     recipe: Literal["timbrekit", "published"] = "timbrekit"
     epochs: int | None = None  # None: as many as make 300 steps, from 20 to 60
     batch_size: int = 16  # hits; larger batches fall out of the processor's cache and are slower per hit
-    learning_rate: float = 2e-3  # at its highest: it rises over a tenth of the steps, then falls along a cosine
+    learning_rate: float = (
+        2e-3  # at its highest: it rises over a tenth of the steps, then falls along a cosine
+    )
     sketch: bool = True  # start from a mapping fitted to a learned stand-in for the synthesiser
     balanced: bool = True  # weight each feature by 1 / its spread over the take
     growing_share: float = 0.5  # share of inputs heard with ranges that are still growing
@@ -63,15 +65,6 @@ PUBLISHED = Settings(
 )
 PUBLISHED_LINEAR_RATE = 5e-3
 PLATEAU_EPOCHS = 20  # without improvement, after which the published recipe halves the learning rate
-
-
-@dataclass(frozen=True)
-class Split:
-    """Indices of the hits that are trained on, that choose the epoch, and that are held out to the end."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -125,24 +118,6 @@ def make_settings(
     if recipe == "published" and model == "linear":
         settings = replace(settings, learning_rate=PUBLISHED_LINEAR_RATE)
     return settings if epochs is None else replace(settings, epochs=epochs)
-
-
-def split_hits(loudness: Tensor, reference: int, seed: int = 0) -> Split:
-    """Hold out hits the published way: sorted by loudness, cut into chunks, one random hit of each.
-
-    The reference hit is never held out. With fewer than 5 hits there is no test, with fewer than 3 no validation.
-    """
-    generator = np.random.default_rng(seed)
-    count = len(loudness)
-    order = [i for i in loudness.argsort().tolist() if i != reference]
-    held: dict[str, list[int]] = {"validation": [], "test": []}
-    for name, least in (("validation", 3), ("test", 5)):
-        if count >= least:
-            chunks = np.array_split(np.array(order), max(1, round(count * HELD_OUT_SHARE)))
-            held[name] = [int(generator.choice(chunk)) for chunk in chunks if len(chunk)]
-            order = [i for i in order if i not in held[name]]
-    train = np.array(sorted([*order, reference]))
-    return Split(train, np.array(sorted(held["validation"]), int), np.array(sorted(held["test"]), int))
 
 
 def published_windows(hits: Hits, samples: np.ndarray) -> Take:
