@@ -36,8 +36,11 @@ def train(options: argparse.Namespace) -> int:
         talk(f"  note: {finding.advice}")
     talk(f"  {len(prepared.hits)} hits found, {len(prepared.hits.dropped)} dropped")
     bar = _Bar(visible=sys.stderr.isatty())
+    unfinished = (
+        options.out / "unfinished.pt"
+    )  # there only after a power cut or a kill: the next run goes on from it
     with _interruptible():
-        outcome = train_model(prepared, preset, options.out, settings, bar, talk, options.bounds)
+        outcome = train_model(prepared, preset, options.out, settings, bar, talk, options.bounds, unfinished)
     report = outcome.report
     talk(report["verdict"])
     talk(f"Everything is in {outcome.folder}: load model.pt in the plug-in, and read card.txt.")

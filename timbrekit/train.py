@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from timbrekit.checkpoint import fingerprint_of, load_checkpoint, save_checkpoint
 from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures
 from timbrekit.hits import Hits, onset_windows
@@ -132,6 +134,7 @@ def train(
     preset: Preset,
     settings: Settings | None = None,
     progress: Callable[[Epoch], None] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Trained:
     """Train a mapping from what the plug-in hears of each hit to modulations of ``preset``.
 
@@ -143,9 +146,12 @@ def train(
         preset: the sound to modulate.
         settings: how.
         progress: called after each epoch.
+        checkpoint: file that the run's state is kept in after each epoch. Where it holds the state of this very run,
+            training goes on from there, to the same result as if it had never stopped. It is removed when training returns.
 
     Raises:
         TrainingError: the loss is not a number (a preset or recording that the features cannot measure).
+        OutputError: the checkpoint cannot be written.
     """
     settings = settings or Settings()
     device = torch.device(settings.device)
@@ -166,12 +172,17 @@ def train(
     ).to(device)
     generator = torch.Generator().manual_seed(settings.seed)
     began = time.perf_counter()
-    if settings.sketch:
+    fingerprint = fingerprint_of(take, preset, settings)
+    resumed = load_checkpoint(checkpoint, fingerprint) if checkpoint else None
+    if settings.sketch and not resumed:
         sketch_mapping(
             mapping, take, voice, split.train, settings.growing_share, settings.restraint, settings.seed
         )
     optimizer = torch.optim.Adam(mapping.parameters(), settings.learning_rate)
-    after_step, after_epoch = _schedules(optimizer, settings, epochs, len(split.train))
+    schedule = _schedule(optimizer, settings, epochs, len(split.train))
+    averaged = AveragedModel(mapping, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
+    judged_mapping = averaged.module if settings.averaging else mapping
+    stateful = {"mapping": mapping, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
 
     def loss_of(judged: Mapping, indices: np.ndarray, inputs: Tensor, source: torch.Generator) -> Tensor:
         index = torch.from_numpy(indices).to(device)
@@ -196,13 +207,16 @@ def train(
             ]
         return sum(losses) / (len(chosen) * len(validation_inputs))
 
-    averaged = None
-    if settings.averaging:
-        averaged = AveragedModel(mapping, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
     history: list[Epoch] = []
     best_loss, best_state, interrupted = math.inf, None, False
+    if resumed:
+        for name, part in stateful.items():
+            part.load_state_dict(resumed[name])
+        generator.set_state(resumed["generator"])
+        best_loss, best_state = resumed["best_loss"], resumed["best_state"]
+        history = [Epoch(*epoch) for epoch in resumed["history"]]
     try:
-        for number in range(1, epochs + 1):
+        for number in range(len(history) + 1, epochs + 1):
             inputs = draw_inputs(take, settings.growing_share, generator)
             shuffled = split.train[torch.randperm(len(split.train), generator=generator).numpy()]
             total = 0.0
@@ -211,29 +225,41 @@ def train(
                 optimizer.zero_grad()
                 (loss + restraint_of(inputs[part])).backward()
                 optimizer.step()
-                after_step()
-                if averaged:
-                    averaged.update_parameters(mapping)
+                if not published:
+                    schedule.step()
+                averaged.update_parameters(mapping)
                 total += float(loss.detach()) * len(part)
-            judged_mapping = averaged.module if averaged else mapping
             train_loss, checked = total / len(split.train), validation_loss(judged_mapping)
             if not math.isfinite(checked + train_loss):
                 raise TrainingError(
                     f"Training with the preset {preset.name} gave a loss that is not a number. Try another preset."
                 )
-            after_epoch(checked)
+            if published:
+                schedule.step(checked)
             judged = checked if published else _judged(checked, train_loss, split)
             if judged < best_loss:
                 best_loss = judged
                 best_state = {key: value.clone() for key, value in judged_mapping.state_dict().items()}
-            spent = time.perf_counter() - began
-            history.append(Epoch(number, epochs, train_loss, checked, spent / number * (epochs - number)))
+            spent = (time.perf_counter() - began) / (number - len(resumed["history"]) if resumed else number)
+            history.append(Epoch(number, epochs, train_loss, checked, spent * (epochs - number)))
+            if checkpoint:
+                state = {name: part.state_dict() for name, part in stateful.items()}
+                state |= {
+                    "generator": generator.get_state(),
+                    "best_loss": best_loss,
+                    "best_state": best_state,
+                }
+                save_checkpoint(
+                    checkpoint, fingerprint, state | {"history": [astuple(epoch) for epoch in history]}
+                )
             if progress:
                 progress(history[-1])
     except KeyboardInterrupt:
         if best_state is None:
             raise
         interrupted = True
+    if checkpoint:
+        Path(checkpoint).unlink(missing_ok=True)
     mapping.load_state_dict(best_state)
     if published:
         mapping.centre.zero_()  # the published export forgets the centring that it trained with
@@ -255,21 +281,19 @@ def _judged(validation_loss: float, train_loss: float, split: Split) -> float:
     return share * validation_loss + (1 - share) * train_loss
 
 
-def _schedules(
+def _schedule(
     optimizer: torch.optim.Optimizer, settings: Settings, epochs: int, hits: int
-) -> tuple[Callable[[], None], Callable[[float], None]]:
-    """What to call after each step, and after each epoch with the validation loss."""
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate: on a plateau of the validation loss as published, or on one cosine over all steps."""
     if settings.recipe == "published":
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=PLATEAU_EPOCHS)
-        return lambda: None, plateau.step
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=PLATEAU_EPOCHS)
+    return torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         settings.learning_rate,
         total_steps=epochs * math.ceil(hits / settings.batch_size) + 1,
         pct_start=0.1,
         cycle_momentum=False,
     )
-    return cycle.step, lambda loss: None
 
 
 def _batches(indices: np.ndarray, size: int) -> list[np.ndarray]:

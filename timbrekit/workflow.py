@@ -93,6 +93,7 @@ def train_model(
     progress: Callable[[Epoch], None] | None = None,
     stage: Callable[[str], None] | None = None,
     bounds: bool = False,
+    checkpoint: str | Path | None = None,
 ) -> Outcome:
     """Train, rehearse, prove and write ``model.pt, report.json, report.png, rehearsal.wav, primer.wav, card.txt``.
 
@@ -106,6 +107,7 @@ def train_model(
         progress: called after each epoch.
         stage: called with a few words at each step.
         bounds: also compute how far the preset can follow at all and what the onsets can tell (a minute more).
+        checkpoint: file in which training that was cut off is found again; see ``timbrekit.train.train``.
 
     Raises:
         TrainingError: too few hits.
@@ -120,10 +122,8 @@ def train_model(
     samples, rate = recording.samples, recording.sample_rate
     take = make_take(hits)  # every model is measured on this one
     stage("Training")
-    if settings.recipe == "published":
-        trained = train(published_windows(hits, samples), preset, settings, progress)
-    else:
-        trained = train(take, preset, settings, progress)
+    source = published_windows(hits, samples) if settings.recipe == "published" else take
+    trained = train(source, preset, settings, progress, checkpoint)
     stage("Measuring")
     held_out = measure_held_out(take, trained, preset)
     primer = make_primer(samples, rate, hits.settings)

@@ -131,7 +131,13 @@ class Journey:
         try:
             outcome = panel.watch(
                 lambda progress, stage: train_model(
-                    prepared, preset, self.session.model_dir, settings, progress, stage
+                    prepared,
+                    preset,
+                    self.session.model_dir,
+                    settings,
+                    progress,
+                    stage,
+                    checkpoint=self.session.checkpoint_path,
                 )
             )
         except KeyboardInterrupt:

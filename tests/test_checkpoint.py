@@ -1,0 +1,103 @@
+"""Training that is cut off goes on to the same result."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from timbrekit.checkpoint import load_checkpoint, save_checkpoint
+from timbrekit.hits import find_hits
+from timbrekit.presets import load_preset
+from timbrekit.take import make_take
+from timbrekit.train import PUBLISHED, Settings, train
+
+RATE = 48_000
+QUICK = {"epochs": 4, "sketch": False, "batch_size": 4}
+
+
+class Killed(Exception):
+    """Stands for the end of the process: nothing in training catches it."""
+
+
+@pytest.fixture(scope="module")
+def take():
+    generator = np.random.default_rng(0)
+    samples = np.zeros(4 * RATE, np.float32)
+    for number in range(10):
+        start, time = int((0.1 + 0.37 * number) * RATE), np.arange(RATE // 4) / RATE
+        hit = generator.uniform(-1, 1, len(time)) * np.exp(-time / 0.03) + np.sin(1200 * time) * np.exp(
+            -time / 0.05
+        )
+        samples[start : start + len(time)] += (hit * 10 ** generator.uniform(-1.5, -0.5)).astype(np.float32)
+    return make_take(find_hits(samples, RATE))
+
+
+def _weights(trained):
+    return torch.cat([weights.flatten() for weights in trained.mapping.network.parameters()])
+
+
+@pytest.mark.parametrize("settings", [Settings(**QUICK), Settings(**{**PUBLISHED.__dict__, "epochs": 4})])
+def test_a_run_that_was_killed_ends_as_if_it_had_not_been(take, tmp_path, settings):
+    preset, checkpoint = load_preset("snare-1"), tmp_path / "with spaces" / "run.pt"
+    whole = train(take, preset, settings)
+
+    def kill_after_two(epoch):
+        if epoch.number == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(take, preset, settings, kill_after_two, checkpoint)
+    told = []
+    resumed = train(take, preset, settings, lambda epoch: told.append(epoch.number), checkpoint)
+    assert told == [3, 4]
+    assert torch.equal(_weights(resumed), _weights(whole))
+    assert [e.validation_loss for e in resumed.history] == [e.validation_loss for e in whole.history]
+    assert not checkpoint.exists()
+
+
+def test_another_runs_checkpoint_is_not_taken(take, tmp_path):
+    checkpoint = tmp_path / "run.pt"
+    with pytest.raises(Killed):
+        train(take, load_preset("snare-1"), Settings(**QUICK), _kill, checkpoint)
+    told = []
+    train(
+        take, load_preset("snare-2"), Settings(**QUICK), lambda epoch: told.append(epoch.number), checkpoint
+    )
+    assert told == [1, 2, 3, 4]
+
+
+def _kill(epoch):
+    raise Killed
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", "truncated"])
+def test_a_damaged_checkpoint_starts_the_run_afresh(tmp_path, damage):
+    checkpoint = tmp_path / "run.pt"
+    save_checkpoint(checkpoint, "print", {"weights": torch.ones(3)})
+    content = checkpoint.read_bytes()[:-100] if damage == "truncated" else damage
+    checkpoint.write_bytes(content)
+    assert load_checkpoint(checkpoint, "print") is None
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "was run"),)
+
+    checkpoint = tmp_path / "run.pt"
+    torch.save({"fingerprint": "print", "state": Attack()}, checkpoint)
+    assert load_checkpoint(checkpoint, "print") is None
+    checkpoint.write_bytes(pickle.dumps(Attack()))
+    assert load_checkpoint(checkpoint, "print") is None
+    assert not (tmp_path / "was run").exists()
+
+
+def test_what_was_saved_comes_back(tmp_path):
+    state = {"weights": torch.arange(3.0), "history": [(1, 2, 0.5, 0.4, 3.0)], "best_loss": 0.25}
+    save_checkpoint(tmp_path / "run.pt", "print", state)
+    loaded = load_checkpoint(tmp_path / "run.pt", "print")
+    assert torch.equal(loaded["weights"], state["weights"])
+    assert loaded["history"] == state["history"] and loaded["best_loss"] == 0.25
