@@ -1,5 +1,6 @@
 """How good a model is, in numbers, in a picture's data and in a drummer's words."""
 
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from timbrekit.train import Trained
 from timbrekit.voice import Voice
 
 RENDERS = 4  # noises and phases over which a held-out error is averaged
+CARD_WIDTH = 108  # characters of a line of card.txt
 CHUNK = 16  # hits rendered at once
 GOOD, FAIR = 0.6, 0.85  # error ratios up to which the verdict is "closely" and "in outline"
 FOLLOWS = 0.5  # rank correlation from which a feature is said to be followed
@@ -162,7 +164,7 @@ def write_card(report: dict[str, Any], preset: Preset, hits: Hits, primer: Prime
         f"timbrekit model: {preset.title}",
         "",
         "HOW GOOD IT IS",
-        report["verdict"],
+        *textwrap.wrap(report["verdict"], CARD_WIDTH),
         "",
         "LOAD IT",
         "1. Open TorchDrum on the track with your drum and load model.pt.",
@@ -183,10 +185,11 @@ def write_card(report: dict[str, Any], preset: Preset, hits: Hits, primer: Prime
         f"{report['as_played']['after_primer']['error_ratio']:.2f} after the primer.",
     ]
     if other:
-        lines.append(
+        sentence = (
             f"In a DAW at {other['sample_rate']} Hz: {other['error_ratio']:.2f} after the primer. Train again with "
             f"--sample-rate {other['sample_rate']} if that is your rate."
         )
+        lines += textwrap.wrap(sentence, CARD_WIDTH)
     return "\n".join(lines) + "\n"
 
 
