@@ -39,7 +39,8 @@ def show_live_page(model: str | Path) -> None:
     Raises:
         ModelFileError: not a model file that timbrekit wrote.
     """
-    from IPython.display import HTML, display
+    from IPython.display import display
 
     print(COLAB if in_colab() else JUPYTER)
-    display(HTML(page_in_frame(model)))
+    # As plain data: HTML() would advise IFrame, which cannot hold a page of its own.
+    display({"text/html": page_in_frame(model)}, raw=True)
