@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# The tests' tensors are small, and several threads on a busy machine mostly wait for each other. Before torch loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("TIMBREKIT_SHARED", REPOSITORY.parent / "shared"))
 

@@ -15,29 +15,35 @@ RATE = 48_000
 GAP_SECONDS = 0.3
 
 
-def strokes(levels_db, brightness_hz, sample_rate=RATE, gap_seconds=GAP_SECONDS, seed=0):
-    """``(samples,)`` float32: decaying bursts of a tone and noise, one each ``gap_seconds``, over a soft noise floor.
+def strokes(levels_db, brightness_hz, sample_rate=RATE, seed=0, noise_share=0.5, decay_seconds=0.04):
+    """``(samples,)`` float32: decaying bursts of a tone and noise, one each 0.3 s, over a soft noise floor.
 
     Args:
         levels_db: peak of each stroke against full scale.
         brightness_hz: of each stroke's tone.
+        noise_share: amplitude of its noise against the tone, for all strokes or each.
+        decay_seconds: in which it falls to 1 / e, for all strokes or each.
     """
     generator = np.random.default_rng(seed)
-    gap = round(gap_seconds * sample_rate)
+    gap = round(GAP_SECONDS * sample_rate)
     samples = generator.normal(0, 1e-5, gap * (len(levels_db) + 1))
     time = np.arange(gap) / sample_rate
+    shares = np.broadcast_to(noise_share, len(levels_db))
+    decays = np.broadcast_to(decay_seconds, len(levels_db))
     for number, (level, hz) in enumerate(zip(levels_db, brightness_hz, strict=True)):
-        burst = np.sin(2 * np.pi * hz * time) + 0.5 * generator.uniform(-1, 1, gap)
+        burst = np.sin(2 * np.pi * hz * time) + shares[number] * generator.uniform(-1, 1, gap)
+        burst *= np.exp(-time / decays[number]) / (1 + shares[number])
         start = gap // 2 + number * gap
-        samples[start : start + gap] += 10 ** (level / 20) * burst * np.exp(-time / 0.04) / 1.5
+        samples[start : start + gap] += 10 ** (level / 20) * burst
     return samples.astype(np.float32)
 
 
 def varied_strokes(count=12, sample_rate=RATE, seed=0):
-    """A take that has something to follow: levels over 24 dB, brightness over two octaves."""
+    """A take that has something to follow: 24 dB, two octaves, tone to noise, short to long."""
     generator = np.random.default_rng(seed)
     levels, octaves = generator.uniform(-30, -6, count), generator.uniform(0, 2, count)
-    return strokes(levels, 300 * 2**octaves, sample_rate, seed=seed)
+    shares, decays = 10 ** generator.uniform(-1.5, 0.5, count), generator.uniform(0.015, 0.06, count)
+    return strokes(levels, 300 * 2**octaves, sample_rate, seed, shares, decays)
 
 
 @lru_cache

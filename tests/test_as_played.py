@@ -26,16 +26,17 @@ def scripted(mapping):
 
 
 class Follower(torch.nn.Module):
-    """Turns the sound's levels up with the loudness it hears, by the whole of their ranges."""
+    """Turns the sound's levels up with the loudness it hears, by ``slope`` of their ranges; ``centre`` moves nothing."""
 
-    def __init__(self, slope: float):
+    def __init__(self, slope: float, centre: float = 0.5):
         super().__init__()
+        self.centre = centre
         moved = torch.tensor([1.0 if key.endswith("gain") else 0.0 for key in PARAMETER_KEYS])
         self.register_buffer("moved", moved[None] * slope)
         self.register_buffer("preset", torch.from_numpy(load_preset("snare-1").normalized())[None])
 
     def forward(self, features):
-        return torch.cat([(features[:, :1] - 0.5) * self.moved, self.preset])
+        return torch.cat([(features[:, :1] - self.centre) * self.moved, self.preset])
 
 
 @pytest.mark.parametrize("situation", ["cold", "second pass", "after a primer", "other seed"])
@@ -68,11 +69,14 @@ def test_a_take_played_by_the_synthesiser_itself_is_followed_perfectly():
 def test_following_the_loudness_is_better_than_not_and_backwards_is_worse():
     samples, take = varied_strokes(), tiny_take()
     ranges = np.stack([take.minimum.numpy(), take.maximum.numpy()])
+    centre = float(take.inputs[take.reference, 0])
     forwards, backwards = (
-        measure_as_played(torch.jit.script(Follower(slope).eval()), samples, take, initial_ranges=ranges)
+        measure_as_played(
+            torch.jit.script(Follower(slope, centre).eval()), samples, take, initial_ranges=ranges
+        )
         for slope in (0.3, -0.3)
     )
-    assert forwards.ratio_per_feature[0] < 0.8 and forwards.rank_correlation[0] > 0.9
+    assert forwards.ratio_per_feature[0] < 0.75 and forwards.rank_correlation[0] > 0.9
     assert backwards.ratio_per_feature[0] > 1.2 and backwards.rank_correlation[0] < -0.5
 
 

@@ -56,8 +56,9 @@ def optimize_directly(
 def predict_from_onsets(take: Take, seed: int = 0) -> NDArray[np.float32]:
     """What three onset features can tell of each hit's intended differences: the information bound.
 
-    A random forest, cross-validated in ten folds, from the whole-take-normalised onset features: it can follow any
-    shape of mapping and is bound to no synthesiser.
+    A random forest for each difference, cross-validated in ten folds, from the whole-take-normalised onset features:
+    it can follow any shape of mapping and is bound to no synthesiser. (One forest for all seven would grow its trees
+    by what has the largest numbers, flatness, and tell the others badly.)
 
     Returns:
         ``(n, 7)`` predicted differences, each from hits other than its own.
@@ -67,4 +68,6 @@ def predict_from_onsets(take: Take, seed: int = 0) -> NDArray[np.float32]:
 
     forest = RandomForestRegressor(TREES, min_samples_leaf=LEAST_LEAF, random_state=seed)
     folds = KFold(min(FOLDS, len(take)), shuffle=True, random_state=seed)
-    return cross_val_predict(forest, take.inputs.numpy(), take.intended.numpy(), cv=folds).astype(np.float32)
+    heard, intended = take.inputs.numpy(), take.intended.numpy()
+    predicted = [cross_val_predict(forest, heard, difference, cv=folds) for difference in intended.T]
+    return np.stack(predicted, 1).astype(np.float32)

@@ -1,0 +1,214 @@
+"""Training on a tiny take: the split, what is kept, same in same out, and takes that have nothing to follow."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from takes import RATE, strokes, tiny_take, varied_strokes
+
+import timbrekit.sketch
+from timbrekit.errors import TrainingError
+from timbrekit.export.metadata import build_metadata
+from timbrekit.export.torchdrum import serialize
+from timbrekit.hits import find_hits
+from timbrekit.mapping import MODEL_NAMES
+from timbrekit.parameters import PARAMETERS
+from timbrekit.presets import load_preset
+from timbrekit.take import make_take
+from timbrekit.train import Settings, make_settings, published_windows, split_hits, train
+
+SNARE = load_preset("snare-1")
+QUICK = Settings(sketch=False, epochs=2)
+
+
+@pytest.fixture
+def short_sketch(monkeypatch):
+    """The sketch with a hundredth of its work: all its steps, none of its patience."""
+    for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("STAND_IN_STEPS", 20)):
+        monkeypatch.setattr(timbrekit.sketch, name, few)
+
+
+def weights_of(trained) -> torch.Tensor:
+    return torch.cat([weights.flatten() for weights in trained.mapping.network.state_dict().values()])
+
+
+# --- the split ---------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(-60, 0, width=32), min_size=2, max_size=300), st.integers(0, 2**31), st.data())
+def test_every_hit_is_in_one_part_and_the_reference_is_trained_on(loudness, seed, data):
+    reference = data.draw(st.integers(0, len(loudness) - 1))
+    split = split_hits(torch.tensor(loudness), reference, seed)
+    together = np.concatenate([split.train, split.validation, split.test])
+    assert sorted(together.tolist()) == list(range(len(loudness)))
+    assert reference in split.train
+    tenth = max(1, round(len(loudness) / 10))
+    assert len(split.validation) <= tenth and len(split.test) <= tenth
+    assert (len(split.validation) > 0) == (len(loudness) >= 3)
+    assert (len(split.test) > 0) == (len(loudness) >= 5)
+
+
+def test_a_hundred_hits_are_split_80_10_10_with_every_loudness_held_out():
+    loudness = torch.linspace(-50, -5, 100)[torch.randperm(100, generator=torch.Generator().manual_seed(0))]
+    split = split_hits(loudness, int(loudness.argsort()[50]))
+    assert (len(split.train), len(split.validation), len(split.test)) == (80, 10, 10)
+    for part in (split.validation, split.test):
+        rank = loudness.argsort().argsort()[torch.from_numpy(part)].sort().values
+        assert (rank.diff() < 25).all() and rank[0] < 15 and rank[-1] > 85
+
+
+def test_the_split_is_the_same_for_the_same_seed_and_another_for_another():
+    loudness = torch.linspace(-50, -5, 60)
+    splits = [split_hits(loudness, 30, seed) for seed in (1, 1, 2)]
+    assert np.array_equal(splits[0].test, splits[1].test) and not np.array_equal(
+        splits[0].test, splits[2].test
+    )
+
+
+# --- training ----------------------------------------------------------------------------------------------
+
+
+def test_the_loss_goes_down_and_the_callback_hears_of_every_epoch():
+    told, gentle = [], replace(QUICK, epochs=12, learning_rate=1e-3, fresh_noise=False, growing_share=0.0)
+    trained = train(tiny_take(), SNARE, gentle, told.append)
+    assert [epoch.number for epoch in told] == list(range(1, 13)) and {epoch.of for epoch in told} == {12}
+    assert told == trained.history and told[-1].seconds_left == 0 and not trained.interrupted
+    assert np.mean([e.train_loss for e in told[-3:]]) < 0.9 * told[0].train_loss
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_every_size_and_preset_trains_to_a_finite_mapping_without_gradients(model):
+    trained = train(tiny_take(), load_preset("kick"), replace(QUICK, model=model, epochs=1))
+    cube = torch.cartesian_prod(*[torch.linspace(0, 1, 5)] * 3)
+    assert trained.mapping(cube).isfinite().all()
+    assert not trained.mapping.training and not any(w.requires_grad for w in trained.mapping.parameters())
+
+
+def test_same_in_same_out(short_sketch):
+    """Same take, preset, seed: the same bytes in the model file, dates apart."""
+
+    def model_bytes(seed):
+        trained = train(tiny_take(), SNARE, Settings(epochs=1, seed=seed))
+        take = tiny_take()
+        facts = build_metadata(
+            trained.mapping, SNARE, RATE, take.hits.settings, take.minimum, take.maximum, training={"seed": 0}
+        )
+        return serialize(trained.mapping, {**facts, "date": "2026-01-01"})
+
+    first = model_bytes(3)
+    torch.manual_seed(99)  # what other code draws has no say
+    np.random.seed(99)  # noqa: NPY002
+    assert model_bytes(3) == first
+    assert model_bytes(4) != first
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_ctrl_c_keeps_the_best_so_far(after):
+    def stop(epoch):
+        if epoch.number == after:
+            raise KeyboardInterrupt
+
+    trained = train(tiny_take(), SNARE, replace(QUICK, epochs=5), stop)
+    assert trained.interrupted and len(trained.history) == after
+    assert weights_of(trained).isfinite().all()
+
+
+def test_ctrl_c_before_there_is_anything_to_keep_is_passed_on(monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("timbrekit.train.draw_inputs", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_take(), SNARE, replace(QUICK, growing_share=0.0))
+
+
+def test_the_best_epoch_is_kept_not_the_last():
+    """Published recipe: the epoch of the lowest validation loss, here the first of a diverging run."""
+    wild = replace(make_settings("published", epochs=4, device="cpu"), learning_rate=3.0)
+    losses = []
+    trained = train(tiny_take(), SNARE, wild, lambda epoch: losses.append(epoch.validation_loss))
+    best = int(np.argmin(losses)) + 1
+    assert best < 4
+    again = train(tiny_take(), SNARE, wild, lambda epoch: _stop_after(epoch, best))
+    assert torch.equal(weights_of(again), weights_of(trained))
+
+
+def _stop_after(epoch, number):
+    if epoch.number == number:
+        raise KeyboardInterrupt
+
+
+# --- recipes -----------------------------------------------------------------------------------------------
+
+
+def test_the_published_recipe_is_the_papers():
+    published = make_settings("published", device="cpu")
+    assert (published.epochs, published.batch_size, published.learning_rate) == (250, 16, 5e-4)
+    assert not (published.balanced or published.fresh_noise or published.sketch) and published.centred
+    assert make_settings("published", "linear", device="cpu").learning_rate == 5e-3
+
+
+def test_the_published_recipe_trains_on_earlier_windows():
+    take = tiny_take()
+    earlier = published_windows(take.hits, varied_strokes())
+    assert len(earlier) == len(take) and not torch.equal(earlier.onset, take.onset)
+    trained = train(earlier, SNARE, make_settings("published", epochs=1, device="cpu"))
+    assert torch.equal(trained.mapping.centre, torch.zeros(3))  # forgotten, as its export does
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_asking_for_a_gpu_that_is_not_there_says_what_to_do():
+    with pytest.raises(TrainingError, match="--device cpu"):
+        make_settings(device="cuda")
+    assert make_settings(device="auto").device == "cpu"
+
+
+# --- takes with nothing to follow --------------------------------------------------------------------------
+
+
+def identical_hits(count):
+    one = strokes([-10], [400])[: round(0.3 * RATE)]
+    samples = np.concatenate([np.zeros(2400, np.float32)] + [one] * count)
+    return make_take(find_hits(samples, RATE))
+
+
+DEGENERATE = {
+    "identical hits": lambda: identical_hits(6),
+    "two identical hits": lambda: identical_hits(2),
+    "two hits": lambda: tiny_take(2),
+    "three hits": lambda: tiny_take(3),
+    "one feature constant": lambda: replace(
+        tiny_take(), onset=tiny_take().onset * torch.tensor([1.0, 0.0, 1.0])
+    ),
+    "nothing intended": lambda: replace(tiny_take(), reference_timbre=tiny_take().timbre),
+    "one hit far louder": lambda: make_take(find_hits(strokes([-30] * 5 + [0], [400] * 6), RATE)),
+}
+
+
+@pytest.mark.parametrize("kind", DEGENERATE)
+def test_a_take_with_little_to_follow_never_gives_nan(kind, short_sketch):
+    take = DEGENERATE[kind]()
+    trained = train(take, SNARE, Settings(epochs=1))
+    assert all(np.isfinite([epoch.train_loss, epoch.validation_loss]).all() for epoch in trained.history)
+    corners = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1.0])] * 3)
+    modulation = trained.mapping(corners)
+    assert modulation.isfinite().all() and modulation.abs().max() <= 1
+
+
+@pytest.mark.parametrize("extreme", [0.0, 1.0])
+def test_a_preset_at_the_ends_of_its_ranges_never_gives_nan(extreme):
+    values = {p.key: p.to_physical(extreme) for p in PARAMETERS}
+    trained = train(tiny_take(), replace(SNARE, values=values), replace(QUICK, epochs=1))
+    assert weights_of(trained).isfinite().all()
+
+
+def test_a_loss_that_is_not_a_number_ends_in_words(monkeypatch):
+    monkeypatch.setattr(
+        "timbrekit.train.feature_difference_loss", lambda *a: torch.tensor(float("nan")) * a[0].sum()
+    )
+    with pytest.raises(TrainingError, match="snare-1"):
+        train(tiny_take(), SNARE, QUICK)
