@@ -26,7 +26,7 @@ def scripted(mapping):
 
 
 class Follower(torch.nn.Module):
-    """Turns the sound's levels up with the loudness it hears, by ``slope`` of their ranges; ``centre`` moves nothing."""
+    """Turns the sound's levels up with the loudness it hears, by ``slope`` of their ranges, from ``centre`` on."""
 
     def __init__(self, slope: float, centre: float = 0.5):
         super().__init__()

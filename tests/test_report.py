@@ -115,7 +115,8 @@ def test_the_card_has_what_a_player_dials_in():
     take = tiny_take()
     detector = replace(take.hits.settings, on_threshold=12.5, off_threshold=3.0, hold=2000)
     card = write_card(report, SNARE, replace(take.hits, settings=detector), primer)
-    for words in ("12.5", "2000 samples", "primer.wav (1.0 s)", SNARE.title, report["verdict"], "48000 Hz"):
-        assert words in card
-    assert "softest, loudest, darkest and brightest" in card
-    assert max(map(len, card.replace(report["verdict"], "").splitlines())) <= 130
+    words = " ".join(card.split())  # its lines are wrapped
+    for wanted in ("12.5", "2000 samples", "primer.wav (1.0 s)", SNARE.title, report["verdict"], "48000 Hz"):
+        assert wanted in words
+    assert "softest, loudest, darkest and brightest" in words
+    assert max(map(len, card.splitlines())) <= 120

@@ -80,6 +80,11 @@ def test_the_loss_goes_down_and_the_callback_hears_of_every_epoch():
     assert np.mean([e.train_loss for e in told[-3:]]) < 0.9 * told[0].train_loss
 
 
+@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="torch's one cycle of exactly ten steps")
+def test_nine_steps_of_training_are_possible():
+    assert len(train(tiny_take(), SNARE, replace(QUICK, epochs=9)).history) == 9
+
+
 @pytest.mark.parametrize("model", MODEL_NAMES)
 def test_every_size_and_preset_trains_to_a_finite_mapping_without_gradients(model):
     trained = train(tiny_take(), load_preset("kick"), replace(QUICK, model=model, epochs=1))

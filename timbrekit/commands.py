@@ -17,12 +17,13 @@ from timbrekit.onsets import DetectorSettings
 from timbrekit.parameters import PARAMETERS
 
 BAR_WIDTH = 24
+UNFINISHED = "unfinished.pt"  # there only after a power cut or a kill: the next run goes on from it
 
 
 def train(options: argparse.Namespace) -> int:
     from timbrekit.presets import load_preset
     from timbrekit.train import make_settings
-    from timbrekit.workflow import FILES, prepare, train_model
+    from timbrekit.workflow import FILES, prepare, removed_if_empty, train_model
 
     preset = load_preset(options.preset)
     for name in FILES:
@@ -36,10 +37,8 @@ def train(options: argparse.Namespace) -> int:
         talk(f"  note: {finding.advice}")
     talk(f"  {len(prepared.hits)} hits found, {len(prepared.hits.dropped)} dropped")
     bar = _Bar(visible=sys.stderr.isatty())
-    unfinished = (
-        options.out / "unfinished.pt"
-    )  # there only after a power cut or a kill: the next run goes on from it
-    with _interruptible():
+    unfinished = options.out / UNFINISHED
+    with _interruptible(), removed_if_empty(options.out):
         outcome = train_model(prepared, preset, options.out, settings, bar, talk, options.bounds, unfinished)
     report = outcome.report
     talk(report["verdict"])

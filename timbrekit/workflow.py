@@ -183,24 +183,29 @@ def _rehearsals(model: Path, samples: np.ndarray, take: Take, primer: np.ndarray
 
 
 @contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """A temporary folder inside ``folder``, so that files can be renamed into place.
-
-    If nothing was put there in the end, ``folder`` and its parents are removed again as far as this made them.
-    """
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Whatever happens inside, a ``folder`` made there, and its parents, go again if nothing was left in them."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".timbrekit-", dir=folder) as staging:
-            yield Path(staging)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write to {folder}: {error.strerror or error}. Choose another folder, or free some space."
-        ) from error
+        yield
     finally:
         with suppress(OSError):  # not empty, as it is meant to be
             for path in missing:
                 path.rmdir()
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A temporary folder inside ``folder``, so that files can be renamed into place."""
+    try:
+        with removed_if_empty(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".timbrekit-", dir=folder) as staging:
+                yield Path(staging)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write to {folder}: {error.strerror or error}. Choose another folder, or free some space."
+        ) from error
 
 
 def _move_into_place(staging: Path, folder: Path) -> None:
