@@ -26,12 +26,16 @@ def test_growing_inputs_are_those_of_a_plug_in_opened_at_each_hit(onsets):
 
 def test_inputs_fill_the_range_over_the_whole_take():
     take = tiny_take()
-    assert torch.equal(take.inputs.amin(0), torch.zeros(3)) and torch.equal(take.inputs.amax(0), torch.ones(3))
+    assert torch.equal(take.inputs.amin(0), torch.zeros(3)) and torch.equal(
+        take.inputs.amax(0), torch.ones(3)
+    )
     assert torch.equal(take.growing_inputs[0, -1], take.inputs[-1])
 
 
 def test_a_feature_that_never_changes_is_in_the_middle():
-    assert torch.equal(scale_to_range(torch.ones(4, 3), torch.ones(3), torch.ones(3)), torch.full((4, 3), 0.5))
+    assert torch.equal(
+        scale_to_range(torch.ones(4, 3), torch.ones(3), torch.ones(3)), torch.full((4, 3), 0.5)
+    )
 
 
 def test_drawn_inputs_are_whole_take_ones_or_growing_ones():

@@ -190,7 +190,8 @@ def _line(recording: str, preset: str, what: str, situation: str, rows: Sequence
     first = "" if rows[0]["first_8_error_ratio"] in (None, "") else f"{mean('first_8_error_ratio'):.2f}"
     ratios = " ".join(f"{mean(f'ratio {name}'):.2f}" for name in TIMBRE_FEATURES)
     ranks = " ".join(f"{mean(f'rank {name}'):.2f}" for name in TIMBRE_FEATURES)
-    return f"| {recording} | {preset} | {what} | {situation} | {mean('error_ratio'):.3f} | {first} | {ratios} | {ranks} |"
+    cells = recording, preset, what, situation, f"{mean('error_ratio'):.3f}", first, ratios, ranks
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

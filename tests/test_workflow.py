@@ -1,0 +1,85 @@
+"""From a recording to a folder: what is prepared, what is kept, what the outcome holds."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from takes import RATE, varied_strokes
+
+from timbrekit.audio import read_recording
+from timbrekit.errors import OutputError, RecordingError
+from timbrekit.onsets import DetectorSettings
+from timbrekit.presets import load_preset
+from timbrekit.train import make_settings
+from timbrekit.workflow import FILES, prepare, rehearse_file, train_model
+
+QUICK = make_settings("published", "linear", epochs=1, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    path = tmp_path_factory.mktemp("takes") / "take.wav"
+    soundfile.write(path, varied_strokes(), RATE, subtype="PCM_24")
+    return path
+
+
+def test_settings_are_suggested_unless_they_are_given(recording):
+    suggested = prepare(recording)
+    assert suggested.hits.settings == suggested.suggestion.settings
+    given = DetectorSettings(14.0, 3.0, 500)
+    prepared = prepare(recording, detector=given)
+    assert prepared.suggestion is None and prepared.hits.settings == given
+
+
+def test_a_recording_that_was_already_read_is_taken_as_it_is(recording):
+    read = read_recording(recording, 44_100)
+    prepared = prepare(read)
+    assert prepared.recording is read and prepared.hits.sample_rate == 44_100
+
+
+def test_findings_of_the_recording_and_of_its_hits_come_together(recording):
+    assert "few_hits" in {finding.kind for finding in prepare(recording).findings}
+
+
+def test_a_recording_without_hits_says_what_to_do(tmp_path):
+    soundfile.write(tmp_path / "hum.wav", np.sin(np.arange(2 * RATE) / 50) * 0.1, RATE)
+    with pytest.raises(RecordingError, match=r"hum\.wav.*Trigger Threshold"):
+        prepare(tmp_path / "hum.wav", detector=DetectorSettings(32.0))
+
+
+def test_the_outcome_is_what_lies_in_the_folder(recording, tmp_path):
+    stages, epochs = [], []
+    (tmp_path / "notes.txt").write_text("mine")
+    outcome = train_model(
+        prepare(recording), load_preset("snare-1"), tmp_path, QUICK, epochs.append, stages.append
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {*FILES, "notes.txt"}
+    assert json.loads((tmp_path / "report.json").read_text()) == outcome.report
+    assert outcome.model == tmp_path / "model.pt" and len(epochs) == 1
+    assert stages == ["Training", "Measuring", "Rehearsing"]
+    assert set(outcome.played) == {"cold", "second_pass", "after_primer", "other_rate"}
+    heard, _ = soundfile.read(tmp_path / "rehearsal.wav", dtype="float32")
+    assert np.abs(heard - outcome.played["after_primer"].rehearsal.audio).max() < 1e-6
+
+
+def test_training_again_replaces_what_was_there(recording, tmp_path):
+    for preset in ("snare-1", "kick"):
+        train_model(prepare(recording), load_preset(preset), tmp_path, QUICK)
+    assert json.loads((tmp_path / "report.json").read_text())["preset"] == "kick"
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES)
+
+
+def test_rehearsing_runs_at_the_files_own_rate(recording, tmp_path):
+    outcome = train_model(prepare(recording), load_preset("snare-1"), tmp_path / "m", QUICK)
+    soundfile.write(tmp_path / "other.wav", varied_strokes(5, 44_100), 44_100)
+    result = rehearse_file(outcome.model, tmp_path / "other.wav", tmp_path / "out" / "sound.wav")
+    assert result["sample_rate"] == 44_100 and result["triggers"] == 5
+    assert soundfile.info(tmp_path / "out" / "sound.wav").samplerate == 44_100
+
+
+def test_a_file_where_the_folder_should_be_is_left_alone(recording, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OutputError, match="out"):
+        train_model(prepare(recording), load_preset("snare-1"), tmp_path / "out", QUICK)
+    assert (tmp_path / "out").read_text() == "mine"
