@@ -20,7 +20,7 @@ from timbrekit.take import Take, draw_inputs
 from timbrekit.voice import Voice
 
 FIRST_RENDERS = 1500
-SMALLEST_REACH, LARGEST_REACH = 0.03, 0.6  # of the modulations first tried, in normalised units
+SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
 ROUNDS = 4
 MAPPING_STEPS, MAPPING_RATE = 1000, 5e-3
 STAND_IN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 256, 3e-3
@@ -28,7 +28,9 @@ STAND_IN_WIDTH = 64
 JITTER = (
     0.05  # by which a mapping's choices are also tried displaced, so that the stand-in learns slopes there
 )
-LARGEST_DIFFERENCE = 8.0  # in spreads of the take: what is farther off is far enough
+LARGEST_DIFFERENCE = 200.0  # in spreads of the take: what is farther off is far enough
+FACTORS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0)  # on the sketched modulation, of which the best is kept
+WIDEST = math.asinh(LARGEST_DIFFERENCE)
 CHUNK = 16  # hits rendered at once
 
 
@@ -57,7 +59,7 @@ def sketch_mapping(
     hits = torch.from_numpy(indices)
     on_device = hits.to(device)
     weights = spread_weights(take.intended[hits]).to(device)
-    intended = (take.intended[hits].to(device) * weights).clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
+    intended = take.intended[hits].to(device) * weights
     stand_in = _StandIn(voice, weights, generator)
     tried = _first_tries(voice, generator)
     stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)])
@@ -79,6 +81,36 @@ def sketch_mapping(
             chosen = mapping.parameters_for(inputs)
             jitter = torch.randn(chosen.shape, generator=generator).to(device) * JITTER * voice.damping
         stand_in.learn(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
+    _scale_to_best(mapping, take.inputs[hits].to(device), intended, voice, weights, hits, generator)
+
+
+def _scale_to_best(
+    mapping: Mapping,
+    inputs: Tensor,
+    intended: Tensor,
+    voice: Voice,
+    weights: Tensor,
+    hits: Tensor,
+    generator: torch.Generator,
+) -> None:
+    """Scale the last layer down where that follows better: where the stand-in was wrong, it was wrong far out."""
+    last = [layer for layer in mapping.network if isinstance(layer, nn.Linear)][-1]
+    whole = [values.detach().clone() for values in last.parameters()]
+
+    def scale_by(factor: float) -> None:
+        for values, original in zip(last.parameters(), whole, strict=True):
+            values.copy_(original * factor)
+
+    def loss_at(factor: float) -> float:
+        scale_by(factor)
+        played = [
+            voice.differences(mapping.parameters_for(part), index.to(voice.device), generator) * weights
+            for part, index in zip(inputs.split(CHUNK), hits.split(CHUNK), strict=True)
+        ]
+        return float(feature_difference_loss(torch.cat(played), intended))
+
+    with torch.no_grad():
+        scale_by(min(FACTORS, key=loss_at))
 
 
 class _StandIn:
@@ -104,7 +136,7 @@ class _StandIn:
         self.network.to(voice.device)
 
     def __call__(self, parameters: Tensor, indices: Tensor) -> Tensor:
-        return self.network(self._inputs(parameters, indices))
+        return torch.sinh(self.network(self._inputs(parameters, indices)).clamp(-WIDEST, WIDEST))
 
     def _inputs(self, parameters: Tensor, indices: Tensor) -> Tensor:
         """Modulations in units of their reach, and for how long the hit rings."""
@@ -120,7 +152,9 @@ class _StandIn:
             ):
                 heard = self.voice.differences(part, hits, self.generator) * self.weights
                 self.seen.append(self._inputs(part, hits))
-                self.heard.append(heard.clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE))
+                # As asinh: straight near 0, where the take's own differences lie, and a logarithm far out, so that
+                # a preset whose features leap still shows the way back.
+                self.heard.append(torch.asinh(heard.clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)))
         seen, heard = torch.cat(self.seen), torch.cat(self.heard)
         self.network.requires_grad_(True)
         optimizer = torch.optim.Adam(self.network.parameters(), STAND_IN_RATE)
