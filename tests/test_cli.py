@@ -429,6 +429,17 @@ def test_a_reader_that_has_had_enough_is_no_error(model):
     assert process.wait(timeout=60) == 0 and stderr == b""
 
 
+def test_a_terminal_that_cannot_show_a_name_is_no_obstacle(tmp_path):
+    path = wav(tmp_path, varied_strokes(3), name="🥁.wav")
+    finished = subprocess.run(
+        [sys.executable, "-m", "timbrekit.cli", "inspect", str(path)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert (finished.returncode, finished.stderr) == (0, b"") and b"3 hits" in finished.stdout
+
+
 def test_it_starts_without_torchaudio_and_tells_its_version(run):
     started = time.perf_counter()
     blocked = (

@@ -1,6 +1,7 @@
 """The command line: ``timbrekit …``. Thin: here the arguments, in ``commands`` what is done with them."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 on bad input (one line on stderr), 130 on Ctrl-C. Wrong arguments raise SystemExit(2).
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a character shows its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = build_parser().parse_args(arguments)
         return options.run(options)
