@@ -1,0 +1,223 @@
+"""A user's way through 00_quickstart, in JupyterLab in a real browser: slider, play, train, download.
+
+Set TIMBREKIT_SCREENSHOTS to a folder to keep pictures of every step.
+"""
+
+import importlib.metadata
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("needs Chromium (apt install chromium)", allow_module_level=True)
+try:
+    LAB, WIDGETS = (int(importlib.metadata.version(n).split(".")[0]) for n in ("jupyterlab", "ipywidgets"))
+except importlib.metadata.PackageNotFoundError as missing:
+    pytest.skip(f"needs {missing.name} (the notebooks extra)", allow_module_level=True)
+
+from timbrekit.export.check import check_model  # noqa: E402
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LONGEST_RUN_MS = (
+    int(os.environ.get("TIMBREKIT_PATIENCE_S", "400")) * 1000
+)  # a quiet machine takes half a minute
+TOKEN = "browser-test"
+LAB_SETTINGS = {  # every cell stays in the page, so that it can be looked for
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+READY = """async () => { const panel = window.jupyterapp.shell.currentWidget;
+    await panel.context.ready; await panel.sessionContext.ready; await panel.sessionContext.session.kernel.info; }"""
+PIXELS = """image => { const canvas = document.createElement('canvas');
+    canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+    canvas.getContext('2d').drawImage(image, 0, 0); return canvas.toDataURL(); }"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Address of a JupyterLab of its own, in a folder with a copy of the notebooks."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("notebooks", "sample_audio"):
+        shutil.copytree(REPOSITORY / name, home / name)
+    for name, values in LAB_SETTINGS.items():
+        file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "TIMBREKIT_FAST": "1",
+        "PYTHONPATH": str(REPOSITORY),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"]
+    command += [
+        f"--ServerApp.port={port}",
+        f"--IdentityProvider.token={TOKEN}",
+        f"--ServerApp.root_dir={home}",
+    ]
+    log = home / "lab.log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, cwd=home, env=environment, stdout=out, stderr=out)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{address}/api?token={TOKEN}", timeout=2)
+                break
+            except (urllib.error.URLError, OSError):
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.5)
+        yield f"{address}/lab/tree/notebooks/00_quickstart.ipynb?token={TOKEN}", home
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def page(lab):
+    address, _ = lab
+    with sync_api.sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True).new_page()
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)
+        page.evaluate(READY)  # a notebook whose kernel is still starting ignores "run"
+        yield page
+        browser.close()
+
+
+def cell(page, title):
+    """The code cell of a step."""
+    return page.locator(".jp-CodeCell", has_text=title)
+
+
+def keep(page, name):
+    """A screenshot, where they are wanted."""
+    folder = os.environ.get("TIMBREKIT_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def show(locator, page, name):
+    locator.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    keep(page, name)
+
+
+def test_a_user_gets_from_the_sample_to_a_zip(page):
+    keep(page, "0-opened")
+    page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    hits = cell(page, "3 · Your hits")
+    picture = hits.locator(".widget-image")
+    picture.wait_for(timeout=LONGEST_RUN_MS)
+    table = hits.locator("table", has=page.locator("button[data-start]"))
+    table.wait_for()
+    rows = table.locator("button[data-start]").count()
+    assert rows > 100
+
+    link = cell(page, "8 · Download").locator("a[download]")
+    link.wait_for(timeout=LONGEST_RUN_MS)
+    assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
+    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    for number, title in enumerate(["2 · Your recording", "3 · Your hits", "4 · The sound", "5 · Train"], 2):
+        show(cell(page, title), page, f"{number}-after-run-all")
+
+    # The detector's slider: the picture and the table follow.
+    before, words = picture.evaluate(PIXELS), hits.locator("b").first.inner_text()
+    handle = hits.locator(".noUi-handle, .ui-slider-handle").first
+    handle.scroll_into_view_if_needed()
+    handle.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "([cell, words]) => cell.querySelector('b').innerText !== words", arg=[hits.element_handle(), words]
+    )
+    page.wait_for_timeout(1500)
+    assert picture.evaluate(PIXELS) != before
+    assert 0 < table.locator("button[data-start]").count() < rows
+    show(picture, page, "3-slider-moved")
+
+    # One hit is played, and stops by itself.
+    sound, part = hits.locator("audio"), table.locator("button[data-start]").nth(4)
+    start, seconds = (float(part.get_attribute(f"data-{name}")) for name in ("start", "seconds"))
+    sound.evaluate("sound => sound.addEventListener('pause', () => { sound.stoppedAt = sound.currentTime; })")
+    part.click()
+    page.wait_for_function("sound => sound.stoppedAt !== undefined", arg=sound.element_handle())
+    assert start < sound.evaluate("sound => sound.stoppedAt") < start + seconds + 0.5
+
+    # The four versions: starting one stops the other, and goes on at its place.
+    players = cell(page, "6 · Listen").locator(".timbrekit-sounds").first.locator("audio")
+    assert players.count() == 4
+    show(players.first, page, "6-listen")
+    players.nth(0).evaluate("sound => { sound.currentTime = 10; return sound.play(); }")
+    page.wait_for_function("sound => sound.currentTime > 10.2", arg=players.nth(0).element_handle())
+    players.nth(1).evaluate("sound => sound.play()")
+    page.wait_for_function("sound => sound.currentTime > 10.1", arg=players.nth(1).element_handle())
+    assert players.nth(0).evaluate("sound => sound.paused")
+    players.nth(1).evaluate("sound => sound.pause()")
+    show(cell(page, "6 · Listen").locator("img").last, page, "6-timbre-space")
+    show(cell(page, "7 · Verdict").locator("img").last, page, "7-verdict")
+
+    # The zip.
+    show(link, page, "8-download")
+    with page.expect_download() as download:
+        link.click()
+    with zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes())) as archive:
+        assert archive.testzip() is None
+        names = {"model.pt", "card.txt", "primer.wav", "preset.json", "preview.wav", "play.html"}
+        assert set(archive.namelist()) == names
+        model = Path(download.value.path()).with_name("model.pt")
+        model.write_bytes(archive.read("model.pt"))
+    assert check_model(model).ready
+
+
+def test_training_can_be_stopped_while_it_runs_and_keeps_the_best(page, lab):
+    """After a changed preset, with far more rounds than anybody would wait for."""
+    _, home = lab
+    source = (
+        "journey.choose_preset('snare-2'); import timbrekit.notebook.journey as j; j.is_fast = lambda: False\\n"
+        "journey.train(epochs=10_000)"
+    )
+    page.evaluate(
+        """async (source) => {
+            const panel = window.jupyterapp.shell.currentWidget;
+            await window.jupyterapp.commands.execute('notebook:move-cursor-down');
+            const model = panel.content.model.sharedModel;
+            model.insertCell(model.cells.length, {cell_type: 'code', source: source.replaceAll('\\\\n', '\\n')});
+            panel.content.activeCellIndex = panel.content.widgets.length - 1;
+            window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        source,
+    )
+    button = page.get_by_role("button", name="Stop here and keep the best so far")
+    button.wait_for(timeout=LONGEST_RUN_MS)
+    last = page.locator(".jp-CodeCell").last
+    last.locator("p", has_text="Round").wait_for(timeout=LONGEST_RUN_MS)
+    show(button, page, "9-training")
+    button.click()
+    last.locator("p", has_text="stopped early, the best so far is kept").wait_for(timeout=LONGEST_RUN_MS)
+    show(last, page, "9-stopped")
+    models = list((home / "notebooks" / "sessions" / "my session" / "models").glob("snare-2-*/model.pt"))
+    assert len(models) == 1 and check_model(models[0]).ready
