@@ -28,15 +28,14 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Take out what is not for keeping, in place."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        cell.execution_count = None
+    code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code_cells, 1):
+        cell.execution_count = number  # nbval refuses outputs of a cell that was not run
         cell.metadata.pop("execution", None)
         kept = []
         for output in cell.outputs:
             if "execution_count" in output:
-                output["execution_count"] = None
+                output["execution_count"] = number
             data = output.get("data")
             if data is not None:
                 data.pop(WIDGET_VIEW, None)
