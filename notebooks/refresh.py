@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parent
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-LIVE_HTML = re.compile(r"data:audio|<button|<script|download=")
+LIVE_HTML = re.compile(r"data:audio|<button|<script|download=|srcdoc=")
 TIMEOUT_SECONDS = 900
 
 

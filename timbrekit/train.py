@@ -147,7 +147,7 @@ def train(
         settings: how.
         progress: called after each epoch.
         checkpoint: file that the run's state is kept in after each epoch. Where it holds the state of this very run,
-            training goes on from there, to the same result as if it had never stopped. It is removed when training returns.
+            training goes on from there, to the same result as if it had never stopped. Removed when training ends.
 
     Raises:
         TrainingError: the loss is not a number (a preset or recording that the features cannot measure).

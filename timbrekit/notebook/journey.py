@@ -6,6 +6,7 @@ to the sample, the suggested detector settings and the preset snare-1. What goes
 
 import functools
 import json
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,13 @@ import soundfile
 
 from timbrekit.as_played import AsPlayed, measure_as_played
 from timbrekit.audio import Recording, describe, read_recording, resample
-from timbrekit.bundle import write_bundle
+from timbrekit.bundle import CONTENTS, write_bundle
 from timbrekit.errors import TimbrekitError
 from timbrekit.hits import find_hits, hit_findings
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
 from timbrekit.notebook.hits_panel import HitsPanel
+from timbrekit.notebook.live import show_live_page
 from timbrekit.notebook.preset_panel import PresetPanel
 from timbrekit.notebook.recording_panel import LAST, SAMPLE, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
@@ -40,6 +42,8 @@ SUGGESTED, PLUGIN, AS_LEFT = DETECTORS = ("suggested", "the plug-in's own", "as 
 LAST_PRESET, FIRST_PRESET = "my last choice, or snare-1", "snare-1"
 TRAINED_TAKE, OTHER_TAKE = TAKES = ("the recording it was trained on", "another recording")
 
+LINE = 96  # letters
+
 
 def _in_words(step: Callable[..., Any]) -> Callable[..., Any]:
     """Say what is wrong instead of a traceback."""
@@ -49,10 +53,15 @@ def _in_words(step: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return step(*args, **options)
         except TimbrekitError as error:
-            print(f"This step did not work. {error}")
+            _say(f"This step did not work. {error}")
             return None
 
     return said
+
+
+def _say(words: str) -> None:
+    """Print, with lines that end between words: notebooks break them anywhere."""
+    print(textwrap.fill(words, LINE))
 
 
 class Journey:
@@ -71,7 +80,7 @@ class Journey:
     def start(cls, keep_on_google_drive: bool = False, name: str = "my session") -> "Journey":
         """Open the session, or start one, and say which."""
         session = Session.open(colab.work_folder(keep_on_google_drive, name))
-        print(session.describe())
+        _say(session.describe())
         return cls(session)
 
     @_in_words
@@ -92,9 +101,9 @@ class Journey:
             detector
         ]
         self.hits = HitsPanel(recording, suggestion, start, self.session.keep_detector)
-        print(self.hits.text)
+        _say(self.hits.text)
         for sentence in describe(hit_findings(find_hits(recording.samples, recording.sample_rate, start))):
-            print(sentence)
+            _say(sentence)
         self.hits.show()
         return self.hits
 
@@ -123,10 +132,10 @@ class Journey:
         if is_fast():
             settings = replace(settings, epochs=FAST_EPOCHS, sketch=False)
         if self._is_trained_as(daw_sample_rate, settings):
-            print(f"You have trained {preset.title} on this recording before; that model is used.")
+            _say(f"You have trained {preset.title} on this recording before; that model is used.")
             return
         if is_fast():
-            print(FAST_WORDS)
+            _say(FAST_WORDS)
         panel = TrainingPanel()
         try:
             outcome = panel.watch(
@@ -141,14 +150,14 @@ class Journey:
                 )
             )
         except KeyboardInterrupt:
-            print("Stopped before the first round was done, so there is no model yet. Run this step again.")
+            _say("Stopped before the first round was done, so there is no model yet. Run this step again.")
             return
         early = "stopped early, the best so far is kept" if outcome.trained.interrupted else "done"
         panel.done(
             f"Training is {early}: {len(outcome.trained.history)} rounds, {outcome.trained.seconds:.0f} s."
         )
         self._played[self.session.model_dir] = outcome.played["after_primer"]
-        print(f"{outcome.report['verdict'].partition('. ')[0]}.")
+        _say(f"{outcome.report['verdict'].partition('. ')[0]}.")
 
     @_in_words
     def listen(self, to: str = TRAINED_TAKE, sensitivity: float = 1.0) -> AuditionPanel | None:
@@ -179,11 +188,17 @@ class Journey:
         )
 
     @_in_words
+    def play_live(self) -> None:
+        """The instrument itself, below the cell: recordings, pads, and where the browser permits the microphone."""
+        self._need_model()
+        show_live_page(self.session.model_path)
+
+    @_in_words
     def show_verdict(self) -> None:
-        """The verdict in words, errors by feature, and the card to keep beside the plug-in."""
+        """The card, which begins with the verdict in words, and errors by feature."""
         self._need_model()
         report = self._report()
-        print(report["verdict"])
+        print((self.session.model_dir / "card.txt").read_text(encoding="utf-8"))
         bars = {
             "hits it was not trained on": list(report["error_ratio_per_feature"].values()),
             "as the plug-in plays it": list(
@@ -195,29 +210,13 @@ class Journey:
         figure, ax = new_figure(9.5, 3.2)
         plot_feature_errors(ax, bars)
         show_picture(to_png(figure), "Errors by feature; 1 is as far off as the preset unchanged.")
-        print()
-        print((self.session.model_dir / "card.txt").read_text(encoding="utf-8"))
 
     @_in_words
     def download(self) -> Path:
         """Zip everything and hand it over."""
         self._need_model()
         path = write_bundle(self.session.model_dir, self._preset())
-        show_html(
-            table_html(
-                [
-                    {"in the zip": name, "what it is for": words}
-                    for name, words in (
-                        ("model.pt", "load this in TorchDrum"),
-                        ("card.txt", "how, and what to dial in"),
-                        ("primer.wav", "send it through the plug-in once, each time you open it"),
-                        ("play.html", "the instrument in a browser: double-click it"),
-                        ("preview.wav", "fifteen seconds to send to a friend"),
-                        ("preset.json", "your sound, to train with again"),
-                    )
-                ]
-            )
-        )
+        show_html(table_html([{"in the zip": name, "what it is for": use} for name, use in CONTENTS.items()]))
         colab.download(path)
         return path
 
@@ -228,12 +227,12 @@ class Journey:
 
     def _need_recording(self) -> None:
         if self.session.recording_path is None:
-            print("There is no recording in this session yet: the sample is used.")
+            _say("There is no recording in this session yet: the sample is used.")
             RecordingPanel(self.session).choose(SAMPLE)
 
     def _need_model(self) -> None:
         if not self.session.is_trained:
-            print("There is no trained model of these choices yet: training one now.")
+            _say("There is no trained model of these choices yet: training one now.")
             self.train()
         if not self.session.is_trained:
             raise TimbrekitError("Without a model there is nothing to go on with: train one first.")
