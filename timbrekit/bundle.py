@@ -17,6 +17,14 @@ from timbrekit.presets import Preset
 PREVIEW_SECONDS = 15.0
 PREVIEW_FADE_SECONDS = 0.5
 NAME = "timbrekit-instrument.zip"
+CONTENTS = {  # of the zip, and what each is for
+    "model.pt": "load this in TorchDrum",
+    "card.txt": "how, and what to dial in",
+    "primer.wav": "send it through the plug-in once, each time you open it",
+    "play.html": "the instrument in a browser: double-click it",
+    "preview.wav": "fifteen seconds to send to a friend",
+    "preset.json": "your sound, to train with again",
+}
 
 
 def write_bundle(folder: str | Path, preset: Preset, path: str | Path | None = None) -> Path:

@@ -1,0 +1,233 @@
+"""The panels' logic, with both generations of ipywidgets: no front end is needed."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ipywidgets = pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
+
+from timbrekit.audio import read_recording  # noqa: E402
+from timbrekit.errors import PresetError, RecordingError, TrainingError  # noqa: E402
+from timbrekit.notebook import widgets  # noqa: E402
+from timbrekit.notebook.audition_panel import busiest_stretch  # noqa: E402
+from timbrekit.notebook.colab import Upload  # noqa: E402
+from timbrekit.notebook.hits_panel import HitsPanel, hit_parts, missed_onsets  # noqa: E402
+from timbrekit.notebook.journey import Journey  # noqa: E402
+from timbrekit.notebook.plots import smoothed_spectrum  # noqa: E402
+from timbrekit.notebook.preset_panel import PresetPanel, own_presets, preset_sound, save_own  # noqa: E402
+from timbrekit.notebook.recording_panel import SAMPLE, RecordingPanel, keep_if_readable  # noqa: E402
+from timbrekit.notebook.training_panel import TrainingPanel, is_fast, progress_words  # noqa: E402
+from timbrekit.onsets import DetectorSettings  # noqa: E402
+from timbrekit.presets import load_preset  # noqa: E402
+from timbrekit.session import Session  # noqa: E402
+from timbrekit.suggest import suggest_settings  # noqa: E402
+from timbrekit.train import Epoch  # noqa: E402
+
+RATE = 48_000
+
+
+@pytest.fixture(scope="module")
+def short_take(sample_recording, tmp_path_factory) -> Path:
+    """Ten seconds of the sample."""
+    samples, rate = soundfile.read(sample_recording, stop=10 * RATE, dtype="float32")
+    path = tmp_path_factory.mktemp("take") / "ten seconds.wav"
+    soundfile.write(path, samples, rate)
+    return path
+
+
+@pytest.fixture
+def session(tmp_path) -> Session:
+    return Session.open(tmp_path / "my session")
+
+
+def test_uploads_are_understood_in_both_generations_of_ipywidgets():
+    seven = {"x.wav": {"metadata": {"name": "x.wav", "size": 2}, "content": b"ab"}}
+    eight = ({"name": "x.wav", "type": "audio/wav", "size": 2, "content": memoryview(b"ab")},)
+    assert widgets.uploaded_files(seven) == widgets.uploaded_files(eight) == [Upload("x.wav", b"ab")]
+    assert widgets.uploaded_files({}) == widgets.uploaded_files(()) == []
+
+
+def test_a_sound_is_inside_the_page_and_loses_nothing():
+    import base64
+    import io
+
+    samples = np.array([0, 0.5, -0.5, 2, -2], np.float32)
+    address = widgets.audio_uri(samples, RATE)
+    decoded, rate = soundfile.read(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+    assert address.startswith("data:audio/flac") and rate == RATE
+    assert decoded == pytest.approx([0, 0.5, -0.5, 1, -1], abs=1 / 32767)
+
+
+def test_names_from_the_user_cannot_break_the_page():
+    assert "<script>" not in widgets.sounds_html({"<script>": np.zeros(9)}, RATE)
+    assert "<b>" not in widgets.table_html([{"<b>": "<b>"}])
+
+
+def test_missed_onsets_are_those_without_a_detection_nearby():
+    assert list(missed_onsets([1000, 20_000, 40_000], [1100, 41_000, 90_000], RATE)) == [20_000]
+    assert list(missed_onsets([5], [], RATE)) == [5]
+    assert list(missed_onsets([], [5], RATE)) == []
+
+
+def test_a_hit_is_played_until_the_next_one_at_most_a_second():
+    parts = hit_parts(RATE, np.array([48_257, 60_257, 240_257]), 5 * RATE + 4_800)
+    assert np.allclose(parts, [(0.99, 0.25), (1.24, 1.0), (4.99, 0.11)])
+
+
+def test_the_hits_panel_follows_its_sliders_and_tells(short_take):
+    recording = read_recording(short_take)
+    told = []
+    suggestion = suggest_settings(recording.samples, RATE)
+    panel = HitsPanel(recording, suggestion, None, lambda *change: told.append(change))
+    assert panel.settings == suggestion.settings
+    first, picture = told[-1][1], panel.picture.value
+    panel._sliders["on_threshold"].value = 28.0
+    assert told[-1][0].on_threshold == 28.0 and told[-1][1] < first
+    assert panel.picture.value != picture
+    assert f"{told[-1][1]} hits found" in panel.words.value
+    assert panel.table.value.count("data-start=") == told[-1][1]
+    count = len(told)
+    panel.use(DetectorSettings())
+    assert panel.settings == DetectorSettings() and len(told) == count + 1  # one redraw for three sliders
+
+
+def test_a_preset_is_chosen_adjusted_and_saved_as_ones_own(tmp_path):
+    kept = []
+    panel = PresetPanel(load_preset("snare-1"), tmp_path, kept.append)
+    panel._chooser.value = "snare-2"
+    assert kept[-1] == load_preset("snare-2")
+    panel._sliders["noise_env.decay"].value = 400.0
+    assert kept[-1].values["noise_env.decay"] == 400.0 and kept[-1].name == "snare-2-adjusted"
+    panel._name.value = "My <Snare>"
+    panel._save(None)
+    assert "Saved as <b>My &lt;Snare&gt;</b>" in panel._reply.value
+    assert kept[-1].title == "My <Snare>"
+    (path,) = own_presets(tmp_path).values()
+    assert load_preset(path).values == kept[-1].values
+    again = PresetPanel(load_preset("snare-1"), tmp_path)
+    assert ("My <Snare> (my own)", load_preset(path).name) in again._chooser.options
+
+
+@pytest.mark.parametrize("title", ["", "   ", "x" * 61, "Snare 1", "snare-1"])
+def test_a_name_that_will_not_do_is_refused_in_words(tmp_path, title):
+    with pytest.raises(PresetError):
+        save_own(load_preset("snare-1"), title, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stray_file_among_ones_own_presets_is_left_alone(tmp_path):
+    (tmp_path / "shopping.json").write_text(json.dumps(["milk"]))
+    assert own_presets(tmp_path) == {}
+
+
+def test_the_preset_is_heard_at_its_pitch():
+    sound = preset_sound(load_preset("snare-1"))
+    frequencies, levels = smoothed_spectrum(sound, RATE)
+    assert 170 < frequencies[levels.argmax()] < 260  # its two tones, 180 and 240 Hz with their sweeps
+
+
+def test_a_file_that_is_no_recording_leaves_the_session_as_it_was(session, short_take):
+    keep_if_readable(session, "good.wav", short_take.read_bytes())
+    before = session.state
+    with pytest.raises(RecordingError):
+        keep_if_readable(session, "bad.wav", b"this is no sound")
+    assert session.state == before
+    panel = RecordingPanel(session)
+    panel.take(Upload("bad.wav", b"this is no sound"))
+    assert "bad.wav" in panel.words.value and "&quot;good.wav&quot; is used" in panel.words.value
+
+
+def test_two_uploads_of_one_name_are_both_kept(session, short_take):
+    content = short_take.read_bytes()
+    keep_if_readable(session, "take.wav", content)
+    other = content[:-4] + b"\x01\x00\x01\x00"
+    assert keep_if_readable(session, "take.wav", other).name == "take (2).wav"
+
+
+def test_without_any_recording_the_sample_is_used(session):
+    panel = RecordingPanel(session)
+    panel.choose(SAMPLE)
+    assert session.state.recording == "snare_minute.flac"
+    assert '"snare_minute.flac": 60.0 s, mono, 48000 Hz.' in panel.text
+
+
+def test_progress_is_told_in_words():
+    assert progress_words(Epoch(3, 20, 1.0, 1.0, 41.6)) == "Round 3 of 20, about 42 s left"
+    assert progress_words(Epoch(3, 20, 1.0, 1.0, 600)) == "Round 3 of 20, about 10 min left"
+    assert progress_words(Epoch(20, 20, 1.0, 1.0, 0)) == "Round 20 of 20, almost done"
+
+
+def test_the_stop_button_interrupts_the_training_it_watches():
+    panel = TrainingPanel()
+
+    def work(progress, stage):
+        stage("Training")
+        progress(Epoch(1, 9, 1.0, 0.9, 5))
+        assert "Stop here" in panel.button.value
+        panel._stop._pressed.set()
+        progress(Epoch(2, 9, 1.0, 0.8, 5))
+        raise AssertionError("it went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        panel.watch(work)
+    assert len(panel.history) == 2 and panel.button.value == ""
+
+
+@pytest.mark.parametrize("value, fast", [(None, False), ("", False), ("0", False), ("1", True)])
+def test_training_is_cut_short_only_when_asked(monkeypatch, value, fast):
+    monkeypatch.delenv("TIMBREKIT_FAST", raising=False)
+    if value is not None:
+        monkeypatch.setenv("TIMBREKIT_FAST", value)
+    assert is_fast() is fast
+
+
+def test_the_busiest_stretch_has_most_hits():
+    triggers = np.array([10, 20, 500_000, 510_000, 520_000, 900_000])
+    assert busiest_stretch(triggers, 1_000_000, RATE, 1.0) == 500_000 - 4_800
+    assert busiest_stretch([], 1_000_000, RATE) == 0
+
+
+def test_what_goes_wrong_in_a_step_is_a_sentence_and_no_traceback(session, short_take, capsys, monkeypatch):
+    journey = Journey(session)
+    keep_if_readable(session, "take.wav", short_take.read_bytes())
+
+    def fails(*_args, **_options):
+        raise TrainingError("Only 1 hit was found, and at least 2 are needed.")
+
+    monkeypatch.setattr("timbrekit.notebook.journey.prepare", fails)
+    assert journey.train() is None
+    said = capsys.readouterr().out
+    assert "This step did not work. Only 1 hit was found" in said and "Traceback" not in said
+
+
+def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatch, capsys):
+    """Trained once, found again by a second notebook; another preset is trained anew."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIMBREKIT_FAST", "1")
+    monkeypatch.setattr("IPython.display.display", lambda *_args, **_options: None)
+    monkeypatch.setattr("timbrekit.notebook.widgets.display", lambda *_args, **_options: None)
+    first = Journey.start()
+    keep_if_readable(first.session, "take.wav", short_take.read_bytes())
+    first.find_hits()
+    first.choose_preset("snare-3")
+    first.train()
+    capsys.readouterr()
+
+    second = Journey.start()
+    said = capsys.readouterr().out
+    assert re.search(r"Resuming your session of \d\d:\d\d: \d+ hits, trained with snare-3", said)
+    second.train()
+    assert "You have trained Snare 3 on this recording before" in capsys.readouterr().out
+    panel = second.listen()
+    assert len(panel.audition.rehearsal.triggers) == second.session.state.hits
+    loud = panel.audition.versions["remapped"]
+    panel.use(4.0)
+    assert not np.array_equal(panel.audition.versions["remapped"], loud)
+    zipped = second.download()
+    assert zipped.is_file() and zipped.parent == second.session.model_dir
+    second.choose_preset("snare-1")
+    assert not second.session.is_trained
