@@ -10,8 +10,9 @@ import torch
 from timbrekit.checkpoint import load_checkpoint, save_checkpoint
 from timbrekit.hits import find_hits
 from timbrekit.presets import load_preset
+from timbrekit.settings import PUBLISHED, Settings
 from timbrekit.take import make_take
-from timbrekit.train import PUBLISHED, Settings, train
+from timbrekit.train import train
 
 RATE = 48_000
 QUICK = {"epochs": 4, "sketch": False, "batch_size": 4}

@@ -14,7 +14,9 @@ from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.presets import load_preset
 from timbrekit.primer import Primer
 from timbrekit.report import HeldOut, build_report, measure_held_out, verdict, write_card
-from timbrekit.train import Epoch, Settings, Split, Trained
+from timbrekit.settings import Settings
+from timbrekit.split import Split
+from timbrekit.train import Epoch, Trained
 
 SNARE = load_preset("snare-1")
 

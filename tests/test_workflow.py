@@ -11,7 +11,7 @@ from timbrekit.audio import read_recording
 from timbrekit.errors import OutputError, RecordingError
 from timbrekit.onsets import DetectorSettings
 from timbrekit.presets import load_preset
-from timbrekit.train import make_settings
+from timbrekit.settings import make_settings
 from timbrekit.workflow import FILES, prepare, rehearse_file, train_model
 
 QUICK = make_settings("published", "linear", epochs=1, device="cpu")

@@ -22,7 +22,7 @@ UNFINISHED = "unfinished.pt"  # there only after a power cut or a kill: the next
 
 def train(options: argparse.Namespace) -> int:
     from timbrekit.presets import load_preset
-    from timbrekit.train import make_settings
+    from timbrekit.settings import make_settings
     from timbrekit.workflow import FILES, prepare, removed_if_empty, train_model
 
     preset = load_preset(options.preset)

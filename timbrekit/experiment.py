@@ -20,8 +20,9 @@ from timbrekit.files import atomic_path
 from timbrekit.presets import Preset, load_preset
 from timbrekit.primer import make_primer
 from timbrekit.report import measure_held_out
+from timbrekit.settings import make_settings
 from timbrekit.take import Take, make_take
-from timbrekit.train import make_settings, published_windows, train
+from timbrekit.train import published_windows, train
 from timbrekit.workflow import Prepared, prepare
 
 BOUNDS = ("direct", "onset information")

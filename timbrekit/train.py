@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,9 +16,10 @@ from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures
 from timbrekit.hits import Hits, onset_windows
 from timbrekit.loss import feature_difference_loss, spread_weights
-from timbrekit.mapping import Mapping, ModelName, build_network
+from timbrekit.mapping import Mapping, build_network
 from timbrekit.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
 from timbrekit.presets import Preset
+from timbrekit.settings import Settings
 from timbrekit.sketch import sketch_mapping
 from timbrekit.split import Split, split_hits
 from timbrekit.take import Take, draw_inputs, make_take
@@ -27,46 +27,9 @@ from timbrekit.voice import Voice
 
 STEPS = 300  # of the optimiser that the default number of epochs adds up to
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 60
-PUBLISHED_LEAD = 20  # samples by which the published code's window starts before the plug-in's
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train. The defaults are what was found to play best; docs/training.md has the figures."""
-
-    model: ModelName = "mlp"
-    recipe: Literal["timbrekit", "published"] = "timbrekit"
-    epochs: int | None = None  # None: as many as make 300 steps, from 20 to 60
-    batch_size: int = 16  # hits; larger batches fall out of the processor's cache and are slower per hit
-    learning_rate: float = (
-        2e-3  # at its highest: it rises over a tenth of the steps, then falls along a cosine
-    )
-    sketch: bool = True  # start from a mapping fitted to a learned stand-in for the synthesiser
-    balanced: bool = True  # weight each feature by 1 / its spread over the take
-    growing_share: float = 0.5  # share of inputs heard with ranges that are still growing
-    fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
-    restraint: float = 0.1  # weight of the mean squared modulation: what need not move stays with the preset
-    averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
-    centred: bool = False  # subtract the reference hit's inputs, as the published code does
-    seed: int = 0
-    device: str = "cpu"
-
-
-# NIME 2024, section 4.2, on the takes of ``published_windows``.
-PUBLISHED = Settings(
-    recipe="published",
-    epochs=250,
-    learning_rate=5e-4,
-    sketch=False,
-    balanced=False,
-    growing_share=0.0,
-    restraint=0.0,
-    averaging=0.0,
-    fresh_noise=False,
-    centred=True,
-)
-PUBLISHED_LINEAR_RATE = 5e-3
+FEWEST_STEPS = 20  # of the learning rate's cosine, whose rise takes a tenth of them
 PLATEAU_EPOCHS = 20  # without improvement, after which the published recipe halves the learning rate
+PUBLISHED_LEAD = 20  # samples by which the published code's window starts before the plug-in's
 
 
 @dataclass(frozen=True)
@@ -90,36 +53,6 @@ class Trained:
     seconds: float
     interrupted: bool
     settings: Settings = field(repr=False)
-
-
-def make_settings(
-    recipe: Literal["timbrekit", "published"] = "timbrekit",
-    model: ModelName = "mlp",
-    epochs: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
-) -> Settings:
-    """Settings of a recipe with a user's wishes.
-
-    Args:
-        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one.
-
-    Raises:
-        TrainingError: cuda is asked for and not there.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError(
-            "There is no GPU that torch can use here. Train on the CPU (--device cpu), or in Colab choose Runtime > "
-            "Change runtime type > GPU."
-        )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    settings = replace(
-        PUBLISHED if recipe == "published" else Settings(), model=model, seed=seed, device=device
-    )
-    if recipe == "published" and model == "linear":
-        settings = replace(settings, learning_rate=PUBLISHED_LINEAR_RATE)
-    return settings if epochs is None else replace(settings, epochs=epochs)
 
 
 def published_windows(hits: Hits, samples: np.ndarray) -> Take:
@@ -287,10 +220,11 @@ def _schedule(
     """The learning rate: on a plateau of the validation loss as published, or on one cosine over all steps."""
     if settings.recipe == "published":
         return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=PLATEAU_EPOCHS)
+    steps = epochs * math.ceil(hits / settings.batch_size)
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         settings.learning_rate,
-        total_steps=epochs * math.ceil(hits / settings.batch_size) + 1,
+        total_steps=max(steps, FEWEST_STEPS) + 1,
         pct_start=0.1,
         cycle_momentum=False,
     )

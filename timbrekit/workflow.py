@@ -25,9 +25,10 @@ from timbrekit.presets import Preset
 from timbrekit.primer import make_primer
 from timbrekit.rehearse import rehearse
 from timbrekit.report import build_report, measure_held_out, write_card
+from timbrekit.settings import Settings
 from timbrekit.suggest import Suggestion, suggest_settings
 from timbrekit.take import Take, make_take
-from timbrekit.train import Epoch, Settings, Trained, published_windows, train
+from timbrekit.train import Epoch, Trained, published_windows, train
 
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
 OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one

@@ -11,8 +11,10 @@ from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES
 from timbrekit.mapping import ModelName
 from timbrekit.presets import Preset
 from timbrekit.report import measure_held_out
+from timbrekit.settings import make_settings
+from timbrekit.split import split_hits
 from timbrekit.take import Take
-from timbrekit.train import make_settings, split_hits, train
+from timbrekit.train import train
 
 PRESET_ALONE, DIRECT = "preset alone", "direct optimisation"
 COMPARED: tuple[ModelName, ...] = ("linear", "mlp", "mlp-large")

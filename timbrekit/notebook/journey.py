@@ -33,9 +33,9 @@ from timbrekit.parameters import SAMPLE_RATE
 from timbrekit.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
 from timbrekit.presets import Preset, load_preset, parse_preset
 from timbrekit.session import Session
+from timbrekit.settings import make_settings
 from timbrekit.suggest import Suggestion, suggest_settings
 from timbrekit.take import make_take
-from timbrekit.train import make_settings
 from timbrekit.workflow import prepare, train_model
 
 SUGGESTED, PLUGIN, AS_LEFT = DETECTORS = ("suggested", "the plug-in's own", "as I set them last")

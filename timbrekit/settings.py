@@ -1,0 +1,77 @@
+"""How to train: the choices in one place, ours and the published ones."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from timbrekit.errors import TrainingError
+from timbrekit.mapping import ModelName
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. The defaults are what was found to play best; docs/training.md has the figures."""
+
+    model: ModelName = "mlp"
+    recipe: Literal["timbrekit", "published"] = "timbrekit"
+    epochs: int | None = None  # None: as many as make 300 steps, from 20 to 60
+    batch_size: int = 16  # hits; larger batches fall out of the processor's cache and are slower per hit
+    learning_rate: float = (
+        2e-3  # at its highest: it rises over a tenth of the steps, then falls along a cosine
+    )
+    sketch: bool = True  # start from a mapping fitted to a learned stand-in for the synthesiser
+    balanced: bool = True  # weight each feature by 1 / its spread over the take
+    growing_share: float = 0.5  # share of inputs heard with ranges that are still growing
+    fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
+    restraint: float = 0.1  # weight of the mean squared modulation: what need not move stays with the preset
+    averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
+    centred: bool = False  # subtract the reference hit's inputs, as the published code does
+    seed: int = 0
+    device: str = "cpu"
+
+
+# NIME 2024, section 4.2, on the takes of ``published_windows``.
+PUBLISHED = Settings(
+    recipe="published",
+    epochs=250,
+    learning_rate=5e-4,
+    sketch=False,
+    balanced=False,
+    growing_share=0.0,
+    restraint=0.0,
+    averaging=0.0,
+    fresh_noise=False,
+    centred=True,
+)
+PUBLISHED_LINEAR_RATE = 5e-3
+
+
+def make_settings(
+    recipe: Literal["timbrekit", "published"] = "timbrekit",
+    model: ModelName = "mlp",
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> Settings:
+    """Settings of a recipe with a user's wishes.
+
+    Args:
+        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one.
+
+    Raises:
+        TrainingError: cuda is asked for and not there.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError(
+            "There is no GPU that torch can use here. Train on the CPU (--device cpu), or in Colab choose Runtime > "
+            "Change runtime type > GPU."
+        )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    settings = replace(
+        PUBLISHED if recipe == "published" else Settings(), model=model, seed=seed, device=device
+    )
+    if recipe == "published" and model == "linear":
+        settings = replace(settings, learning_rate=PUBLISHED_LINEAR_RATE)
+    return settings if epochs is None else replace(settings, epochs=epochs)
