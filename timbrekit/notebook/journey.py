@@ -69,6 +69,7 @@ class Journey:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.recording: RecordingPanel | None = None  # the panels, once shown
         self.hits: HitsPanel | None = None
         self.preset: PresetPanel | None = None
         self.audition: AuditionPanel | None = None
@@ -84,15 +85,14 @@ class Journey:
         return cls(session)
 
     @_in_words
-    def choose_recording(self, source: str = LAST) -> RecordingPanel:
+    def choose_recording(self, source: str = LAST) -> None:
         """Get a recording (one of ``RECORDING_SOURCES``) and show it."""
-        panel = RecordingPanel(self.session)
-        panel.choose(source)
-        panel.show()
-        return panel
+        self.recording = RecordingPanel(self.session)
+        self.recording.choose(source)
+        self.recording.show()
 
     @_in_words
-    def find_hits(self, detector: str = SUGGESTED) -> HitsPanel:
+    def find_hits(self, detector: str = SUGGESTED) -> None:
         """Show the hits, with sliders for the detector that start as ``DETECTORS`` says."""
         self._need_recording()
         recording = self._read(self.session.recording_path)
@@ -105,16 +105,14 @@ class Journey:
         for sentence in describe(hit_findings(find_hits(recording.samples, recording.sample_rate, start))):
             _say(sentence)
         self.hits.show()
-        return self.hits
 
     @_in_words
-    def choose_preset(self, name: str | Path = LAST_PRESET) -> PresetPanel:
+    def choose_preset(self, name: str | Path = LAST_PRESET) -> None:
         """Show the presets, beginning with one: a name, a preset file, or the last choice."""
         start = self._preset() if name == LAST_PRESET else load_preset(name)
         folder = self.session.folder / "presets"
         self.preset = PresetPanel(start, folder, lambda preset: self.session.keep_preset(preset.to_json()))
         self.preset.show()
-        return self.preset
 
     @_in_words
     def train(
@@ -160,7 +158,7 @@ class Journey:
         _say(f"{outcome.report['verdict'].partition('. ')[0]}.")
 
     @_in_words
-    def listen(self, to: str = TRAINED_TAKE, sensitivity: float = 1.0) -> AuditionPanel | None:
+    def listen(self, to: str = TRAINED_TAKE, sensitivity: float = 1.0) -> None:
         """Rehearse and show players: of the recording trained on, or of another (a file, or asked for)."""
         self._need_model()
         path = self.session.recording_path
@@ -174,7 +172,6 @@ class Journey:
             path = Path(to)
         self.audition = self._audition(path, sensitivity)
         self.audition.show()
-        return self.audition
 
     @_in_words
     def show_timbre_space(self) -> None:
@@ -212,13 +209,12 @@ class Journey:
         show_picture(to_png(figure), "Errors by feature; 1 is as far off as the preset unchanged.")
 
     @_in_words
-    def download(self) -> Path:
+    def download(self) -> None:
         """Zip everything and hand it over."""
         self._need_model()
         path = write_bundle(self.session.model_dir, self._preset())
         show_html(table_html([{"in the zip": name, "what it is for": use} for name, use in CONTENTS.items()]))
         colab.download(path)
-        return path
 
     def _hear(self, path: Path) -> None:
         """Another take has arrived: rehearse it in the players that are there."""
