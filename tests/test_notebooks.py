@@ -58,8 +58,10 @@ def test_the_notebooks_of_the_design_are_there():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_it_runs_and_its_checked_outputs_are_as_committed(path, tmp_path):
+def test_it_runs_and_its_checked_outputs_are_as_committed(path, tmp_path, pytestconfig):
     """nbval, in a folder of its own, as `pytest --nbval-lax notebooks` does, with training cut short."""
+    if pytestconfig.getoption("nbval_lax", False):
+        pytest.skip("nbval runs the notebooks themselves here")
     shutil.copy(path, tmp_path)
     shutil.copytree(REPOSITORY / "sample_audio", tmp_path / "sample_audio")
     command = [
