@@ -115,7 +115,9 @@ def test_a_tonal_preset_has_its_pitch(sounds, name, hz):
     ("name", "shortest_ms", "longest_ms"),
     [
         ("kick", 250, 600), ("low-tom", 200, 400), ("mid-tom", 150, 350), ("high-tom", 100, 300),
-        ("rim-clave", 10, 40), ("cowbell", 150, 400), ("hand-clap", 80, 200), ("shaker", 15, 60),
+        # Longer than the 808's own 40 ms on purpose: with those its sustain stood at the edge of silence, and models
+        # of it played worse than none (docs/as_played.md).
+        ("rim-clave", 40, 100), ("cowbell", 150, 400), ("hand-clap", 80, 200), ("shaker", 15, 60),
     ],
 )  # fmt: skip
 def test_a_preset_rings_as_long_as_its_instrument(sounds, name, shortest_ms, longest_ms):
