@@ -36,7 +36,7 @@ def as_played(scale, noise=0.0):
 
 def held_out(ratio, measured_on="test"):
     intended = np.ones((4, 7), np.float32)
-    return HeldOut(measured_on, intended * (1 - ratio), intended)
+    return HeldOut(intended * (1 - ratio), intended, measured_on)
 
 
 def report_of(**played):

@@ -26,23 +26,29 @@ MINIMUM_FOR_RANKS = 3  # a rank correlation of fewer hits says nothing
 
 
 @dataclass(frozen=True)
-class AsPlayed:
-    """Errors of a rehearsed take. Ratios are to the unmodulated preset's error: 0 follows exactly, 1 not at all."""
+class Followed:
+    """What was played against what was intended. Ratios are to the unmodulated preset's error: 0 follows exactly."""
 
-    played: NDArray[np.float32]  # (n, 7) how each played hit differs from the preset at the same place
+    played: NDArray[np.float32]  # (n, 7) how each played hit differs from the preset
     intended: NDArray[np.float32]  # (n, 7) how each recorded hit differs from the reference hit
-    rehearsal: Rehearsal
-    static: NDArray[np.float32]  # (samples,) the unmodulated preset played at the same places
 
     @property
     def ratio_per_feature(self) -> NDArray[np.float32]:
-        """``(7,)`` error ratios over all hits."""
+        """``(7,)`` error ratios over all hits; 1 is no better than the preset left alone."""
         return error_ratio(self.played, self.intended)
 
     @property
     def error_ratio(self) -> float:
         """Mean of the seven features' ratios."""
         return float(self.ratio_per_feature.mean())
+
+
+@dataclass(frozen=True)
+class AsPlayed(Followed):
+    """Errors of a rehearsed take, against the preset played at the same places."""
+
+    rehearsal: Rehearsal
+    static: NDArray[np.float32]  # (samples,) the unmodulated preset played at the same places
 
     @property
     def first_hits_error_ratio(self) -> float:

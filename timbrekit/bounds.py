@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrekit.features import TimbreFeatures
+from timbrekit.features import THIN_HOP, TimbreFeatures
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.presets import Preset
 from timbrekit.take import Take
@@ -28,7 +28,7 @@ def optimize_directly(
     Returns:
         ``(len(indices), 7)`` played feature differences.
     """
-    voice = Voice(preset, take, TimbreFeatures(take.hits.sample_rate, hop=2048), seed=seed)
+    voice = Voice(preset, take, TimbreFeatures(take.hits.sample_rate, hop=THIN_HOP), seed=seed)
     measured = Voice(preset, take, TimbreFeatures(take.hits.sample_rate), seed=seed)
     chosen = torch.from_numpy(np.asarray(indices))
     intended, weights = take.intended[chosen], spread_weights(take.intended)

@@ -21,6 +21,7 @@ ONSET_FEATURE_UNITS = ("dB RMS", "semitones (MIDI)", "dB")
 
 FRAME = 2048  # samples
 HOP = 512  # samples
+THIN_HOP = 2048  # of the sustain while training: a quarter of the frames; results are measured at HOP
 TRANSIENT_FRAMES = 2
 SUSTAIN_FRAMES = 64
 TIMBRE_SAMPLES = FRAME + HOP * (

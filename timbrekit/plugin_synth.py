@@ -13,12 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.compiled import compiled
 from timbrekit.parameters import NUM_PARAMETERS
+from timbrekit.synth import ATTACK_MS, DECAY_LOG, NYQUIST_MARGIN_HZ, SILENCE
 
-ATTACK_SECONDS = 0.001
-DECAY_LOG = 6.91  # -ln of what is left after the decay time: -60 dB
-SILENCE = np.float32(1e-4)  # an envelope below this is cut to 0
 TWO_PI = 2.0 * math.pi
-NYQUIST_MARGIN_HZ = 1000.0  # the noise cutoff used is at most this far below half the sample rate
 
 
 def play(
@@ -88,7 +85,7 @@ def _stream(parameters, triggers, noise, sample_rate):
     # np.float64() below and not float(): numba's float() leaves a float32 as it is.
     audio = np.empty(len(noise), dtype=np.float32)
     one = np.float32(1.0)
-    attack_step = one / np.float32(int(sample_rate * ATTACK_SECONDS))
+    attack_step = one / np.float32(int(sample_rate * ATTACK_MS / 1000))
     # Envelopes: 0 pitch, 1 oscillator 1, 2 oscillator 2, 3 noise.
     level = np.zeros(4, dtype=np.float32)
     rising = np.zeros(4, dtype=np.bool_)
@@ -130,7 +127,7 @@ def _stream(parameters, triggers, noise, sample_rate):
                         rising[e] = False
                 else:
                     level[e] *= decay[e]
-                    if level[e] < SILENCE:
+                    if level[e] < np.float32(SILENCE):
                         level[e] = 0.0
 
             tone1 = math.sin(np.float32(phase1))

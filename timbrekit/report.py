@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrekit.as_played import AsPlayed, error_ratio
+from timbrekit.as_played import AsPlayed, Followed, error_ratio
 from timbrekit.export.metadata import SCHEMA
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.hits import Hits
@@ -27,21 +27,11 @@ FOLLOWS = 0.5  # rank correlation from which a feature is said to be followed
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Training-time error on hits that were not trained on, with the inputs of a plug-in that knows the ranges."""
+class HeldOut(Followed):
+    """Training-time error on hits that were not trained on, each rendered several times, with the inputs of a plug-in
+    that knows the ranges."""
 
     measured_on: str  # "test", or what there was where the take is too short to hold hits out
-    played: NDArray[np.float32]  # (renders * n, 7)
-    intended: NDArray[np.float32]  # (renders * n, 7)
-
-    @property
-    def ratio_per_feature(self) -> NDArray[np.float32]:
-        """``(7,)``: error over that of the unmodulated preset."""
-        return error_ratio(self.played, self.intended)
-
-    @property
-    def error_ratio(self) -> float:
-        return float(self.ratio_per_feature.mean())
 
 
 def measure_held_out(take: Take, trained: Trained, preset: Preset) -> HeldOut:
@@ -58,7 +48,7 @@ def measure_held_out(take: Take, trained: Trained, preset: Preset) -> HeldOut:
             for _ in range(RENDERS)
             for part in indices.split(CHUNK)
         ]
-    return HeldOut(name, torch.cat(played).numpy(), take.intended[indices].repeat(RENDERS, 1).numpy())
+    return HeldOut(torch.cat(played).numpy(), take.intended[indices].repeat(RENDERS, 1).numpy(), name)
 
 
 def build_report(

@@ -22,7 +22,7 @@ from timbrekit.parameters import NUM_PARAMETERS, PARAMETERS, SAMPLE_RATE
 ATTACK_MS = 1.0
 DECAY_LOG = 6.91  # -ln of what is left after the decay time: -60 dB
 SILENCE = 1e-4  # an envelope below this is cut to 0
-NYQUIST_MARGIN_HZ = 1000  # the noise cutoff used is at most this far below half the sample rate
+NYQUIST_MARGIN_HZ = 1000.0  # the noise cutoff used is at most this far below half the sample rate
 BLOCK = 256  # samples; a length of the outer products, not of anything audible
 
 

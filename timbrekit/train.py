@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from timbrekit.checkpoint import fingerprint_of, load_checkpoint, save_checkpoint
 from timbrekit.errors import TrainingError
-from timbrekit.features import TimbreFeatures
+from timbrekit.features import HOP, THIN_HOP, TimbreFeatures
 from timbrekit.hits import Hits, onset_windows
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping, build_network
@@ -91,7 +91,7 @@ def train(
     split = split_hits(take.timbre[:, 0], take.reference, settings.seed)
     epochs = settings.epochs or _epochs_for(len(split.train), settings.batch_size)
     published = settings.recipe == "published"
-    features = TimbreFeatures(take.hits.sample_rate, gated=not published, hop=512 if published else 2048)
+    features = TimbreFeatures(take.hits.sample_rate, gated=not published, hop=HOP if published else THIN_HOP)
     if published:
         preset = replace(preset, damping={key: PUBLISHED_DAMPING.get(key, 1.0) for key in PARAMETER_KEYS})
     voice = Voice(preset, take, features, settings.fresh_noise, settings.seed, device)

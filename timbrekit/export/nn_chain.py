@@ -32,7 +32,7 @@ from timbrekit.onsets import (
     DetectorSettings,
 )
 from timbrekit.parameters import PARAMETERS
-from timbrekit.plugin_synth import ATTACK_SECONDS, DECAY_LOG, NYQUIST_MARGIN_HZ
+from timbrekit.synth import ATTACK_MS, DECAY_LOG, NYQUIST_MARGIN_HZ
 
 LOUDEST_INPUT = 1e4  # samples beyond this are no sound, and nor is NaN; either would stick in the filter
 
@@ -53,7 +53,7 @@ class NnChain(NnAttributes):
     DELAY: Final[int] = TRIGGER_DELAY
     HIGH_PASS: Final[tuple[float, float]] = (HIGH_PASS_HZ, HIGH_PASS_Q)
     FLOOR: Final[float] = float(FLOOR_DB)
-    ATTACK: Final[float] = ATTACK_SECONDS
+    ATTACK: Final[float] = ATTACK_MS / 1000
     DECAY: Final[float] = DECAY_LOG
     MARGIN: Final[float] = NYQUIST_MARGIN_HZ
     LOUDEST: Final[float] = LOUDEST_INPUT
