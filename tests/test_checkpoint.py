@@ -55,7 +55,9 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(take, tmp_path, settin
     assert told == [3, 4]
     assert torch.equal(_weights(resumed), _weights(whole))
     assert [e.validation_loss for e in resumed.history] == [e.validation_loss for e in whole.history]
-    assert not checkpoint.exists()
+    told.clear()
+    once_more = train(take, preset, settings, lambda epoch: told.append(epoch.number), checkpoint)
+    assert not told and torch.equal(_weights(once_more), _weights(whole))  # kept until its result is safe
 
 
 def test_another_runs_checkpoint_is_not_taken(take, tmp_path):

@@ -9,6 +9,8 @@ Two sets of features, both differentiable, batch first, on any device:
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,7 +52,7 @@ def onset_features(windows: Tensor, sample_rate: int) -> Tensor:
     """The plug-in's three onset features, in its order.
 
     Args:
-        windows: ``(batch, 256)`` samples, full scale 1.
+        windows: ``(batch, 256)`` samples, full scale 1; other lengths for comparisons.
         sample_rate: in Hz.
 
     Returns:
@@ -62,7 +64,7 @@ def onset_features(windows: Tensor, sample_rate: int) -> Tensor:
     windows = windows.double()
     rms_db = 20 * torch.log10(windows.square().mean(-1).sqrt() + 1e-8)
     # The plug-in's Hann window is symmetric; the paper's features below use periodic ones.
-    hann = torch.hann_window(ONSET_WINDOW, periodic=False, dtype=windows.dtype, device=windows.device)
+    hann = torch.hann_window(windows.shape[-1], periodic=False, dtype=windows.dtype, device=windows.device)
     magnitude = torch.fft.rfft(windows * hann).abs()
     frequency = torch.linspace(
         0, sample_rate / 2, magnitude.shape[-1], dtype=windows.dtype, device=windows.device
@@ -155,31 +157,43 @@ class TimbreFeatures:
         Returns:
             ``(batch, 7)`` in the order of ``TIMBRE_FEATURES``.
         """
+        return self.summarize(self.analyze(segments), lengths)
+
+    def analyze(self, segments: Tensor) -> "Frames":
+        """What does not depend on how long a hit is: the costly part. See :meth:`summarize`."""
         missing = TIMBRE_SAMPLES - segments.shape[-1]
         segments = torch.nn.functional.pad(segments, (0, max(missing, 0)))[..., :TIMBRE_SAMPLES]
         frames = _frames(segments, self.hop)
         mean_square = self._weighted_mean_square(frames)
-        loudness = -0.691 + 10 * torch.log10(mean_square + (1e-7 if self.gated else 1e-8))
-        brightness = self._brightness(frames)
-        flatness_db = _flatness_db(frames, GATED_POWER_FLOOR if self.gated else POWER_FLOOR)
+        return Frames(
+            mean_square,
+            loudness=-0.691 + 10 * torch.log10(mean_square + (1e-7 if self.gated else 1e-8)),
+            brightness=self._brightness(frames),
+            flatness_db=_flatness_db(frames, GATED_POWER_FLOOR if self.gated else POWER_FLOOR),
+            energy=segments[..., : self.sample_rate * TEMPORAL_CENTROID_MS // 1000].square(),
+        )
 
-        counted = torch.ones_like(loudness)
+    def summarize(self, frames: "Frames", lengths: Tensor | None = None) -> Tensor:
+        """``(batch, 7)`` features of analysed hits, for the ``lengths`` that belong to each."""
+        energy, counted = frames.energy, torch.ones_like(frames.loudness)
         if self.gated and lengths is not None:
-            starts = _frame_starts(self.hop, segments.device)
-            counted = ((starts + FRAME <= lengths[:, None]) | (starts == 0)).to(segments.dtype)
-            inside = torch.arange(TIMBRE_SAMPLES, device=segments.device) < lengths[:, None]
-            segments = segments * inside
+            starts = _frame_starts(self.hop, energy.device)
+            counted = ((starts + FRAME <= lengths[:, None]) | (starts == 0)).to(energy.dtype)
+            energy = energy * (torch.arange(energy.shape[-1], device=energy.device) < lengths[:, None])
         heard = counted
         if self.gated:
-            heard = counted * ((mean_square + 1e-16).sqrt() - GATE_AMPLITUDE).clamp_min(0)
+            heard = counted * ((frames.mean_square + 1e-16).sqrt() - GATE_AMPLITUDE).clamp_min(0)
 
         carried = GATE_AMPLITUDE if self.gated else 0.0
+        moments = _temporal_weights(self.sample_rate).to(energy)
+        moment, mass = (energy @ moments).unbind(-1)
+        centroid_ms = moment / (mass + 1e-9)
         return torch.stack(
             [
-                *_transient_and_sustain(loudness, counted, carried),
-                *_transient_and_sustain(brightness, heard, carried),
-                *_transient_and_sustain(flatness_db, heard, carried),
-                self._temporal_centroid(segments),
+                *_transient_and_sustain(frames.loudness, counted, carried),
+                *_transient_and_sustain(frames.brightness, heard, carried),
+                *_transient_and_sustain(frames.flatness_db, heard, carried),
+                0.03 * centroid_ms.clamp_min(1e-3) ** 1.864,
             ],
             -1,
         )
@@ -188,8 +202,7 @@ class TimbreFeatures:
         if self.gated:
             weight = frequency_response(k_weighting(self.sample_rate), FRAME).abs().square()
             weight[1:-1] *= 2  # the bins a real FFT leaves out
-            spectrum = torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1)
-            return spectrum @ weight.to(frames) / FRAME**2
+            return _power_spectrum(frames) @ weight.to(frames) / FRAME**2
         size = (
             2 * FRAME
         )  # the response has died out (38 Hz high-pass: 1e-5 after a frame), so nothing wraps round
@@ -199,7 +212,7 @@ class TimbreFeatures:
 
     def _brightness(self, frames: Tensor) -> Tensor:
         window = _flat_top(frames)
-        magnitude = torch.view_as_real(torch.fft.rfft(frames * window)).square().sum(-1)
+        magnitude = _power_spectrum(frames * window)
         magnitude = torch.log1p(magnitude.clamp_min(MAGNITUDE_FLOOR**2).sqrt())
         hz = torch.linspace(
             0, self.sample_rate / 2, magnitude.shape[-1], dtype=frames.dtype, device=frames.device
@@ -207,19 +220,32 @@ class TimbreFeatures:
         centroid_hz = (magnitude @ hz) / magnitude.sum(-1)
         return -34.61 * centroid_hz**-0.1621 + 21.2985
 
-    def _temporal_centroid(self, segments: Tensor) -> Tensor:
-        # Smoothing then taking the centroid is linear in the squared signal: one weight per sample does both.
-        energy = segments[..., : self.sample_rate * TEMPORAL_CENTROID_MS // 1000].square()
-        count = energy.shape[-1]
-        window = torch.hann_window(FRAME, dtype=torch.float64)
-        kernel = torch.fft.rfft(window, 2 * count + FRAME)
-        ones = torch.zeros(2, 2 * count + FRAME, dtype=torch.float64)
-        ones[0, :count] = torch.arange(count) * 1000 / self.sample_rate  # ms
-        ones[1, :count] = 1
-        smoothed = torch.fft.irfft(torch.fft.rfft(ones) * kernel, 2 * count + FRAME)
-        moment, mass = (energy @ smoothed[:, FRAME // 2 - 1 : FRAME // 2 - 1 + count].T.to(energy)).unbind(-1)
-        centroid_ms = moment / (mass + 1e-9)
-        return 0.03 * centroid_ms.clamp_min(1e-3) ** 1.864
+
+@dataclass(frozen=True)
+class Frames:
+    """Hits analysed frame by frame: ``(batch, frames)``, but for ``energy``."""
+
+    mean_square: Tensor  # K-weighted
+    loudness: Tensor  # LKFS
+    brightness: Tensor
+    flatness_db: Tensor
+    energy: Tensor  # (batch, samples) the squared signal of the first 125 ms
+
+
+@lru_cache(maxsize=8)
+def _temporal_weights(sample_rate: int) -> Tensor:
+    """``(samples, 2)``: what each squared sample adds to the moment in ms and to the mass of the temporal centroid.
+
+    Smoothing then taking the centroid is linear in the squared signal, so one weight per sample does both.
+    """
+    count = sample_rate * TEMPORAL_CENTROID_MS // 1000
+    size = 2 * count + FRAME
+    kernel = torch.fft.rfft(torch.hann_window(FRAME, dtype=torch.float64), size)
+    ones = torch.zeros(2, size, dtype=torch.float64)
+    ones[0, :count] = torch.arange(count) * 1000 / sample_rate  # ms
+    ones[1, :count] = 1
+    smoothed = torch.fft.irfft(torch.fft.rfft(ones) * kernel, size)
+    return smoothed[:, FRAME // 2 - 1 : FRAME // 2 - 1 + count].T.contiguous()
 
 
 def _frames(segments: Tensor, hop: int) -> Tensor:
@@ -254,9 +280,39 @@ def _transient_and_sustain(values: Tensor, weights: Tensor, carried: float) -> t
     return transient, sustain / (rest_weights.sum(-1) + carried)
 
 
+class _PowerSpectrum(torch.autograd.Function):
+    """``|rfft(frames)|^2`` with its gradient as one real inverse FFT.
+
+    By itself autograd goes back through a complex FFT of twice the size and several arrays of zeros: three times
+    the time of everything else in the features.
+    """
+
+    @staticmethod
+    def forward(context: Any, frames: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft(frames)
+        context.save_for_backward(spectrum)
+        parts = torch.view_as_real(spectrum)
+        return torch.addcmul(parts[..., 0].square(), parts[..., 1], parts[..., 1])
+
+    @staticmethod
+    def backward(context: Any, slope: Tensor) -> Tensor:
+        # d|X_k|^2 / dx_n = 2 Re(X_k e^(2 pi j k n / N)). An inverse real FFT sums just that, but takes the bins of
+        # 0 Hz and of half the sample rate once instead of twice.
+        (spectrum,) = context.saved_tensors
+        product = spectrum * slope
+        product[..., 0] *= 2
+        product[..., -1] *= 2
+        return torch.fft.irfft(product, 2 * (spectrum.shape[-1] - 1), norm="forward")
+
+
+def _power_spectrum(frames: Tensor) -> Tensor:
+    """``(…, 1025)`` of ``(…, 2048)``."""
+    return _PowerSpectrum.apply(frames)
+
+
 def _flatness_db(frames: Tensor, floor: float) -> Tensor:
     window = torch.hann_window(FRAME, dtype=frames.dtype, device=frames.device)
-    power = torch.view_as_real(torch.fft.rfft(frames * window)).square().sum(-1).clamp_min(floor)
+    power = _power_spectrum(frames * window).clamp_min(floor)
     return 20 * torch.log10(torch.exp(power.log().mean(-1)) / power.mean(-1) + 1e-8)
 
 

@@ -77,19 +77,25 @@ class Mapping(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         return self.network(features - self.centre) * self.damping
 
-    def restraint(self, features: Tensor) -> Tensor:
-        """A penalty, scalar: the mean squared modulation, and how far it reaches beyond a parameter's range.
+    def parameters_and_restraint(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What is played, and a penalty on it.
 
-        It keeps with the preset what need not move, and lets a parameter come back that was pushed past its end,
-        where the clipping has no gradient.
+        The penalty, a scalar, is the mean squared modulation, and how far it reaches beyond a parameter's range. It
+        keeps with the preset what need not move, and lets a parameter come back that was pushed past its end, where
+        the clipping has no gradient.
+
+        Returns:
+            ``(batch, 14)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does; the penalty.
         """
         modulation = self.network(features - self.centre)
         wanted = self.preset + modulation * self.damping
-        return modulation.square().mean() + EXCESS_WEIGHT * (wanted - wanted.clamp(0, 1)).abs().mean()
+        parameters = wanted.clamp(0, 1)
+        excess = (wanted - parameters).abs().mean()
+        return parameters, modulation.square().mean() + EXCESS_WEIGHT * excess
 
     def parameters_for(self, features: Tensor) -> Tensor:
         """``(batch, 14)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does."""
-        return (self.preset + self(features)).clamp(0, 1)
+        return self.parameters_and_restraint(features)[0]
 
 
 def count_weights(network: nn.Module) -> int:

@@ -31,26 +31,30 @@ def filter_from_rest(
 
 
 def filter_running(
-    noise: Tensor, cutoff_hz: Tensor, q: Tensor, num_samples: int, sample_rate: int, handed_on: bool = False
+    noise: Tensor, cutoff_hz: Tensor, q: Tensor, num_samples: int, sample_rate: int, handed_on: int = 0
 ) -> Tensor:
-    """Filter noise that has been running, over and over, before its first sample.
+    """Filter noise that has been running, over and over, before its first sample, and goes on so after its last.
 
     Args:
-        noise, cutoff_hz, q: as in :func:`filter_from_rest`.
-        handed_on: each row finds the filter in the state in which the row before it, with its own cutoff and Q, left
-            it (the first row: the last). The plug-in keeps the filter's state when a hit sets a new cutoff, and a
-            state left by a high cutoff and read by a low one is a thump that can be louder than the hit. The state
-            taken over has no gradient.
+        noise: ``(samples,)`` or ``(batch, samples)``, of any length: the shorter it is, the cheaper.
+        cutoff_hz, q: ``(batch,)``.
+        handed_on: of so many rows in a row, each finds the filter in the state in which the row before it, with its
+            own cutoff and Q, left it (the first row: the last); 0 is none. The plug-in keeps the filter's state when
+            a hit sets a new cutoff, and a state left by a high cutoff and read by a low one is a thump that can be
+            louder than the hit. The state taken over has no gradient.
 
     Returns:
         ``(batch, num_samples)``.
     """
     filtered = _periodic(noise, cutoff_hz, q, noise.shape[-1], sample_rate)
+    times = math.ceil(num_samples / noise.shape[-1])
+    heard = filtered.repeat(1, times)[..., :num_samples]
     if not handed_on:
-        return filtered[..., :num_samples]
+        return heard
     z1, z2 = _state_after(noise, filtered, cutoff_hz, q, sample_rate)
-    z1, z2 = z1.detach().roll(1, 0) - z1, z2.detach().roll(1, 0) - z2
-    return filtered[..., :num_samples] + _ringing(z1, z2, cutoff_hz, q, num_samples, sample_rate, noise.dtype)
+    left1, left2 = (z.detach().view(-1, handed_on).roll(1, 1).flatten() for z in (z1, z2))
+    z1, z2 = left1 - z1, left2 - z2
+    return heard + _ringing(z1, z2, cutoff_hz, q, num_samples, sample_rate, noise.dtype)
 
 
 def _periodic(noise: Tensor, cutoff_hz: Tensor, q: Tensor, size: int, sample_rate: int) -> Tensor:

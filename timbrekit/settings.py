@@ -27,6 +27,10 @@ class Settings:
     restraint: float = 0.1  # weight of the mean squared modulation: what need not move stays with the preset
     averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
     centred: bool = False  # subtract the reference hit's inputs, as the published code does
+    forgets_centre: bool = False  # … and leave that out of the trained mapping, as its export does
+    features: Literal["gated", "published"] = "gated"  # published: silence counts, and no frame is left out
+    damping: Literal["preset", "published"] = "preset"  # published: 1 for the noise cutoff too
+    plateau: bool = False  # halve the learning rate where the validation loss stays, which alone picks the epoch
     seed: int = 0
     device: str = "cpu"
 
@@ -43,6 +47,10 @@ PUBLISHED = Settings(
     averaging=0.0,
     fresh_noise=False,
     centred=True,
+    forgets_centre=True,
+    features="published",
+    damping="published",
+    plateau=True,
 )
 PUBLISHED_LINEAR_RATE = 5e-3
 

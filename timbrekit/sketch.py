@@ -8,6 +8,7 @@ mapping is trained on; a few rounds bring the two together. Training on the synt
 """
 
 import math
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping
+from timbrekit.stack import one_cycle
 from timbrekit.take import Take, draw_inputs
 from timbrekit.voice import Voice
 
@@ -23,7 +25,7 @@ FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
 ROUNDS = 4
 MAPPING_STEPS, MAPPING_RATE = 1000, 5e-3
-STAND_IN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 256, 3e-3
+STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 1200, 256, 3e-3
 STAND_IN_WIDTH = 64
 JITTER = (
     0.05  # by which a mapping's choices are also tried displaced, so that the stand-in learns slopes there
@@ -45,8 +47,10 @@ def sketch_mapping(
 ) -> None:
     """Fit ``mapping`` in place.
 
+    The two small networks stay on the CPU, where their many short steps are fastest; the voice renders where it is.
+
     Args:
-        mapping: fresh; its weights are replaced.
+        mapping: fresh, on the CPU; its weights are replaced.
         take: the hits to follow.
         voice: the synthesiser with its preset.
         indices: of the hits to train on; no other is looked at.
@@ -55,43 +59,34 @@ def sketch_mapping(
         seed: of everything random.
     """
     generator = torch.Generator().manual_seed(seed)
-    device = voice.device
     hits = torch.from_numpy(indices)
-    on_device = hits.to(device)
-    weights = spread_weights(take.intended[hits]).to(device)
-    intended = take.intended[hits].to(device) * weights
+    weights = spread_weights(take.intended[hits])
+    intended = take.intended[hits] * weights
     stand_in = _StandIn(voice, weights, generator)
-    tried = _first_tries(voice, generator)
-    stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)])
+    tried = _first_tries(stand_in.preset, stand_in.damping, generator)
+    stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)], STAND_IN_STEPS)
     _draw_weights(mapping, generator)
-    for _ in range(ROUNDS):
-        optimizer = torch.optim.Adam(mapping.parameters(), MAPPING_RATE)
-        cycle = _one_cycle(optimizer, MAPPING_RATE, MAPPING_STEPS)
-        for _ in range(MAPPING_STEPS):
-            inputs = draw_inputs(take, growing_share, generator)[hits].to(device)
-            predicted = stand_in(mapping.parameters_for(inputs), on_device)
-            loss = feature_difference_loss(predicted, intended)
-            loss = loss + restraint * mapping.restraint(inputs)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            cycle.step()
-        with torch.no_grad():
-            inputs = draw_inputs(take, growing_share, generator)[hits].to(device)
-            chosen = mapping.parameters_for(inputs)
-            jitter = torch.randn(chosen.shape, generator=generator).to(device) * JITTER * voice.damping
-        stand_in.learn(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
-    _scale_to_best(mapping, take.inputs[hits].to(device), intended, voice, weights, hits, generator)
+
+    def loss_of(inputs: Tensor) -> Tensor:
+        parameters, restrained = mapping.parameters_and_restraint(inputs)
+        return feature_difference_loss(stand_in(parameters, hits), intended) + restraint * restrained
+
+    for round_number in range(ROUNDS):
+        if round_number:
+            with torch.no_grad():
+                (inputs,) = draw_inputs(take, growing_share, generator)[:, hits]
+                chosen = mapping.parameters_for(inputs)
+                jitter = torch.randn(chosen.shape, generator=generator) * JITTER * stand_in.damping
+            stand_in.learn(
+                torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]), RELEARN_STEPS
+            )
+        passes = draw_inputs(take, growing_share, generator, MAPPING_STEPS)[:, hits]
+        _fit(mapping.parameters(), loss_of, passes, MAPPING_RATE)
+    _scale_to_best(mapping, take.inputs[hits], intended, stand_in, hits)
 
 
 def _scale_to_best(
-    mapping: Mapping,
-    inputs: Tensor,
-    intended: Tensor,
-    voice: Voice,
-    weights: Tensor,
-    hits: Tensor,
-    generator: torch.Generator,
+    mapping: Mapping, inputs: Tensor, intended: Tensor, stand_in: "_StandIn", hits: Tensor
 ) -> None:
     """Scale the last layer down where that follows better: where the stand-in was wrong, it was wrong far out."""
     last = [layer for layer in mapping.network if isinstance(layer, nn.Linear)][-1]
@@ -103,11 +98,8 @@ def _scale_to_best(
 
     def loss_at(factor: float) -> float:
         scale_by(factor)
-        played = [
-            voice.differences(mapping.parameters_for(part), index.to(voice.device), generator) * weights
-            for part, index in zip(inputs.split(CHUNK), hits.split(CHUNK), strict=True)
-        ]
-        return float(feature_difference_loss(torch.cat(played), intended))
+        played = stand_in.render(mapping.parameters_for(inputs), hits)
+        return float(feature_difference_loss(played, intended))
 
     with torch.no_grad():
         scale_by(min(FACTORS, key=loss_at))
@@ -118,9 +110,11 @@ class _StandIn:
 
     def __init__(self, voice: Voice, weights: Tensor, generator: torch.Generator):
         self.voice, self.weights, self.generator = voice, weights, generator
+        self.preset, self.damping = voice.preset.cpu(), voice.damping.cpu()
+        self.rings = (voice.lengths.cpu().clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES).log2()
         self.seen: list[Tensor] = []
         self.heard: list[Tensor] = []
-        inputs = len(voice.preset) + 1
+        inputs = len(self.preset) + 1
         self.network = nn.Sequential(
             nn.Linear(inputs, STAND_IN_WIDTH),
             nn.SiLU(),
@@ -133,50 +127,63 @@ class _StandIn:
                 bound = 1 / math.sqrt(layer.in_features)
                 nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
                 nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-        self.network.to(voice.device)
 
     def __call__(self, parameters: Tensor, indices: Tensor) -> Tensor:
         return torch.sinh(self.network(self._inputs(parameters, indices)).clamp(-WIDEST, WIDEST))
 
     def _inputs(self, parameters: Tensor, indices: Tensor) -> Tensor:
         """Modulations in units of their reach, and for how long the hit rings."""
-        modulation = (parameters - self.voice.preset) / self.voice.damping.clamp_min(1e-3)
-        ring = self.voice.lengths[indices].clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES
-        return torch.cat([modulation, ring.log2()[:, None]], 1)
+        modulation = (parameters - self.preset) / self.damping.clamp_min(1e-3)
+        return torch.cat([modulation, self.rings[indices][:, None]], 1)
 
-    def learn(self, parameters: Tensor, indices: Tensor) -> None:
+    def render(self, parameters: Tensor, indices: Tensor) -> Tensor:
+        """``(batch, 7)`` what the stand-in stands for, weighted."""
+        device, chunks = self.voice.device, zip(parameters.split(CHUNK), indices.split(CHUNK), strict=True)
+        heard = [
+            self.voice.differences(part.to(device), hits.to(device), self.generator) for part, hits in chunks
+        ]
+        return torch.cat(heard).cpu() * self.weights
+
+    def learn(self, parameters: Tensor, indices: Tensor, steps: int) -> None:
         """Render ``parameters`` ``(batch, 14)`` as hits ``indices``, and learn from all that was ever rendered."""
         with torch.no_grad():
-            for part, hits in zip(
-                parameters.split(CHUNK), indices.to(self.voice.device).split(CHUNK), strict=True
-            ):
-                heard = self.voice.differences(part, hits, self.generator) * self.weights
-                self.seen.append(self._inputs(part, hits))
-                # As asinh: straight near 0, where the take's own differences lie, and a logarithm far out, so that
-                # a preset whose features leap still shows the way back.
-                self.heard.append(torch.asinh(heard.clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)))
+            self.seen.append(self._inputs(parameters, indices))
+            # As asinh: straight near 0, where the take's own differences lie, and a logarithm far out, so that
+            # a preset whose features leap still shows the way back.
+            heard = self.render(parameters, indices).clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
+            self.heard.append(torch.asinh(heard))
         seen, heard = torch.cat(self.seen), torch.cat(self.heard)
         self.network.requires_grad_(True)
-        optimizer = torch.optim.Adam(self.network.parameters(), STAND_IN_RATE)
-        cycle = _one_cycle(optimizer, STAND_IN_RATE, STAND_IN_STEPS)
-        for _ in range(STAND_IN_STEPS):
-            some = torch.randint(len(seen), (STAND_IN_BATCH,), generator=self.generator).to(seen.device)
-            loss = nn.functional.smooth_l1_loss(self.network(seen[some]), heard[some], beta=0.3)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            cycle.step()
+        batches = torch.randint(len(seen), (steps, STAND_IN_BATCH), generator=self.generator)
+        _fit(
+            self.network.parameters(),
+            lambda some: nn.functional.smooth_l1_loss(self.network(seen[some]), heard[some], beta=0.3),
+            batches,
+            STAND_IN_RATE,
+        )
         self.network.requires_grad_(False)
 
 
-def _first_tries(voice: Voice, generator: torch.Generator) -> Tensor:
+def _fit(
+    weights: Iterable[nn.Parameter], loss_of: Callable[[Tensor], Tensor], batches: Tensor, rate: float
+) -> None:
+    """One step of Adam for each batch."""
+    optimizer = torch.optim.Adam(weights, rate, fused=True)  # a step of so small a network is all overhead
+    for number, batch in enumerate(batches):
+        optimizer.zero_grad()
+        loss_of(batch).backward()
+        optimizer.param_groups[0]["lr"] = one_cycle(number, len(batches) + 1, rate)
+        optimizer.step()
+
+
+def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:
     """``(FIRST_RENDERS, 14)`` parameters around the preset, near and far, few and many of them moved."""
-    size = (FIRST_RENDERS, len(voice.preset))
+    size = (FIRST_RENDERS, len(preset))
     spread = math.log(LARGEST_REACH / SMALLEST_REACH)
     reach = SMALLEST_REACH * torch.exp(torch.rand(size[0], 1, generator=generator) * spread)
     moved = torch.rand(size, generator=generator) < torch.rand(size[0], 1, generator=generator)
-    modulation = (torch.randn(size, generator=generator) * reach * moved).clamp(-1, 1).to(voice.device)
-    return (voice.preset + modulation * voice.damping).clamp(0, 1)
+    modulation = (torch.randn(size, generator=generator) * reach * moved).clamp(-1, 1)
+    return (preset + modulation * damping).clamp(0, 1)
 
 
 def _draw_weights(mapping: Mapping, generator: torch.Generator) -> None:
@@ -190,11 +197,3 @@ def _draw_weights(mapping: Mapping, generator: torch.Generator) -> None:
             if layer.bias is not None:
                 offset = torch.randn(layer.bias.shape, generator=generator)
                 layer.bias.copy_(offset * (0.0 if is_last else 0.5))
-
-
-def _one_cycle(
-    optimizer: torch.optim.Optimizer, rate: float, steps: int
-) -> torch.optim.lr_scheduler.OneCycleLR:
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
-    )

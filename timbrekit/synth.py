@@ -59,19 +59,20 @@ class Snare808:
         noise: Tensor | None = None,
         phases: Tensor | None = None,
         filter_running: bool = False,
-        handed_on: bool = False,
+        handed_on: int = 0,
     ) -> Tensor:
         """Render one trigger per row.
 
         Args:
             parameters: ``(batch, 14)`` normalised, 0..1, in the order of ``parameters.PARAMETERS``.
             noise: ``(samples,)`` or ``(batch, samples)`` in [-1, 1] (see :func:`white_noise`), at least
-                ``num_samples`` long. None leaves the noise out.
+                ``num_samples`` long, or of any length with ``filter_running``. None leaves the noise out.
             phases: ``(batch, 2)`` phases of the two oscillators at the trigger, in cycles; 0 by default.
             filter_running: False starts the noise filter at rest, as a plug-in just opened does. True lets it have
                 heard the noise before, over and over, as in a plug-in that has been open for a while; that is
-                also cheaper, most of all where the noise's length is a product of small primes.
-            handed_on: each row finds a running filter as the row before it left it: hits in a row, in the plug-in.
+                also cheaper, most of all where the noise is short and its length a product of small primes.
+            handed_on: so many rows are hits in a row, as in the plug-in, each of which finds a running filter as the
+                one before left it; 0 is none.
 
         Returns:
             ``(batch, num_samples)``, in (-1, 1).
@@ -94,7 +95,8 @@ class Snare808:
         ) = physical.unbind(-1)  # fmt: skip
         dtype, batch = parameters.dtype, len(parameters)
         if noise is not None and (
-            noise.shape[-1] < self.num_samples or noise.shape[:-1] not in ((), (1,), (batch,))
+            (noise.shape[-1] < self.num_samples and not filter_running)
+            or noise.shape[:-1] not in ((), (1,), (batch,))
         ):
             raise ValueError(
                 f"noise must be (samples,) or ({batch}, samples) with at least {self.num_samples} samples, "

@@ -75,8 +75,8 @@ def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
     return torch.where(known, scaled, 0.5)
 
 
-def draw_inputs(take: Take, growing_share: float, generator: torch.Generator) -> Tensor:
-    """``(n, 3)`` inputs for one pass over a take, some of them as heard by a plug-in opened some hits earlier.
+def draw_inputs(take: Take, growing_share: float, generator: torch.Generator, passes: int = 1) -> Tensor:
+    """``(passes, n, 3)`` inputs for passes over a take, some of them as heard by a plug-in opened some hits earlier.
 
     How many hits earlier is drawn log-uniformly from 1 to n, as the ranges grow most over the first few: a mapping
     that has seen many such ranges plays sensibly while the plug-in's own are still growing.
@@ -87,12 +87,13 @@ def draw_inputs(take: Take, growing_share: float, generator: torch.Generator) ->
     """
     count = len(take)
     if not growing_share:
-        return take.inputs
-    earlier = torch.exp(torch.rand(count, generator=generator) * math.log(count + 1)).long() - 1
+        return take.inputs.expand(passes, -1, -1)
+    size = (passes, count)
+    earlier = torch.exp(torch.rand(size, generator=generator) * math.log(count + 1)).long() - 1
     hits = torch.arange(count)
     growing = take.growing_inputs[(hits - earlier).clamp_min(0), hits]
-    chosen = torch.rand(count, generator=generator) < growing_share
-    return torch.where(chosen[:, None], growing, take.inputs)
+    chosen = torch.rand(size, generator=generator) < growing_share
+    return torch.where(chosen[..., None], growing, take.inputs)
 
 
 def make_take(

@@ -1,15 +1,15 @@
-"""Train a mapping on one take, so that the synthesiser follows the player's changes."""
+"""Train mappings on one take, so that the synthesiser follows the player's changes."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from timbrekit.checkpoint import fingerprint_of, load_checkpoint, save_checkpoint
 from timbrekit.errors import TrainingError
@@ -22,19 +22,21 @@ from timbrekit.presets import Preset
 from timbrekit.settings import Settings
 from timbrekit.sketch import sketch_mapping
 from timbrekit.split import Split, split_hits
+from timbrekit.stack import Adam, Plateau, StackedMappings, one_cycle
 from timbrekit.take import Take, draw_inputs, make_take
-from timbrekit.voice import Voice
+from timbrekit.voice import Voice, differences_together
 
 STEPS = 300  # of the optimiser that the default number of epochs adds up to
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 60
 FEWEST_STEPS = 20  # of the learning rate's cosine, whose rise takes a tenth of them
-PLATEAU_EPOCHS = 20  # without improvement, after which the published recipe halves the learning rate
 PUBLISHED_LEAD = 20  # samples by which the published code's window starts before the plug-in's
+# Models whose hits are rendered at once. On a CPU one: sixteen hits fill its cache, and more are slower each.
+TOGETHER = {"cpu": 1, "cuda": 64}
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What the progress callback is told after each epoch."""
+    """What the progress callback is told after each epoch. Losses are means over the models trained together."""
 
     number: int  # 1 …
     of: int
@@ -44,13 +46,21 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What may differ between models that are trained together."""
+
+    preset: Preset
+    seed: int = 0  # of everything random, the split into trained and held-out hits among it
+
+
+@dataclass(frozen=True)
 class Trained:
     """The best mapping of a training run, and how it came about."""
 
     mapping: Mapping
     split: Split
     history: list[Epoch]
-    seconds: float
+    seconds: float  # of the whole run, all models trained together
     interrupted: bool
     settings: Settings = field(repr=False)
 
@@ -80,131 +90,258 @@ def train(
         settings: how.
         progress: called after each epoch.
         checkpoint: file that the run's state is kept in after each epoch. Where it holds the state of this very run,
-            training goes on from there, to the same result as if it had never stopped. Removed when training ends.
+            training goes on from there, to the same result as if it had never stopped. It stays when training ends:
+            whoever has put the result in a safe place removes it.
 
     Raises:
         TrainingError: the loss is not a number (a preset or recording that the features cannot measure).
         OutputError: the checkpoint cannot be written.
     """
     settings = settings or Settings()
-    device = torch.device(settings.device)
-    split = split_hits(take.timbre[:, 0], take.reference, settings.seed)
-    epochs = settings.epochs or _epochs_for(len(split.train), settings.batch_size)
-    published = settings.recipe == "published"
-    features = TimbreFeatures(take.hits.sample_rate, gated=not published, hop=HOP if published else THIN_HOP)
-    if published:
-        preset = replace(preset, damping={key: PUBLISHED_DAMPING.get(key, 1.0) for key in PARAMETER_KEYS})
-    voice = Voice(preset, take, features, settings.fresh_noise, settings.seed, device)
-    intended = take.intended.to(device)
-    weights = spread_weights(intended) if settings.balanced else None
-    mapping = Mapping(
-        build_network(settings.model, settings.seed),
-        torch.from_numpy(preset.normalized()),
-        torch.from_numpy(preset.damping_vector()),
-        take.inputs[take.reference] if settings.centred else None,
-    ).to(device)
-    generator = torch.Generator().manual_seed(settings.seed)
+    return train_many(take, [Variant(preset, settings.seed)], settings, progress, checkpoint)[0]
+
+
+def train_many(
+    take: Take,
+    variants: Sequence[Variant],
+    settings: Settings | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+    checkpoint: str | Path | None = None,
+) -> list[Trained]:
+    """Train a model for each variant as one problem: their weights stacked, on a GPU their hits rendered together.
+
+    Each comes out as if trained alone, up to rounding. Arguments and errors as in :func:`train`; the variants' seeds
+    stand for that of the settings.
+    """
+    settings = settings or Settings()
     began = time.perf_counter()
-    fingerprint = fingerprint_of(take, preset, settings)
+    run = _Run(take, variants, settings)
+    fingerprint = "".join(
+        fingerprint_of(take, variant.preset, replace(settings, seed=variant.seed)) for variant in variants
+    )
     resumed = load_checkpoint(checkpoint, fingerprint) if checkpoint else None
-    if settings.sketch and not resumed:
-        sketch_mapping(
-            mapping, take, voice, split.train, settings.growing_share, settings.restraint, settings.seed
-        )
-    optimizer = torch.optim.Adam(mapping.parameters(), settings.learning_rate)
-    schedule = _schedule(optimizer, settings, epochs, len(split.train))
-    averaged = AveragedModel(mapping, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
-    judged_mapping = averaged.module if settings.averaging else mapping
-    stateful = {"mapping": mapping, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
-
-    def loss_of(judged: Mapping, indices: np.ndarray, inputs: Tensor, source: torch.Generator) -> Tensor:
-        index = torch.from_numpy(indices).to(device)
-        played = voice.differences(judged.parameters_for(inputs.to(device)), index, source)
-        return feature_difference_loss(played, intended[index], weights)
-
-    def restraint_of(inputs: Tensor) -> Tensor:
-        return settings.restraint * mapping.restraint(inputs.to(device))
-
-    validation_inputs = [take.inputs]
-    if settings.growing_share:
-        validation_inputs.append(draw_inputs(take, 1.0, torch.Generator().manual_seed(settings.seed)))
-
-    def validation_loss(judged: Mapping) -> float:
-        chosen = split.validation if len(split.validation) else split.train
-        source = torch.Generator().manual_seed(settings.seed + 1)  # the same noises every time
-        with torch.no_grad():
-            losses = [
-                float(loss_of(judged, part, inputs[part], source)) * len(part)
-                for inputs in validation_inputs
-                for part in _batches(chosen, settings.batch_size)
-            ]
-        return sum(losses) / (len(chosen) * len(validation_inputs))
-
-    history: list[Epoch] = []
-    best_loss, best_state, interrupted = math.inf, None, False
     if resumed:
-        for name, part in stateful.items():
-            part.load_state_dict(resumed[name])
-        generator.set_state(resumed["generator"])
-        best_loss, best_state = resumed["best_loss"], resumed["best_state"]
-        history = [Epoch(*epoch) for epoch in resumed["history"]]
+        run.load_state(resumed)
+    elif settings.sketch:
+        run.sketch()
+    first, interrupted = len(run.history) + 1, False
     try:
-        for number in range(len(history) + 1, epochs + 1):
-            inputs = draw_inputs(take, settings.growing_share, generator)
-            shuffled = split.train[torch.randperm(len(split.train), generator=generator).numpy()]
-            total = 0.0
-            for part in _batches(shuffled, settings.batch_size):
-                loss = loss_of(mapping, part, inputs[part], generator)
-                optimizer.zero_grad()
-                (loss + restraint_of(inputs[part])).backward()
-                optimizer.step()
-                if not published:
-                    schedule.step()
-                averaged.update_parameters(mapping)
-                total += float(loss.detach()) * len(part)
-            train_loss, checked = total / len(split.train), validation_loss(judged_mapping)
-            if not math.isfinite(checked + train_loss):
-                raise TrainingError(
-                    f"Training with the preset {preset.name} gave a loss that is not a number. Try another preset."
-                )
-            if published:
-                schedule.step(checked)
-            judged = checked if published else _judged(checked, train_loss, split)
-            if judged < best_loss:
-                best_loss = judged
-                best_state = {key: value.clone() for key, value in judged_mapping.state_dict().items()}
-            spent = (time.perf_counter() - began) / (number - len(resumed["history"]) if resumed else number)
-            history.append(Epoch(number, epochs, train_loss, checked, spent * (epochs - number)))
+        for number in range(first, run.epochs + 1):
+            train_losses, validation_losses = run.run_epoch()
+            left = (time.perf_counter() - began) / (number - first + 1) * (run.epochs - number)
+            run.keep_best(train_losses, validation_losses)
+            told = Epoch(
+                number, run.epochs, float(train_losses.mean()), float(validation_losses.mean()), left
+            )
+            run.history.append((told, train_losses, validation_losses))
             if checkpoint:
-                state = {name: part.state_dict() for name, part in stateful.items()}
-                state |= {
-                    "generator": generator.get_state(),
-                    "best_loss": best_loss,
-                    "best_state": best_state,
-                }
-                save_checkpoint(
-                    checkpoint, fingerprint, state | {"history": [astuple(epoch) for epoch in history]}
-                )
+                save_checkpoint(checkpoint, fingerprint, run.state())
             if progress:
-                progress(history[-1])
+                progress(told)
     except KeyboardInterrupt:
-        if best_state is None:
+        if not run.history:
             raise
         interrupted = True
-    if checkpoint:
-        Path(checkpoint).unlink(missing_ok=True)
-    mapping.load_state_dict(best_state)
-    if published:
-        mapping.centre.zero_()  # the published export forgets the centring that it trained with
-    mapping = mapping.cpu().eval().requires_grad_(False)
-    return Trained(mapping, split, history, time.perf_counter() - began, interrupted, settings)
+    return run.results(time.perf_counter() - began, interrupted)
+
+
+class _Run:
+    """A training run of several models: what it is about, and how far it has come."""
+
+    def __init__(self, take: Take, variants: Sequence[Variant], settings: Settings):
+        self.take, self.settings, self.device = take, settings, torch.device(settings.device)
+        self.seeds = [variant.seed for variant in variants]
+        presets = [_damped(variant.preset, settings) for variant in variants]
+        self.names = [preset.name for preset in presets]
+        self.splits = [split_hits(take.timbre[:, 0], take.reference, seed) for seed in self.seeds]
+        gated = settings.features == "gated"
+        features = TimbreFeatures(take.hits.sample_rate, gated=gated, hop=THIN_HOP if gated else HOP)
+        self.voices = [
+            Voice(preset, take, features, settings.fresh_noise, seed, self.device)
+            for preset, seed in zip(presets, self.seeds, strict=True)
+        ]
+        self.mappings = [
+            Mapping(
+                build_network(settings.model, seed),
+                torch.from_numpy(preset.normalized()),
+                torch.from_numpy(preset.damping_vector()),
+                take.inputs[take.reference] if settings.centred else None,
+            )
+            for preset, seed in zip(presets, self.seeds, strict=True)
+        ]
+        self.intended = take.intended.to(self.device)
+        self.loss_weights = spread_weights(self.intended) if settings.balanced else None
+        hits = len(self.splits[0].train)
+        self.epochs = settings.epochs or _epochs_for(hits, settings.batch_size)
+        self.total_steps = max(self.epochs * math.ceil(hits / settings.batch_size), FEWEST_STEPS) + 1
+        self.validated = [split.validation if len(split.validation) else split.train for split in self.splits]
+        self.validation_inputs = [torch.stack([take.inputs] * len(variants))]
+        if settings.growing_share:
+            drawn = [draw_inputs(take, 1.0, torch.Generator().manual_seed(seed))[0] for seed in self.seeds]
+            self.validation_inputs.append(torch.stack(drawn))
+
+        self.generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
+        self._start_from_mappings()
+        self.history: list[tuple[Epoch, Tensor, Tensor]] = []
+
+    def _start_from_mappings(self) -> None:
+        self.stacked = StackedMappings(self.mappings, self.device)
+        self.weights = self.stacked.weights()
+        self.averaged = self.weights.clone()
+        self.optimizer, self.plateau = Adam(self.weights), Plateau(len(self.mappings))
+        self.best_weights = self.weights.clone()
+        self.best_losses = torch.full((len(self.mappings),), math.inf)
+
+    def sketch(self) -> None:
+        """Start each model from a mapping fitted to a stand-in for the synthesiser."""
+        for mapping, voice, split, seed in zip(
+            self.mappings, self.voices, self.splits, self.seeds, strict=True
+        ):
+            share, restraint = self.settings.growing_share, self.settings.restraint
+            sketch_mapping(mapping, self.take, voice, split.train, share, restraint, seed)
+        self._start_from_mappings()
+
+    def run_epoch(self) -> tuple[Tensor, Tensor]:
+        """Take each training hit once. Mean loss of each model ``(models,)`` over training and validation hits."""
+        settings = self.settings
+        inputs, order = [], []
+        for split, generator in zip(self.splits, self.generators, strict=True):
+            inputs.append(draw_inputs(self.take, settings.growing_share, generator)[0])
+            order.append(split.train[torch.randperm(len(split.train), generator=generator).numpy()])
+        total = torch.zeros(len(self.voices))
+        for indices in _batches(order, settings.batch_size):
+            losses, slope = self._losses(self.weights, inputs, indices, self.generators, True)
+            self.optimizer.step(self.weights, slope, self._learning_rate())
+            share = settings.averaging if self.optimizer.steps > 1 else 0.0
+            self.averaged.lerp_(self.weights, 1 - share)
+            total += losses * indices.shape[1]
+        validation = self._validation_losses(self.averaged if settings.averaging else self.weights)
+        if settings.plateau:
+            self.plateau.see(validation)
+        return total / len(order[0]), validation
+
+    def _learning_rate(self) -> Tensor:
+        """``(models,)``: on a plateau of the validation loss as published, or on one cosine over all steps."""
+        if self.settings.plateau:
+            return self.plateau.factors * self.settings.learning_rate
+        rate = one_cycle(self.optimizer.steps, self.total_steps, self.settings.learning_rate)
+        return torch.full((len(self.voices),), rate)
+
+    def _validation_losses(self, weights: Tensor) -> Tensor:
+        total = torch.zeros(len(self.voices))
+        generators = [
+            torch.Generator().manual_seed(seed + 1) for seed in self.seeds
+        ]  # the same noises every time
+        with torch.no_grad():
+            for inputs in self.validation_inputs:
+                for indices in _batches(self.validated, self.settings.batch_size):
+                    losses, _ = self._losses(weights, inputs, indices, generators, False)
+                    total += losses * indices.shape[1]
+        return total / (len(self.validated[0]) * len(self.validation_inputs))
+
+    def _losses(
+        self,
+        weights: Tensor,
+        inputs: Sequence[Tensor],
+        indices: Tensor,
+        generators: Sequence[torch.Generator],
+        with_slope: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Loss of each model over its hits ``indices`` ``(models, batch)``, and its slope by the weights."""
+        heard = torch.stack([each[part] for each, part in zip(inputs, indices, strict=True)]).to(self.device)
+        weights = weights.detach().requires_grad_(with_slope)
+        parameters, restraint = self.stacked.play(weights, heard)
+        played = parameters.detach().requires_grad_(with_slope)
+        indices = indices.to(self.device)
+        losses = []
+        # Rendered and led back some models at a time, so that what lies between is still in the cache.
+        for start in range(0, len(self.voices), TOGETHER[self.device.type]):
+            some = slice(start, start + TOGETHER[self.device.type])
+            differences = differences_together(
+                self.voices[some], played[some], indices[some], generators[some]
+            )
+            each = [
+                feature_difference_loss(played_differences, self.intended[part], self.loss_weights)
+                for played_differences, part in zip(differences, indices[some], strict=True)
+            ]
+            losses.append(torch.stack(each))
+            if with_slope:
+                losses[-1].sum().backward()
+        if with_slope:
+            torch.autograd.backward(
+                [parameters, restraint], [played.grad, torch.full_like(restraint, self.settings.restraint)]
+            )
+        return torch.cat(losses).detach().cpu(), weights.grad
+
+    def keep_best(self, train_losses: Tensor, validation_losses: Tensor) -> None:
+        """Remember the weights of each model whose epoch was its best.
+
+        Raises:
+            TrainingError: a loss is not a number.
+        """
+        for name, loss in zip(self.names, train_losses + validation_losses, strict=True):
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"Training with the preset {name} gave a loss that is not a number. Try another preset."
+                )
+        judged = validation_losses
+        if not self.settings.plateau:
+            judged = _judged(validation_losses, train_losses, self.splits[0])
+        better = judged < self.best_losses
+        self.best_losses = torch.where(better, judged, self.best_losses)
+        candidate = self.averaged if self.settings.averaging else self.weights
+        self.best_weights = torch.where(better.to(self.device)[:, None], candidate, self.best_weights)
+
+    def results(self, seconds: float, interrupted: bool) -> list[Trained]:
+        trained = []
+        for number, mapping in enumerate(self.mappings):
+            self.stacked.unstack(self.best_weights[number].cpu(), mapping)
+            if self.settings.forgets_centre:
+                mapping.centre.zero_()
+            history = [
+                replace(told, train_loss=float(trained_on[number]), validation_loss=float(checked[number]))
+                for told, trained_on, checked in self.history
+            ]
+            settings = replace(self.settings, seed=self.seeds[number])
+            mapping = mapping.eval().requires_grad_(False)
+            trained.append(Trained(mapping, self.splits[number], history, seconds, interrupted, settings))
+        return trained
+
+    def state(self) -> dict[str, Any]:
+        """All that has changed since the start: tensors, numbers and lists of them."""
+        return {
+            "weights": self.weights,
+            "averaged": self.averaged,
+            "optimizer": self.optimizer.state(),
+            "plateau": self.plateau.state(),
+            "generators": [generator.get_state() for generator in self.generators],
+            "best_weights": self.best_weights,
+            "best_losses": self.best_losses,
+            "history": [(astuple(told), trained, checked) for told, trained, checked in self.history],
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self.weights, self.averaged = state["weights"].to(self.device), state["averaged"].to(self.device)
+        self.optimizer.load_state(state["optimizer"])
+        self.plateau.load_state(state["plateau"])
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.set_state(saved)
+        self.best_weights, self.best_losses = state["best_weights"].to(self.device), state["best_losses"]
+        self.history = [(Epoch(*told), trained, checked) for told, trained, checked in state["history"]]
+
+
+def _damped(preset: Preset, settings: Settings) -> Preset:
+    if settings.damping == "preset":
+        return preset
+    return replace(preset, damping={key: PUBLISHED_DAMPING.get(key, 1.0) for key in PARAMETER_KEYS})
 
 
 def _epochs_for(hits: int, batch_size: int) -> int:
     return min(max(math.ceil(STEPS / math.ceil(hits / batch_size)), FEWEST_EPOCHS), MOST_EPOCHS)
 
 
-def _judged(validation_loss: float, train_loss: float, split: Split) -> float:
+def _judged(validation_loss: Tensor, train_loss: Tensor, split: Split) -> Tensor:
     """What the best epoch is chosen by: validation counts as much as its number of hits is worth.
 
     Of some twenty held-out hits the loss scatters by a tenth; alone it would often choose an early epoch by luck.
@@ -214,21 +351,6 @@ def _judged(validation_loss: float, train_loss: float, split: Split) -> float:
     return share * validation_loss + (1 - share) * train_loss
 
 
-def _schedule(
-    optimizer: torch.optim.Optimizer, settings: Settings, epochs: int, hits: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """The learning rate: on a plateau of the validation loss as published, or on one cosine over all steps."""
-    if settings.recipe == "published":
-        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=PLATEAU_EPOCHS)
-    steps = epochs * math.ceil(hits / settings.batch_size)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        settings.learning_rate,
-        total_steps=max(steps, FEWEST_STEPS) + 1,
-        pct_start=0.1,
-        cycle_momentum=False,
-    )
-
-
-def _batches(indices: np.ndarray, size: int) -> list[np.ndarray]:
-    return [indices[i : i + size] for i in range(0, len(indices), size)]
+def _batches(indices: Sequence[np.ndarray], size: int) -> list[Tensor]:
+    """``(models, size)`` each, the last one shorter."""
+    return list(torch.from_numpy(np.stack(indices)).split(size, 1))

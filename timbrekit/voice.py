@@ -1,5 +1,7 @@
 """The synthesiser with its preset, heard the way a recording's hits are heard."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -8,7 +10,9 @@ from timbrekit.presets import Preset
 from timbrekit.synth import Snare808, white_noise
 from timbrekit.take import Take, gain_to_nominal
 
-NOISE_PERIOD = 36_864  # samples, 2^12 * 9: a fast FFT, a little longer than what the features look at
+# Samples, 2^11 * 9: a fast FFT. The noise comes round once within what the features look at, which none of their
+# frames of 2048 samples can tell.
+NOISE_PERIOD = 18_432
 PRESET_RENDERS = 8  # noises and phases over which the unmodulated preset's features are averaged
 
 
@@ -43,11 +47,14 @@ class Voice:
         generator = torch.Generator().manual_seed(seed)
         renders = PRESET_RENDERS if fresh_noise else 1
         with torch.no_grad():
-            sounds = torch.cat([self._render(self.preset[None], generator) for _ in range(renders)])
+            sounds = torch.cat(
+                [_render([self], self.preset[None, None], [generator]) for _ in range(renders)]
+            )
             self.gain = gain_to_nominal(float(features(sounds)[:, 0].mean()))
+            frames = features.analyze(sounds * self.gain)
             # Where the next hit cuts a sound changes its features, so the preset has its own for every length.
             rings, which = self.lengths.clamp_max(TIMBRE_SAMPLES).unique(return_inverse=True)
-            each = [features(sounds * self.gain, ring.expand(renders)).mean(0) for ring in rings]
+            each = [features.summarize(frames, ring.expand(renders)).mean(0) for ring in rings]
             self.unmodulated = torch.stack(each)[which]  # (n, 7)
 
     def differences(self, parameters: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
@@ -61,15 +68,48 @@ class Voice:
         Returns:
             ``(batch, 7)``, differentiable.
         """
-        sounds = self._render(parameters, generator) * self.gain
-        return self.features(sounds, self.lengths[indices]) - self.unmodulated[indices]
+        return differences_together([self], parameters[None], indices[None], [generator])[0]
 
-    def _render(self, parameters: Tensor, generator: torch.Generator) -> Tensor:
-        if self.fresh_noise:
-            noise = torch.rand(NOISE_PERIOD, generator=generator) * 2 - 1
-            phases = torch.rand(len(parameters), 2, generator=generator)
-        else:
-            noise, phases = white_noise((NOISE_PERIOD,), 0), torch.zeros(len(parameters), 2)
-        noise, phases = noise.to(self.device), phases.to(self.device)
-        # Any other hit of the batch may have come before.
-        return self.synth.render(parameters, noise, phases, filter_running=True, handed_on=self.fresh_noise)
+
+def differences_together(
+    voices: Sequence[Voice], parameters: Tensor, indices: Tensor, generators: Sequence[torch.Generator]
+) -> Tensor:
+    """``Voice.differences`` of several presets at once, of one take, measured alike.
+
+    Args:
+        parameters: ``(voices, batch, 14)`` normalised.
+        indices: ``(voices, batch)`` hits of the take.
+        generators: each voice's own source of noise and phases, so that it hears the same in any company.
+
+    Returns:
+        ``(voices, batch, 7)``, differentiable.
+    """
+    batch = parameters.shape[1]
+    gains = torch.tensor([voice.gain for voice in voices], device=parameters.device).repeat_interleave(batch)
+    sounds = _render(voices, parameters, generators) * gains[:, None]
+    heard = voices[0].features(sounds, voices[0].lengths[indices.flatten()])
+    unmodulated = [voice.unmodulated[each] for voice, each in zip(voices, indices, strict=True)]
+    return heard.view(len(voices), batch, -1) - torch.stack(unmodulated)
+
+
+def _render(voices: Sequence[Voice], parameters: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """``(voices * batch, samples)`` of parameters ``(voices, batch, 14)``."""
+    batch, like = parameters.shape[1], voices[0]
+    drawn = [_draw(batch, like.fresh_noise, generator) for generator in generators]
+    noise = torch.stack([noise for noise, _ in drawn]).to(like.device)
+    phases = torch.cat([phases for _, phases in drawn]).to(like.device)
+    if len(voices) > 1:
+        noise = noise.repeat_interleave(batch, 0)
+    # Any other hit of its batch may have come before a hit.
+    handed_on = batch if like.fresh_noise else 0
+    return like.synth.render(
+        parameters.flatten(0, 1), noise, phases, filter_running=True, handed_on=handed_on
+    )
+
+
+def _draw(batch: int, fresh: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One noise ``(samples,)`` for a batch, and phases ``(batch, 2)``."""
+    if not fresh:
+        return white_noise((NOISE_PERIOD,), 0), torch.zeros(batch, 2)
+    noise = torch.rand(NOISE_PERIOD, generator=generator) * 2 - 1
+    return noise, torch.rand(batch, 2, generator=generator)

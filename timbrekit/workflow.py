@@ -108,7 +108,7 @@ def train_model(
         progress: called after each epoch.
         stage: called with a few words at each step.
         bounds: also compute how far the preset can follow at all and what the onsets can tell (a minute more).
-        checkpoint: file in which training that was cut off is found again; see ``timbrekit.train.train``.
+        checkpoint: file in which work that was cut off is found again (``timbrekit.train.train``); removed at the end.
 
     Raises:
         TrainingError: too few hits.
@@ -162,6 +162,8 @@ def train_model(
         )
         write_json(staging / "report.json", report)
         _move_into_place(staging, folder)
+    if checkpoint:
+        Path(checkpoint).unlink(missing_ok=True)  # not before: whatever cuts this off, training is not lost
     return Outcome(folder, report, trained, take, played)
 
 
