@@ -126,3 +126,14 @@ def test_features_are_differentiable():
                 2 * step
             )
         assert slope.item() == pytest.approx((gradient * direction).sum().item(), rel=3e-3, abs=1e-9)
+
+
+def test_what_no_hit_of_a_batch_reaches_is_not_missed():
+    hits = torch.cat([_hit(0.1), _hit(0.3, 1), _hit(0.05, 2)])
+    for lengths in ([900, 3000, 2600], [9000, 5000, 12_000], [48_000, 40_000, 100]):
+        lengths = torch.tensor(lengths)
+        for features in (TimbreFeatures(), TimbreFeatures(hop=2048), TimbreFeatures(44_100)):
+            needed = features.samples_needed(lengths)
+            assert needed == TIMBRE_SAMPLES or needed < 13_000
+            short = features(hits[:, :needed], lengths)
+            torch.testing.assert_close(short, features.summarize(features.analyze(hits), lengths))

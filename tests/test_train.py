@@ -179,7 +179,7 @@ def test_rendering_models_at_once_as_on_a_gpu_gives_the_same(recipe, monkeypatch
         difference = (weights_of(at_once) - weights_of(alone)).abs()
         assert difference.quantile(0.98) < 1e-5 and difference.max() < 3 * settings.learning_rate
         for ours, theirs in zip(at_once.history, alone.history, strict=True):
-            assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=1e-4)
+            assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=1e-3)
 
 
 # --- recipes -----------------------------------------------------------------------------------------------

@@ -152,17 +152,24 @@ class TimbreFeatures:
         Args:
             segments: ``(batch, samples)``, full scale 1; shorter ones are padded with zeros.
             lengths: ``(batch,)`` samples that belong to each hit (the next hit begins there); all by default.
-                Used by the gated features only: they ignore what comes after.
+                Used by the gated features only: they ignore what comes after, and do not compute it where no hit
+                of the batch is longer.
 
         Returns:
             ``(batch, 7)`` in the order of ``TIMBRE_FEATURES``.
         """
-        return self.summarize(self.analyze(segments), lengths)
+        return self.summarize(self.analyze(segments, self.samples_needed(lengths)), lengths)
 
-    def analyze(self, segments: Tensor) -> "Frames":
-        """What does not depend on how long a hit is: the costly part. See :meth:`summarize`."""
-        missing = TIMBRE_SAMPLES - segments.shape[-1]
-        segments = torch.nn.functional.pad(segments, (0, max(missing, 0)))[..., :TIMBRE_SAMPLES]
+    def samples_needed(self, lengths: Tensor | None = None) -> int:
+        """How many samples of a batch of hits of these ``lengths`` the features look at."""
+        if lengths is None or not self.gated:
+            return TIMBRE_SAMPLES
+        least = max(self.sample_rate * TEMPORAL_CENTROID_MS // 1000, FRAME + HOP)
+        return min(max(int(lengths.max()), least), TIMBRE_SAMPLES)
+
+    def analyze(self, segments: Tensor, samples: int = TIMBRE_SAMPLES) -> "Frames":
+        """What does not depend on how long each hit is: the costly part, for the first ``samples`` of all."""
+        segments = torch.nn.functional.pad(segments, (0, max(samples - segments.shape[-1], 0)))[..., :samples]
         frames = _frames(segments, self.hop)
         mean_square = self._weighted_mean_square(frames)
         return Frames(
@@ -177,7 +184,7 @@ class TimbreFeatures:
         """``(batch, 7)`` features of analysed hits, for the ``lengths`` that belong to each."""
         energy, counted = frames.energy, torch.ones_like(frames.loudness)
         if self.gated and lengths is not None:
-            starts = _frame_starts(self.hop, energy.device)
+            starts = _frame_starts(self.hop, energy.device)[: counted.shape[-1]]
             counted = ((starts + FRAME <= lengths[:, None]) | (starts == 0)).to(energy.dtype)
             energy = energy * (torch.arange(energy.shape[-1], device=energy.device) < lengths[:, None])
         heard = counted
@@ -249,11 +256,12 @@ def _temporal_weights(sample_rate: int) -> Tensor:
 
 
 def _frames(segments: Tensor, hop: int) -> Tensor:
-    """``(batch, frames, 2048)``: the two transient frames at hop 512, then the sustain at ``hop``."""
-    transient = segments[..., : FRAME + HOP].unfold(-1, FRAME, HOP)
+    """``(batch, frames, 2048)``: the two transient frames at hop 512, then of the sustain at ``hop`` what fits."""
     if hop == HOP:
         return segments.unfold(-1, FRAME, HOP)
-    return torch.cat([transient, segments[..., _sustain_start(hop) :].unfold(-1, FRAME, hop)], -2)
+    transient = segments[..., : FRAME + HOP].unfold(-1, FRAME, HOP)
+    rest = segments[..., _sustain_start(hop) :]
+    return torch.cat([transient, rest.unfold(-1, FRAME, hop)], -2) if rest.shape[-1] >= FRAME else transient
 
 
 def _frame_starts(hop: int, device: torch.device) -> Tensor:

@@ -23,9 +23,9 @@ from timbrekit.voice import Voice
 
 FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
-ROUNDS = 4
-MAPPING_STEPS, MAPPING_RATE = 1000, 5e-3
-STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 1200, 256, 3e-3
+ROUNDS = 6
+MAPPING_STEPS, MAPPING_RATE = 300, 5e-3
+STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 300, 256, 3e-3
 STAND_IN_WIDTH = 64
 JITTER = (
     0.05  # by which a mapping's choices are also tried displaced, so that the stand-in learns slopes there
@@ -138,11 +138,15 @@ class _StandIn:
 
     def render(self, parameters: Tensor, indices: Tensor) -> Tensor:
         """``(batch, 7)`` what the stand-in stands for, weighted."""
-        device, chunks = self.voice.device, zip(parameters.split(CHUNK), indices.split(CHUNK), strict=True)
-        heard = [
-            self.voice.differences(part.to(device), hits.to(device), self.generator) for part, hits in chunks
-        ]
-        return torch.cat(heard).cpu() * self.weights
+        device, heard = self.voice.device, torch.empty(len(parameters), len(self.weights))
+        for part in (
+            self.rings[indices].argsort(stable=True).split(CHUNK)
+        ):  # like lengths are rendered fastest
+            differences = self.voice.differences(
+                parameters[part].to(device), indices[part].to(device), self.generator
+            )
+            heard[part] = differences.cpu() * self.weights
+        return heard
 
     def learn(self, parameters: Tensor, indices: Tensor, steps: int) -> None:
         """Render ``parameters`` ``(batch, 14)`` as hits ``indices``, and learn from all that was ever rendered."""

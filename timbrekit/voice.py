@@ -42,13 +42,16 @@ class Voice:
         self.device = torch.device(device)
         self.preset = torch.from_numpy(preset.normalized()).to(self.device)
         self.damping = torch.from_numpy(preset.damping_vector()).to(self.device)
-        self.synth = Snare808(take.hits.sample_rate, TIMBRE_SAMPLES)
+        self.sample_rate = take.hits.sample_rate
         self.lengths = take.lengths.to(self.device)
         generator = torch.Generator().manual_seed(seed)
         renders = PRESET_RENDERS if fresh_noise else 1
         with torch.no_grad():
             sounds = torch.cat(
-                [_render([self], self.preset[None, None], [generator]) for _ in range(renders)]
+                [
+                    _render([self], self.preset[None, None], [generator], TIMBRE_SAMPLES)
+                    for _ in range(renders)
+                ]
             )
             self.gain = gain_to_nominal(float(features(sounds)[:, 0].mean()))
             frames = features.analyze(sounds * self.gain)
@@ -62,7 +65,8 @@ class Voice:
 
         Args:
             parameters: ``(batch, 14)`` normalised.
-            indices: ``(batch,)`` hits of the take that they are played for.
+            indices: ``(batch,)`` hits of the take that they are played for. Hits of like length are measured fastest:
+                nothing is rendered beyond the longest.
             generator: source of noise and phases, on the CPU.
 
         Returns:
@@ -84,15 +88,18 @@ def differences_together(
     Returns:
         ``(voices, batch, 7)``, differentiable.
     """
-    batch = parameters.shape[1]
+    batch, lengths = parameters.shape[1], voices[0].lengths[indices.flatten()]
+    needed = voices[0].features.samples_needed(lengths)
     gains = torch.tensor([voice.gain for voice in voices], device=parameters.device).repeat_interleave(batch)
-    sounds = _render(voices, parameters, generators) * gains[:, None]
-    heard = voices[0].features(sounds, voices[0].lengths[indices.flatten()])
+    sounds = _render(voices, parameters, generators, needed) * gains[:, None]
+    heard = voices[0].features(sounds, lengths)
     unmodulated = [voice.unmodulated[each] for voice, each in zip(voices, indices, strict=True)]
     return heard.view(len(voices), batch, -1) - torch.stack(unmodulated)
 
 
-def _render(voices: Sequence[Voice], parameters: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+def _render(
+    voices: Sequence[Voice], parameters: Tensor, generators: Sequence[torch.Generator], samples: int
+) -> Tensor:
     """``(voices * batch, samples)`` of parameters ``(voices, batch, 14)``."""
     batch, like = parameters.shape[1], voices[0]
     drawn = [_draw(batch, like.fresh_noise, generator) for generator in generators]
@@ -102,9 +109,8 @@ def _render(voices: Sequence[Voice], parameters: Tensor, generators: Sequence[to
         noise = noise.repeat_interleave(batch, 0)
     # Any other hit of its batch may have come before a hit.
     handed_on = batch if like.fresh_noise else 0
-    return like.synth.render(
-        parameters.flatten(0, 1), noise, phases, filter_running=True, handed_on=handed_on
-    )
+    synth = Snare808(like.sample_rate, samples)
+    return synth.render(parameters.flatten(0, 1), noise, phases, filter_running=True, handed_on=handed_on)
 
 
 def _draw(batch: int, fresh: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
