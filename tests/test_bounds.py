@@ -8,8 +8,10 @@ import torch
 from takes import tiny_take
 
 from timbrekit.as_played import error_ratio, rank_correlations
-from timbrekit.bounds import optimize_directly, predict_from_onsets
+from timbrekit.bounds import PUBLISHED_SEARCH, optimize_directly, predict_from_onsets
+from timbrekit.features import TimbreFeatures
 from timbrekit.presets import load_preset
+from timbrekit.take import make_take
 
 pytest.importorskip("sklearn", reason="the information bound needs scikit-learn, which librosa brings")
 
@@ -28,6 +30,50 @@ def test_direct_optimisation_comes_nearer_the_more_it_iterates():
     )
     assert some[0] < 0.4 < 0.8 < none[0]  # loudness, which any preset can follow
     assert some.mean() < 0.8 * none.mean()
+
+
+@pytest.fixture(scope="module")
+def published_take():
+    take = tiny_take()
+    return make_take(take.hits, TimbreFeatures(take.hits.sample_rate, gated=False))
+
+
+def search_as_published(take, indices, iterations):
+    search = {**PUBLISHED_SEARCH, "iterations": iterations}
+    return optimize_directly(take, load_preset("snare-1"), indices, gated=False, fresh_noise=False, **search)
+
+
+def test_the_published_search_starts_at_the_preset_and_comes_nearer(published_take):
+    """One fixed noise and phase: the unmodulated preset differs from itself by nothing."""
+    indices = np.array([1, 4, 7])
+    intended = published_take.intended[indices].numpy()
+    start, reached = (search_as_published(published_take, indices, steps) for steps in (0, 25))
+    assert np.abs(start).max() < 1e-3
+    assert np.abs(reached - intended).mean() < 0.9 * np.abs(intended).mean()
+
+
+def test_a_published_search_of_one_hit_does_not_depend_on_the_others(published_take):
+    together = search_as_published(published_take, np.array([1, 4, 7]), 4)
+    alone = search_as_published(published_take, np.array([4]), 4)
+    assert np.allclose(together[1], alone[0], rtol=1e-3, atol=1e-3)
+
+
+def test_a_hit_that_gets_no_better_is_searched_in_smaller_steps(monkeypatch):
+    """With a loss that never improves, the rate is halved after every ``patience`` + 1 iterations."""
+    take, rates = tiny_take(), []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self: (rates.append(self.param_groups[0]["lr"]), step(self))
+    )
+    monkeypatch.setattr(
+        "timbrekit.bounds.feature_difference_loss", lambda played, intended, weights: played.sum() * 0 + 1
+    )
+    optimize_directly(
+        take, load_preset("snare-1"), np.array([1, 4]), 8, learning_rate=1e-2, patience=2, balanced=False
+    )
+    first_hit = rates[::2]
+    assert first_hit == rates[1::2]
+    assert first_hit == [1e-2] * 4 + [5e-3] * 3 + [2.5e-3]
 
 
 def test_the_onsets_of_varied_hits_tell_their_loudness():

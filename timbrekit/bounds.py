@@ -4,53 +4,97 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrekit.features import THIN_HOP, TimbreFeatures
+from timbrekit.features import HOP, THIN_HOP, TimbreFeatures
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.presets import Preset
 from timbrekit.take import Take
 from timbrekit.voice import Voice
 
 LEARNING_RATE = 3e-2
-CHUNK = 16  # hits rendered at once; more fall out of the processor's cache
+CHUNK = 16  # hits rendered at once on a processor; more fall out of its cache
+# NIME 2024, section 4.3: options of ``optimize_directly`` for the published search in a world of any features.
+PUBLISHED_SEARCH = {"iterations": 1000, "learning_rate": 5e-3, "patience": 50, "balanced": False}
 FOLDS = 10
 TREES = 200
 LEAST_LEAF = 3  # hits
 
 
 def optimize_directly(
-    take: Take, preset: Preset, indices: NDArray[np.int64], iterations: int = 150, seed: int = 0
+    take: Take,
+    preset: Preset,
+    indices: NDArray[np.int64],
+    iterations: int = 150,
+    seed: int = 0,
+    *,
+    learning_rate: float = LEARNING_RATE,
+    patience: int | None = None,
+    balanced: bool = True,
+    gated: bool = True,
+    fresh_noise: bool = True,
+    device: str = "cpu",
 ) -> NDArray[np.float32]:
     """What the preset could follow if a modulation were chosen for each hit on its own, without a network.
 
-    The bound of the published experiment (NIME 2024, section 4.3), with the balanced loss, fresh noise and fewer,
-    larger steps: Adam, the rate falling to a third after two thirds of the iterations.
+    The bound of the published experiment (NIME 2024, section 4.3), by default with the balanced loss, fresh noise and
+    fewer, larger steps; ``**PUBLISHED_SEARCH`` searches as published. A tanh keeps the modulations in [-1, 1].
+
+    Args:
+        take: measured with the same features.
+        preset: to modulate.
+        indices: ``(m,)`` hits of the take.
+        iterations: steps of Adam.
+        seed: of noises and phases.
+        learning_rate: at first. It falls to a third after two thirds of the iterations, or as ``patience`` has it.
+        patience: iterations without a better loss after which a hit's rate is halved, each hit's on its own, as
+            published.
+        balanced: weigh each feature by 1 / its spread over the take; False is the published loss.
+        gated: features in which silence does not count. False: the published ones, at their full hop.
+        fresh_noise: new noise and phases in every iteration; False: one fixed noise, as published.
+        device: where to render.
 
     Returns:
-        ``(len(indices), 7)`` played feature differences.
+        ``(m, 7)`` played feature differences.
     """
-    voice = Voice(preset, take, TimbreFeatures(take.hits.sample_rate, hop=THIN_HOP), seed=seed)
-    measured = Voice(preset, take, TimbreFeatures(take.hits.sample_rate), seed=seed)
-    chosen = torch.from_numpy(np.asarray(indices))
-    intended, weights = take.intended[chosen], spread_weights(take.intended)
-    unbounded = torch.zeros(len(chosen), len(voice.preset), requires_grad=True)
-    optimizer = torch.optim.Adam([unbounded], LEARNING_RATE)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, max(1, 2 * iterations // 3), gamma=1 / 3)
+    rate = take.hits.sample_rate
+    voice = Voice(
+        preset, take, TimbreFeatures(rate, gated, THIN_HOP if gated else HOP), fresh_noise, seed, device
+    )
+    chosen = torch.from_numpy(np.asarray(indices)).to(device)
+    intended = take.intended.to(device)[chosen]
+    weights = spread_weights(take.intended.to(device)) if balanced else None
+    unbounded = [torch.zeros(len(voice.preset), device=device, requires_grad=True) for _ in indices]
+    optimizers = [torch.optim.Adam([searched], learning_rate) for searched in unbounded]
+    if patience is None:
+        fall = max(1, 2 * iterations // 3)
+        schedules = [torch.optim.lr_scheduler.StepLR(each, fall, gamma=1 / 3) for each in optimizers]
+    else:
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
+        schedules = [plateau(each, factor=0.5, patience=patience) for each in optimizers]
     generator = torch.Generator().manual_seed(seed)
 
     def parameters(part: torch.Tensor) -> torch.Tensor:
-        return (voice.preset + torch.tanh(unbounded[part]) * voice.damping).clamp(0, 1)
+        modulation = torch.tanh(torch.stack([unbounded[i] for i in part.tolist()]))
+        return (voice.preset + modulation * voice.damping).clamp(0, 1)
 
-    parts = torch.arange(len(chosen)).split(CHUNK)
+    def loss_of(played: torch.Tensor, intended: torch.Tensor) -> torch.Tensor:
+        return feature_difference_loss(played, intended, weights)
+
+    parts = torch.arange(len(chosen)).split(CHUNK if voice.device.type == "cpu" else max(len(chosen), 1))
     for _ in range(iterations):
-        optimizer.zero_grad()
+        losses = []
         for part in parts:
             played = voice.differences(parameters(part), chosen[part], generator)
-            (feature_difference_loss(played, intended[part], weights) * len(part)).backward()
-        optimizer.step()
-        scheduler.step()
+            loss = torch.vmap(loss_of)(played, intended[part])
+            loss.sum().backward()
+            losses += loss.tolist()
+        for optimizer, schedule, loss in zip(optimizers, schedules, losses, strict=True):
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step(*([] if patience is None else [loss]))
+    measured = Voice(preset, take, TimbreFeatures(rate, gated), fresh_noise, seed, device)
     with torch.no_grad():
         played = [measured.differences(parameters(part), chosen[part], generator) for part in parts]
-    return torch.cat(played).numpy()
+    return torch.cat(played).cpu().numpy()
 
 
 def predict_from_onsets(take: Take, seed: int = 0) -> NDArray[np.float32]:

@@ -101,18 +101,49 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, required=True)
 
     experiment = _command(
-        choices, "experiment", commands.experiment, "compare recipes over recordings and presets"
+        choices,
+        "experiment",
+        commands.experiment,
+        "repeat the paper's table, or compare what the plug-in plays",
     )
-    experiment.add_argument("recordings", type=Path, nargs="+")
-    experiment.add_argument("--presets", default="snare-1,snare-2,snare-3", help="names, separated by commas")
-    experiment.add_argument("--recipes", default="timbrekit,published", help="names, separated by commas")
-    experiment.add_argument("--seeds", type=_whole(1), default=1, help="how many of each")
-    experiment.add_argument("--epochs", type=_whole(1), help="default: as each recipe has it")
-    experiment.add_argument("--no-bounds", action="store_true", help="leave out what preset and onsets allow")
-    experiment.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     experiment.add_argument(
-        "--out", type=Path, required=True, help="folder; an experiment in it is continued"
+        "recordings", type=Path, nargs="*", help="recordings, and folders with a folder of hits for each drum"
     )
+    experiment.add_argument(
+        "--table",
+        choices=("paper", "played"),
+        default="paper",
+        help="paper: errors on held-out hits, all sizes (default); played: errors of whole takes in the plug-in",
+    )
+    experiment.add_argument("--out", type=Path, help="folder; an experiment in it is continued")
+    experiment.add_argument(
+        "--presets",
+        help="names, separated by commas (default: the paper's five, or snare-1 to snare-3 as played)",
+    )
+    experiment.add_argument("--seeds", type=_whole(1), help="how many of each (default: 1)")
+    experiment.add_argument("--epochs", type=_whole(1), help="default: as each recipe has it")
+    experiment.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    paper = experiment.add_argument_group("the paper's table")
+    paper.add_argument("--rows", help="of the table, separated by commas (default: all)")
+    paper.add_argument(
+        "--features",
+        choices=("published", "gated"),
+        help="published: the paper's world (default); gated: the plug-in's, in which silence does not count",
+    )
+    paper.add_argument(
+        "--iterations", type=_whole(0), help="of direct optimisation (default: 1000, as published)"
+    )
+    paper.add_argument(
+        "--shard", metavar="I/N", help="do the I-th of N parts, in a process or machine of its own"
+    )
+    paper.add_argument("--batch", type=_whole(1), help="models trained together (default: 8)")
+    paper.add_argument(
+        "--merge", type=Path, metavar="FOLDER", help="only make the tables of what shards left there"
+    )
+    played = experiment.add_argument_group("as played")
+    played.add_argument("--recipes", help="names, separated by commas (default: timbrekit,published)")
+    played.add_argument("--models", help="names, separated by commas (default: mlp)")
+    played.add_argument("--no-bounds", action="store_true", help="leave out what preset and onsets allow")
     return parser
 
 

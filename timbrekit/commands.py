@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from timbrekit.onsets import DetectorSettings
 from timbrekit.parameters import PARAMETERS
 
 BAR_WIDTH = 24
+# Options of ``timbrekit experiment`` that only one of its tables has, or only a run of either.
+PLAYED_ONLY = ("recipes", "models", "no_bounds")
+PAPER_ONLY = ("rows", "features", "iterations", "shard", "batch")
+RUN_ONLY = ("recordings", "presets", "seeds", "epochs", "out")
 UNFINISHED = "unfinished.pt"  # there only after a power cut or a kill: the next run goes on from it
 
 
@@ -191,23 +196,86 @@ def export(options: argparse.Namespace) -> int:
 
 
 def experiment(options: argparse.Namespace) -> int:
-    from timbrekit.experiment import run_experiment
+    talk = _say if not options.json else lambda words: None
+    _check_experiment(options)
+    if options.merge:
+        from timbrekit.experiment import write_tables
 
-    table = run_experiment(
+        table = write_tables(options.merge)
+        talk(f"The tables are {table} and, beside it, results.csv and results.tex.")
+        _finish(options, {"table": str(table), "results": str(table.with_suffix(".csv"))})
+    elif options.table == "played":
+        _run_played(options, talk)
+    else:
+        _run_paper(options, talk)
+    return OK
+
+
+def _check_experiment(options: argparse.Namespace) -> None:
+    """Refuse options that would be passed over.
+
+    Raises:
+        OutputError: an option of the other table, or none where one is needed.
+    """
+    if options.merge:
+        other, why = (
+            (*RUN_ONLY, *PAPER_ONLY, *PLAYED_ONLY),
+            "has no meaning with --merge, which only makes tables",
+        )
+    elif options.table == "played":
+        other, why = PAPER_ONLY, "belongs to --table paper"
+    else:
+        other, why = PLAYED_ONLY, "belongs to --table played"
+    for name in other:
+        value = getattr(options, name)
+        if value is not None and value is not False and value != []:
+            given = "A recording" if name == "recordings" else "--" + name.replace("_", "-")
+            raise OutputError(f"{given} {why}. Leave it out.")
+    if not options.merge and not (options.recordings and options.out):
+        raise OutputError("Name the recordings or folders of hits, and a folder for the results with --out.")
+
+
+def _run_paper(options: argparse.Namespace, talk: Callable[[str], None]) -> None:
+    from timbrekit.experiment import Plan, run_shard
+    from timbrekit.experiment.plan import parse_shard
+    from timbrekit.experiment.results import shard_path
+    from timbrekit.experiment.shard import BATCH
+
+    asked = {
+        "presets": options.presets and tuple(options.presets.split(",")),
+        "rows": options.rows and tuple(options.rows.split(",")),
+        "seeds": options.seeds,
+        "features": options.features,
+        "epochs": options.epochs,
+        "iterations": options.iterations,
+    }
+    plan = Plan(
+        tuple(map(str, options.recordings)),
+        **{name: value for name, value in asked.items() if value is not None},
+    )
+    shard = parse_shard(options.shard or "1/1")
+    table = run_shard(plan, options.out, shard, options.batch or BATCH, options.device, talk)
+    results = shard_path(options.out, *shard)
+    _finish(options, {"results": str(results), "table": str(table) if table else None})
+
+
+def _run_played(options: argparse.Namespace, talk: Callable[[str], None]) -> None:
+    from timbrekit.experiment.played import PRESETS, RECIPES, run_played
+
+    table = run_played(
         options.recordings,
-        options.presets.split(","),
+        options.presets.split(",") if options.presets else PRESETS,
         options.out,
-        options.recipes.split(","),
-        range(options.seeds),
+        options.recipes.split(",") if options.recipes else RECIPES,
+        range(options.seeds or 1),
         not options.no_bounds,
         options.epochs,
         options.device,
-        _say if not options.json else lambda words: None,
+        talk,
+        options.models.split(",") if options.models else ("mlp",),
     )
-    if not options.json:
-        _say(f"The table is {table}")
+    talk(f"The table is {table}")
     _finish(options, {"table": str(table), "results": str(table.with_name("results.csv"))})
-    return OK
 
 
 def _detector(options: argparse.Namespace) -> DetectorSettings | None:

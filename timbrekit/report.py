@@ -34,21 +34,37 @@ class HeldOut(Followed):
     measured_on: str  # "test", or what there was where the take is too short to hold hits out
 
 
-def measure_held_out(take: Take, trained: Trained, preset: Preset) -> HeldOut:
-    """Play the held-out hits, each with several noises and phases, and compare."""
+def measure_held_out(
+    take: Take,
+    trained: Trained,
+    preset: Preset,
+    features: TimbreFeatures | None = None,
+    fresh_noise: bool = True,
+) -> HeldOut:
+    """Play the held-out hits, each with several noises and phases, and compare.
+
+    Args:
+        take: measured with the same features.
+        trained: on this take or on one of the same hits.
+        preset: that it modulates.
+        features: the gated ones at the take's rate by default; others for comparisons.
+        fresh_noise: False measures with the one noise of the published training, each hit once.
+    """
     split = trained.split
     name = next(name for name in ("test", "validation", "train") if len(getattr(split, name)))
     indices = torch.from_numpy(getattr(split, name))
-    voice = Voice(preset, take, TimbreFeatures(take.hits.sample_rate), seed=trained.settings.seed)
+    features = features or TimbreFeatures(take.hits.sample_rate)
+    voice = Voice(preset, take, features, fresh_noise, trained.settings.seed)
     generator = torch.Generator().manual_seed(trained.settings.seed)
+    renders = RENDERS if fresh_noise else 1
     with torch.no_grad():
         parameters = trained.mapping.parameters_for(take.inputs)
         played = [
             voice.differences(parameters[part], part, generator)
-            for _ in range(RENDERS)
+            for _ in range(renders)
             for part in indices.split(CHUNK)
         ]
-    return HeldOut(torch.cat(played).numpy(), take.intended[indices].repeat(RENDERS, 1).numpy(), name)
+    return HeldOut(torch.cat(played).numpy(), take.intended[indices].repeat(renders, 1).numpy(), name)
 
 
 def build_report(

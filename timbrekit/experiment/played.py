@@ -1,4 +1,5 @@
-"""Many models side by side: recordings x presets x recipes x seeds, trained, played and measured by the same code."""
+"""What comes out of the plug-in: drums x presets x recipes x sizes x seeds, trained, played and measured by the same
+code. docs/as_played.md was made with it."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -12,22 +13,25 @@ from numpy.typing import NDArray
 
 from timbrekit.as_played import AsPlayed, error_ratio, measure_as_played, rank_correlations
 from timbrekit.bounds import optimize_directly, predict_from_onsets
-from timbrekit.errors import TrainingError
+from timbrekit.errors import OutputError, TrainingError
+from timbrekit.experiment.drums import find_drums
+from timbrekit.experiment.results import write_csv
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.files import atomic_path
+from timbrekit.mapping import MODEL_NAMES, ModelName
 from timbrekit.presets import Preset, load_preset
 from timbrekit.primer import make_primer
 from timbrekit.report import measure_held_out
-from timbrekit.settings import make_settings
+from timbrekit.settings import Settings, make_settings
 from timbrekit.take import Take, make_take
 from timbrekit.train import published_windows, train
-from timbrekit.workflow import Prepared, prepare
+from timbrekit.workflow import Prepared
 
 BOUNDS = ("direct", "onset information")
 RECIPES = ("timbrekit", "published")
-SITUATIONS = ("held out", "second pass", "after primer", "cold")
+PRESETS = ("snare-1", "snare-2", "snare-3")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Row:
 
     recording: str
     preset: str
-    what: str  # a recipe's name, or a bound's
+    what: str  # a recipe's name, with that of its model where it is not the default one; or a bound's
     seed: int
     situation: str
     error_ratio: float
@@ -63,7 +67,7 @@ class Row:
         return flat
 
 
-def run_experiment(
+def run_played(
     recordings: Sequence[str | Path],
     presets: Sequence[str],
     out: str | Path,
@@ -73,39 +77,61 @@ def run_experiment(
     epochs: int | None = None,
     device: str = "auto",
     say: Callable[[str], None] = lambda words: None,
+    models: Sequence[ModelName] = ("mlp",),
 ) -> Path:
     """Measure every combination and write ``results.csv`` and ``results.md`` into a folder.
 
     The CSV is rewritten whole after every model; combinations that it already holds are not run again, so that an
     experiment that was stopped goes on where it was.
 
+    Args:
+        recordings: recordings, and folders of single hits.
+        presets: names or files.
+        out: the folder.
+        recipes: of ``RECIPES``.
+        seeds: of training.
+        bounds: also compute ``BOUNDS``.
+        epochs: of training; as each recipe has it by default.
+        device: see ``timbrekit.settings.make_settings``.
+        say: called with a few words before each model.
+        models: sizes of the mapping.
+
     Returns:
         Path of the Markdown table.
 
     Raises:
-        TimbrekitError: as ``timbrekit.workflow.prepare`` and ``timbrekit.train.train``; or no such recipe or preset.
+        TimbrekitError: as ``find_drums``, ``Drum.prepare`` and ``timbrekit.train.train``; no such recipe, model or
+            preset; the folder holds other results.
     """
-    unknown = [recipe for recipe in recipes if recipe not in RECIPES]
-    if unknown:
-        raise TrainingError(f"There is no recipe {unknown[0]!r}. The recipes are {', '.join(RECIPES)}.")
+    for kind, names, known in (("recipe", recipes, RECIPES), ("model", models, MODEL_NAMES)):
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise TrainingError(f"There is no {kind} {unknown[0]!r}. The {kind}s are {', '.join(known)}.")
     out = Path(out)
     rows = _read(out / "results.csv")
     done = {(r["recording"], r["preset"], r["what"], str(r["seed"])) for r in rows}
-    for path in map(Path, recordings):
-        prepared = prepare(path)
+    for drum in find_drums(recordings):
+        prepared = drum.prepare()
         take = make_take(prepared.hits)
         for name in presets:
             preset = load_preset(name)
-            jobs = list(product(recipes, seeds)) + ([(bound, 0) for bound in BOUNDS] if bounds else [])
-            for what, seed in jobs:
-                if (path.stem, preset.name, what, str(seed)) in done:
+            all_settings = [
+                make_settings(recipe, model, epochs, seed, device)
+                for recipe, model, seed in product(recipes, models, seeds)
+            ]
+            jobs: list[tuple[str, Settings | None]] = [
+                (_label(settings), settings) for settings in all_settings
+            ]
+            jobs += [(bound, None) for bound in BOUNDS] if bounds else []
+            for what, settings in jobs:
+                seed = settings.seed if settings else 0
+                if (drum.name, preset.name, what, str(seed)) in done:
                     continue
-                say(f"{path.stem}, {preset.name}: {what}, seed {seed}")
-                if what in BOUNDS:
-                    found = [_bound(path.stem, preset, what, take)]
+                say(f"{drum.name}, {preset.name}: {what}, seed {seed}")
+                if settings is None:
+                    found = [_bound(drum.name, preset, what, take)]
                 else:
-                    settings = make_settings(what, epochs=epochs, seed=seed, device=device)
-                    found = _model(path.stem, preset, prepared, take, settings, out)
+                    found = _model(drum.name, preset, prepared, take, settings, out)
                 rows += [row.record() for row in found]
                 _write(out / "results.csv", rows)
     with atomic_path(out / "results.md") as temporary:
@@ -113,17 +139,26 @@ def run_experiment(
     return out / "results.md"
 
 
-def _model(name: str, preset: Preset, prepared: Prepared, take: Take, settings: Any, out: Path) -> list[Row]:
+def _label(settings: Settings) -> str:
+    return settings.recipe if settings.model == Settings().model else f"{settings.recipe} {settings.model}"
+
+
+def _model(
+    name: str, preset: Preset, prepared: Prepared, take: Take, settings: Settings, out: Path
+) -> list[Row]:
     samples, hits = prepared.recording.samples, prepared.hits
     source = published_windows(hits, samples) if settings.recipe == "published" else take
     trained = train(source, preset, settings)
+    if trained.interrupted:  # half-trained models are not for a table
+        raise KeyboardInterrupt
     held_out = measure_held_out(take, trained, preset)
     metadata = build_metadata(
         trained.mapping, preset, hits.sample_rate, hits.settings, take.minimum, take.maximum
     )
-    model = write_model(
-        trained.mapping, metadata, out / f"{name}-{preset.name}-{settings.recipe}-{settings.seed}.pt"
+    file_name = f"{name}-{preset.name}-{_label(settings)}-{settings.seed}.pt".replace("/", "-").replace(
+        " ", "-"
     )
+    model = write_model(trained.mapping, metadata, out / file_name)
     cold = measure_as_played(model, samples, take)
     primer = make_primer(samples, hits.sample_rate, hits.settings)
     played = {
@@ -131,7 +166,7 @@ def _model(name: str, preset: Preset, prepared: Prepared, take: Take, settings: 
         "after primer": measure_as_played(model, samples, take, primer=primer.samples),
         "cold": cold,
     }
-    key = (name, preset.name, settings.recipe, settings.seed)
+    key = (name, preset.name, _label(settings), settings.seed)
     rows = [_row(key, "held out", held_out.played, held_out.intended, None)]
     return rows + [_played_row(key, situation, measured) for situation, measured in played.items()]
 
@@ -199,11 +234,11 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        if "situation" not in (reader.fieldnames or ()):
+            raise OutputError(f"{path} holds another experiment's results. Choose another folder for these.")
+        return list(reader)
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, list(rows[0]), rows)
