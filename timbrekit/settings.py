@@ -30,7 +30,9 @@ class Settings:
     forgets_centre: bool = False  # … and leave that out of the trained mapping, as its export does
     features: Literal["gated", "published"] = "gated"  # published: silence counts, and no frame is left out
     damping: Literal["preset", "published"] = "preset"  # published: 1 for the noise cutoff too
-    plateau: bool = False  # halve the learning rate where the validation loss stays, which alone picks the epoch
+    plateau: bool = (
+        False  # halve the learning rate where the validation loss stays, which alone picks the epoch
+    )
     seed: int = 0
     device: str = "cpu"
 

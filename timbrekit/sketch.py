@@ -23,9 +23,9 @@ from timbrekit.voice import Voice
 
 FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
-ROUNDS = 6
-MAPPING_STEPS, MAPPING_RATE = 300, 5e-3
-STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 300, 256, 3e-3
+ROUNDS = 4
+MAPPING_STEPS, MAPPING_RATE = 800, 5e-3
+STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 800, 256, 3e-3
 STAND_IN_WIDTH = 64
 JITTER = (
     0.05  # by which a mapping's choices are also tried displaced, so that the stand-in learns slopes there

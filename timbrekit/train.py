@@ -208,7 +208,7 @@ class _Run:
         for split, generator in zip(self.splits, self.generators, strict=True):
             inputs.append(draw_inputs(self.take, settings.growing_share, generator)[0])
             shuffled = split.train[torch.randperm(len(split.train), generator=generator).numpy()]
-            order.append(_batched_by_length(shuffled, self.take.lengths, settings.batch_size, generator))
+            order.append(batched_by_length(shuffled, self.take.lengths, settings.batch_size, generator))
         total = torch.zeros(len(self.voices))
         for indices in _batches(order, settings.batch_size):
             losses, slope = self._losses(self.weights, inputs, indices, self.generators, True)
@@ -352,7 +352,7 @@ def _judged(validation_loss: Tensor, train_loss: Tensor, split: Split) -> Tensor
     return share * validation_loss + (1 - share) * train_loss
 
 
-def _batched_by_length(
+def batched_by_length(
     hits: np.ndarray, lengths: Tensor, batch_size: int, generator: torch.Generator
 ) -> np.ndarray:
     """Shuffled ``hits`` in another order, in which those of a batch ring about as long.

@@ -1,0 +1,214 @@
+"""What is timed against what, on the same hits: the paper's step, ours at the published settings, ours as it is."""
+
+import copy
+import math
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from timbrekit.audio import Recording
+from timbrekit.features import THIN_HOP, TimbreFeatures
+from timbrekit.hits import Hits
+from timbrekit.loss import feature_difference_loss, spread_weights
+from timbrekit.mapping import Mapping, build_network
+from timbrekit.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
+from timbrekit.presets import Preset, load_preset
+from timbrekit.settings import PUBLISHED, Settings
+from timbrekit.split import split_hits
+from timbrekit.take import Take, gain_to_nominal, make_take, measure
+from timbrekit.train import batched_by_length, published_windows
+from timbrekit.voice import Voice
+
+from .paper_step import PaperTraining
+
+PAPER, PUBLISHED_HERE, OURS = "paper-style step", "timbrekit, published settings", "timbrekit, default"
+CONTENDERS = (PAPER, PUBLISHED_HERE, OURS)
+PRESET = "snare-1"
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Material:
+    """A recording's hits, measured both ways against the same reference hit, some of them held out of everything."""
+
+    gated: Take  # all hits, as timbrekit measures them
+    published: Take  # all hits, by the published features and windows
+    practice: np.ndarray  # indices of the hits that training is given (it holds some of them out again)
+    held_out: np.ndarray  # indices of those that nothing is trained on
+
+    def for_training(self, which: str) -> Take:
+        """The practice hits of ``gated`` or ``published``."""
+        return part_of(getattr(self, which), self.practice)
+
+
+def make_material(recording: str | Path | Recording) -> Material:
+    """Find and measure the hits of a recording."""
+    from timbrekit.workflow import prepare  # brings all of the kit; the measuring processes do without
+
+    prepared = prepare(recording)
+    gated = make_take(prepared.hits)
+    published = _published_take(gated, prepared.recording.samples)
+    held_out = split_hits(gated.timbre[:, 0], gated.reference, SEED).test
+    practice = np.setdiff1d(np.arange(len(gated)), held_out)
+    return Material(without_sound(gated), without_sound(published), practice, held_out)
+
+
+def _published_take(gated: Take, samples: np.ndarray) -> Take:
+    """As ``published_windows``, with the reference hit that ``gated`` has: both differ from the same hit."""
+    take = published_windows(gated.hits, samples)
+    features = TimbreFeatures(gated.hits.sample_rate, gated=False)
+    segments = torch.from_numpy(gated.hits.segments)
+    reference = segments[gated.reference : gated.reference + 1]
+    gain = gain_to_nominal(float(measure(features, reference)[0, 0]))
+    return replace(
+        take,
+        timbre=measure(features, segments * gain),
+        reference_timbre=measure(features, reference * gain).expand(len(take), -1).clone(),
+        lengths=gated.lengths,
+        reference=gated.reference,
+    )
+
+
+def without_sound(take: Take) -> Take:
+    """Training looks at numbers only; the recording would come on top of every memory figure alike."""
+    hits = take.hits
+    return replace(take, hits=replace(hits, windows=hits.windows[:, :0], segments=hits.segments[:, :0]))
+
+
+def part_of(take: Take, indices: np.ndarray) -> Take:
+    """The take of some hits only, its reference hit among them."""
+    index = torch.from_numpy(indices)
+    names = ("detections", "triggers", "windows", "segments", "lengths")
+    hits: Hits = replace(take.hits, **{name: getattr(take.hits, name)[indices] for name in names})
+    return Take(
+        hits=hits,
+        onset=take.onset[index],
+        timbre=take.timbre[index],
+        reference_timbre=take.reference_timbre[index],
+        lengths=take.lengths[index],
+        reference=int(np.flatnonzero(indices == take.reference)[0]),
+    )
+
+
+def save_material(material: Material, path: Path) -> None:
+    path.write_bytes(pickle.dumps(material))
+
+
+def load_material(path: str | Path) -> Material:
+    return pickle.loads(Path(path).read_bytes())
+
+
+def published_preset() -> Preset:
+    """The preset with the published damping."""
+    preset = load_preset(PRESET)
+    return replace(preset, damping={key: PUBLISHED_DAMPING.get(key, 1.0) for key in PARAMETER_KEYS})
+
+
+def paper_training(take: Take, device: str) -> PaperTraining:
+    """The paper-style training of a published take."""
+    preset = published_preset()
+    return PaperTraining(
+        inputs=take.inputs,
+        centre=take.inputs[take.reference],
+        intended=take.intended,
+        preset=torch.from_numpy(preset.normalized()),
+        damping=torch.from_numpy(preset.damping_vector()),
+        sample_rate=take.hits.sample_rate,
+        learning_rate=PUBLISHED.learning_rate,
+        seed=SEED,
+        device=device,
+    )
+
+
+class KitTraining:
+    """The step of ``timbrekit.train``: voice, features, loss and optimiser of a recipe.
+
+    Left out, as in the paper-style training: the learning rate's schedule and the validation after each epoch; of
+    ours also the epoch's drawing of inputs, the restraint on the network's output and the running mean of its weights:
+    they touch only the small network. Where a whole training is timed, all of them are in it.
+    """
+
+    def __init__(self, take: Take, published: bool, device: str):
+        settings = PUBLISHED if published else Settings()
+        preset = published_preset() if published else load_preset(PRESET)
+        rate = take.hits.sample_rate
+        features = TimbreFeatures(rate, gated=False) if published else TimbreFeatures(rate, hop=THIN_HOP)
+        self.voice = Voice(preset, take, features, settings.fresh_noise, SEED, device)
+        self.inputs, self.intended = take.inputs.to(device), take.intended.to(device)
+        self.weights = spread_weights(self.intended) if settings.balanced else None
+        self.mapping = Mapping(
+            build_network(settings.model, SEED),
+            torch.from_numpy(preset.normalized()),
+            torch.from_numpy(preset.damping_vector()),
+            take.inputs[take.reference] if settings.centred else None,
+        ).to(device)
+        self.optimizer = torch.optim.Adam(self.mapping.parameters(), settings.learning_rate)
+        self.generator = torch.Generator().manual_seed(SEED)
+        self.lengths = None if published else take.lengths
+
+    def in_order(self, hits: np.ndarray) -> np.ndarray:
+        """Shuffled hits as an epoch takes them."""
+        if self.lengths is None:
+            return hits
+        return batched_by_length(hits, self.lengths, Settings.batch_size, self.generator)
+
+    def loss(self, hits: np.ndarray) -> Tensor:
+        """Of a batch, by the numbers of its hits."""
+        index = torch.from_numpy(hits).to(self.inputs.device)
+        inputs = self.inputs[index]
+        played = self.voice.differences(self.mapping.parameters_for(inputs), index, self.generator)
+        return feature_difference_loss(played, self.intended[index], self.weights)
+
+    def update(self, loss: Tensor) -> None:
+        """Backward and one step of Adam."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+def make_contender(name: str, material: Material, device: str) -> PaperTraining | KitTraining:
+    """A fresh training of one of ``CONTENDERS`` on the practice hits."""
+    if name == PAPER:
+        return paper_training(material.for_training("published"), device)
+    if name == PUBLISHED_HERE:
+        return KitTraining(material.for_training("published"), True, device)
+    return KitTraining(material.for_training("gated"), False, device)
+
+
+def run_steps(training: PaperTraining | KitTraining, hits: np.ndarray, batch_size: int) -> None:
+    """One epoch: a step for every batch."""
+    if isinstance(training, KitTraining):
+        hits = training.in_order(hits)
+    for start in range(0, len(hits), batch_size):
+        training.update(training.loss(hits[start : start + batch_size]))
+
+
+def train_paper_style(take: Take, epochs: int, device: str, progress: Callable[[int, Mapping], None]) -> None:
+    """The published recipe in the paper-style step, to its end (``--full``).
+
+    The rate is halved on a plateau of the validation loss, the best epoch by validation is kept.
+
+    Args:
+        progress: called after each epoch with its number and the best mapping so far.
+    """
+    training = paper_training(take, device)
+    split = split_hits(take.timbre[:, 0], take.reference, SEED)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(training.optimizer, factor=0.5, patience=20)
+    generator = torch.Generator().manual_seed(SEED)
+    validation = split.validation if len(split.validation) else split.train
+    best, kept = math.inf, training.mapping
+    for number in range(1, epochs + 1):
+        shuffled = split.train[torch.randperm(len(split.train), generator=generator).numpy()]
+        run_steps(training, shuffled, PUBLISHED.batch_size)
+        with torch.no_grad():
+            judged = float(training.loss(validation))
+        schedule.step(judged)
+        if judged < best:
+            best = judged
+            kept = copy.deepcopy(training.mapping).cpu()
+        progress(number, kept)
