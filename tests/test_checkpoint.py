@@ -50,9 +50,9 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(take, tmp_path, settin
 
     with pytest.raises(Killed):
         train(take, preset, settings, kill_after_two, checkpoint)
-    told = []
-    resumed = train(take, preset, settings, lambda epoch: told.append(epoch.number), checkpoint)
-    assert told == [3, 4]
+    told, said = [], []
+    resumed = train(take, preset, settings, lambda epoch: told.append(epoch.number), checkpoint, said.append)
+    assert told == [3, 4] and len(said) == 1 and "after 2 of 4" in said[0]
     assert torch.equal(_weights(resumed), _weights(whole))
     assert [e.validation_loss for e in resumed.history] == [e.validation_loss for e in whole.history]
     told.clear()

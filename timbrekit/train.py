@@ -78,6 +78,7 @@ def train(
     settings: Settings | None = None,
     progress: Callable[[Epoch], None] | None = None,
     checkpoint: str | Path | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train a mapping from what the plug-in hears of each hit to modulations of ``preset``.
 
@@ -92,13 +93,14 @@ def train(
         checkpoint: file that the run's state is kept in after each epoch. Where it holds the state of this very run,
             training goes on from there, to the same result as if it had never stopped. It stays when training ends:
             whoever has put the result in a safe place removes it.
+        say: told in a sentence where training goes on from a checkpoint.
 
     Raises:
         TrainingError: the loss is not a number (a preset or recording that the features cannot measure).
         OutputError: the checkpoint cannot be written.
     """
     settings = settings or Settings()
-    return train_many(take, [Variant(preset, settings.seed)], settings, progress, checkpoint)[0]
+    return train_many(take, [Variant(preset, settings.seed)], settings, progress, checkpoint, say)[0]
 
 
 def train_many(
@@ -107,6 +109,7 @@ def train_many(
     settings: Settings | None = None,
     progress: Callable[[Epoch], None] | None = None,
     checkpoint: str | Path | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> list[Trained]:
     """Train a model for each variant as one problem: their weights stacked, on a GPU their hits rendered together.
 
@@ -122,6 +125,8 @@ def train_many(
     resumed = load_checkpoint(checkpoint, fingerprint) if checkpoint else None
     if resumed:
         run.load_state(resumed)
+        if say:
+            say(f"Training goes on where it was cut off, after {len(run.history)} of {run.epochs} rounds")
     elif settings.sketch:
         run.sketch()
     first, interrupted = len(run.history) + 1, False

@@ -124,7 +124,7 @@ def train_model(
     take = make_take(hits)  # every model is measured on this one
     stage("Training")
     source = published_windows(hits, samples) if settings.recipe == "published" else take
-    trained = train(source, preset, settings, progress, checkpoint)
+    trained = train(source, preset, settings, progress, checkpoint, stage)
     stage("Measuring")
     held_out = measure_held_out(take, trained, preset)
     primer = make_primer(samples, rate, hits.settings)
