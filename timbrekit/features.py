@@ -207,9 +207,7 @@ class TimbreFeatures:
 
     def _weighted_mean_square(self, frames: Tensor) -> Tensor:
         if self.gated:
-            weight = frequency_response(k_weighting(self.sample_rate), FRAME).abs().square()
-            weight[1:-1] *= 2  # the bins a real FFT leaves out
-            return _power_spectrum(frames) @ weight.to(frames) / FRAME**2
+            return _power_spectrum(frames) @ _power_weights(self.sample_rate).to(frames) / FRAME**2
         size = (
             2 * FRAME
         )  # the response has died out (38 Hz high-pass: 1e-5 after a frame), so nothing wraps round
@@ -218,8 +216,7 @@ class TimbreFeatures:
         return filtered[..., :FRAME].square().mean(-1)
 
     def _brightness(self, frames: Tensor) -> Tensor:
-        window = _flat_top(frames)
-        magnitude = _power_spectrum(frames * window)
+        magnitude = _power_spectrum(frames * _flat_top().to(frames))
         magnitude = torch.log1p(magnitude.clamp_min(MAGNITUDE_FLOOR**2).sqrt())
         hz = torch.linspace(
             0, self.sample_rate / 2, magnitude.shape[-1], dtype=frames.dtype, device=frames.device
@@ -324,11 +321,20 @@ def _flatness_db(frames: Tensor, floor: float) -> Tensor:
     return 20 * torch.log10(torch.exp(power.log().mean(-1)) / power.mean(-1) + 1e-8)
 
 
-def _flat_top(like: Tensor) -> Tensor:
-    """Symmetric flat-top window (the paper's code uses the symmetric one, see the golden vectors)."""
+@lru_cache(maxsize=1)
+def _flat_top() -> Tensor:
+    """Symmetric flat-top window (the paper's code uses the symmetric one, see the golden vectors), double."""
     phase = torch.linspace(0, 2 * math.pi, FRAME, dtype=torch.float64)
     weights = (0.21557895, -0.41663158, 0.277263158, -0.083578947, 0.006947368)
-    return sum(w * torch.cos(k * phase) for k, w in enumerate(weights)).to(like)
+    return sum(w * torch.cos(k * phase) for k, w in enumerate(weights))
+
+
+@lru_cache(maxsize=8)
+def _power_weights(sample_rate: int) -> Tensor:
+    """What each bin of a real FFT's power adds to the K-weighted mean square, in double precision."""
+    weights = frequency_response(k_weighting(sample_rate), FRAME).abs().square()
+    weights[1:-1] *= 2  # the bins a real FFT leaves out
+    return weights
 
 
 def _complex(dtype: torch.dtype) -> torch.dtype:

@@ -5,6 +5,7 @@ n (1 - k / Q + k^2)), in transposed direct form II, as the plug-in runs it.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -64,13 +65,18 @@ def _periodic(noise: Tensor, cutoff_hz: Tensor, q: Tensor, size: int, sample_rat
     with x = k cot(w / 2): 1 / (1 - x^2 - j x / Q); only DC, where it is 0, needs a case of its own.
     """
     dtype = noise.dtype
-    half = torch.arange(1, size // 2 + 1, dtype=torch.float64, device=q.device) * (math.pi / size)
-    cotangent = (torch.cos(half) / torch.sin(half)).to(dtype)
-    x = _prewarped(cutoff_hz, sample_rate).to(dtype)[:, None] * cotangent
+    x = _prewarped(cutoff_hz, sample_rate).to(dtype)[:, None] * _cotangents(size).to(q.device, dtype)
     real, imaginary = 1 - x.square(), x / q.to(dtype)[:, None]
     scale = 1 / (real.square() + imaginary.square())
     response = torch.nn.functional.pad(torch.complex(real * scale, imaginary * scale), (1, 0))
     return torch.fft.irfft(torch.fft.rfft(noise, size) * response, size)
+
+
+@lru_cache(maxsize=8)
+def _cotangents(size: int) -> Tensor:
+    """cot(w / 2) at the bins of a real FFT but DC, in double precision."""
+    half = torch.arange(1, size // 2 + 1, dtype=torch.float64) * (math.pi / size)
+    return torch.cos(half) / torch.sin(half)
 
 
 def _state_after(

@@ -213,7 +213,9 @@ class _Run:
         for split, generator in zip(self.splits, self.generators, strict=True):
             inputs.append(draw_inputs(self.take, settings.growing_share, generator)[0])
             shuffled = split.train[torch.randperm(len(split.train), generator=generator).numpy()]
-            order.append(batched_by_length(shuffled, self.take.lengths, settings.batch_size, generator))
+            if settings.features == "gated":  # the published ones look at every sample, however long a hit is
+                shuffled = batched_by_length(shuffled, self.take.lengths, settings.batch_size, generator)
+            order.append(shuffled)
         total = torch.zeros(len(self.voices))
         for indices in _batches(order, settings.batch_size):
             losses, slope = self._losses(self.weights, inputs, indices, self.generators, True)
