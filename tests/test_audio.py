@@ -3,6 +3,7 @@
 Independent truth: sines, whose frequency and level are known at any rate, and hits made here.
 """
 
+import contextlib
 import io
 import os
 import shutil
@@ -512,6 +513,30 @@ def test_damaged_files_give_usable_samples_or_one_clear_line(tmp_path, file):
 @given(content=st.binary(max_size=400), extension=st.sampled_from(["wav", "mp3", "m4a", "raw", "flac"]))
 def test_random_bytes_give_usable_samples_or_one_clear_line(tmp_path, content, extension):
     check_damaged(tmp_path, extension, content)
+
+
+def test_what_decoders_print_about_damage_is_kept_off_the_terminal_and_nothing_else(tmp_path, capfd):
+    path = save(tmp_path, drumming(seconds=2.0), subtype="MPEG_LAYER_III", name="take.mp3")
+    content = bytearray(path.read_bytes())
+    random = np.random.default_rng(0)
+    content[len(content) // 2 : len(content) // 2 + 4000] = random.bytes(4000)
+    path.write_bytes(content)
+    with soundfile.SoundFile(path) as file, contextlib.suppress(soundfile.SoundFileError):
+        file.read()
+    assert "libmpg123" in capfd.readouterr().err  # which it would have printed
+    read_recording(path)
+    assert capfd.readouterr().err == ""
+    with decode.open_audio(path):
+        os.write(2, b"somebody else's words\n")
+    assert capfd.readouterr().err == "somebody else's words\n"
+
+
+def test_an_error_while_reading_an_mp3_leaves_standard_error_where_it_was(tmp_path, capfd):
+    (tmp_path / "take.mp3").write_bytes(b"ID3" + bytes(100))
+    with pytest.raises(RecordingError):
+        read_recording(tmp_path / "take.mp3")
+    os.write(2, b"still here\n")
+    assert capfd.readouterr().err == "still here\n"
 
 
 # --- writing -----------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from timbrekit import files
 from timbrekit.errors import OutputError
-from timbrekit.files import atomic_path, write_json
+from timbrekit.files import STALE_SECONDS, atomic_path, sweep_stale, write_json
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -145,6 +146,78 @@ def test_two_writers_of_one_file_leave_one_whole_file(tmp_path):
         thread.join()
     assert target.read_text() in ("a" * 10_000, "b" * 10_000)
     assert os.listdir(tmp_path) == ["result.txt"]
+
+
+# --- what killed runs leave behind ---------------------------------------------------------------------------
+
+
+def hidden_leftover(folder, name, age):
+    """A temporary file or folder as a killed run leaves it, so many seconds old."""
+    with atomic_path(folder / name) as temporary:
+        temporary.write_bytes(b"half")
+        left = folder / temporary.name
+    left.write_bytes(b"half")
+    return aged(left, age)
+
+
+def aged(path, age):
+    then = path.stat().st_mtime - age
+    os.utime(path, times=(then, then))
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["model.pt", "no-suffix", "take 1 (2).wav", "émoji 🥁.txt", "x" * 100, "two\nlines.x"]
+)
+def test_the_next_write_removes_what_a_killed_run_left_an_hour_ago(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(files, "_swept", set())
+    old = hidden_leftover(tmp_path, name, STALE_SECONDS + 60)
+    young = hidden_leftover(tmp_path, name, STALE_SECONDS - 60)  # somebody may still be writing it
+    files._swept.clear()
+    write_json(tmp_path / "result.json", {})
+    assert not old.exists() and young.exists()
+
+
+def test_only_our_own_leftovers_are_removed(tmp_path):
+    names = (
+        ".gitignore",
+        ".model-12345678.pt",
+        ".x-1234567g.tmp.pt",
+        "x-12345678.tmp.pt",
+        ".tmp",
+        ".timbrekit",
+    )
+    kept = [tmp_path / name for name in names]
+    for path in kept:
+        path.write_text("mine")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / ".timbrekit-my notes").mkdir()
+    for path in tmp_path.iterdir():
+        aged(path, 10 * STALE_SECONDS)
+    staging = tmp_path / ".timbrekit-ab_1x2y3"
+    staging.mkdir()
+    (staging / "model.pt").write_text("half")
+    aged(staging, STALE_SECONDS + 60)
+    sweep_stale(tmp_path)
+    assert all(path.exists() for path in kept) and (tmp_path / "notes").exists()
+    assert (tmp_path / ".timbrekit-my notes").exists() and not staging.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+def test_a_link_is_not_followed(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("mine")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / ".timbrekit-abc").symlink_to(elsewhere)
+    os.utime(folder / ".timbrekit-abc", times=(0, 0), follow_symlinks=False)
+    sweep_stale(folder)
+    assert (elsewhere / "precious").exists()
+
+
+def test_a_folder_that_cannot_be_looked_through_is_left_as_it_is(tmp_path):
+    sweep_stale(tmp_path / "nowhere")
 
 
 def test_json_reads_back_the_same(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,49 @@ def test_a_recording_can_be_given_as_a_file(folder, tmp_path):
         session.keep_recording("x.wav", tmp_path / "nowhere.wav")
 
 
+def test_a_recording_that_is_far_too_large_is_refused_before_it_is_copied(folder, tmp_path, monkeypatch):
+    session = filled(folder)
+    with (tmp_path / "huge.wav").open("wb") as file:
+        file.truncate(3 << 30)  # takes no room on the disk
+    with pytest.raises(SessionError, match=r'"huge\.wav" has 3\.0 GiB; .* up to 2 GiB\. Cut out'):
+        session.keep_recording("huge.wav", tmp_path / "huge.wav")
+    monkeypatch.setattr("timbrekit.session.LARGEST_RECORDING", 10)
+    with pytest.raises(SessionError, match="Cut out"):
+        session.keep_recording("huge.wav", b"eleven byte")
+    assert session.recording_path.name == "take.wav" and len(list((folder / "recording").iterdir())) == 1
+
+
+def test_without_room_for_a_recording_it_is_not_begun(folder, monkeypatch):
+    session = filled(folder)
+
+    def nearly_full(path):
+        return shutil._ntuple_diskusage(2**40, 2**40, 5 << 20)
+
+    monkeypatch.setattr(shutil, "disk_usage", nearly_full)
+    with pytest.raises(OutputError, match=r"it has 1 MiB, and 5 MiB are free\. Free some space"):
+        session.keep_recording("more.wav", bytes(1 << 20))
+    assert Session.open(folder).state == session.state
+    assert session.keep_recording("take.wav", b"sound").name == "take.wav"  # is there already
+
+
+def test_a_drive_that_does_not_say_how_much_is_free_is_tried(folder, monkeypatch):
+    session = Session.open(folder)
+
+    def unknown(path):
+        raise OSError("not supported")
+
+    monkeypatch.setattr(shutil, "disk_usage", unknown)
+    assert session.keep_recording("take.wav", b"sound").read_bytes() == b"sound"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_what_is_no_file_is_not_copied(folder, tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    for path in (tmp_path / "pipe.wav", tmp_path, "/dev/zero", "nul\0inside.wav"):
+        with pytest.raises(SessionError, match="cannot be copied"):
+            Session.open(folder).keep_recording("x.wav", path)
+
+
 @pytest.mark.parametrize(
     "name, safe",
     [
@@ -214,7 +258,10 @@ def test_any_name_becomes_one_that_stays_in_the_folder_and_is_stable(tmp_path, n
 def test_recordings_of_any_name_stay_inside_and_can_be_resumed(tmp_path, name, contents):
     session = Session.open(tmp_path / "session")
     for content in contents:
+        (tmp_path / "uploaded").write_bytes(content)
         path = session.keep_recording(name, content)
+        assert path == session.keep_recording(name, tmp_path / "uploaded")
+        (tmp_path / "uploaded").unlink()
         assert path.parent == tmp_path / "session" / "recording" and path.read_bytes() == content
     assert Session.open(tmp_path / "session").recording_path == path
     assert {entry.name for entry in tmp_path.iterdir()} == {"session"}

@@ -1,6 +1,7 @@
 """Training that was cut off goes on where it was. Tensors, numbers and text only: nothing in a checkpoint can run."""
 
 import hashlib
+import io
 import pickle
 from dataclasses import asdict
 from pathlib import Path
@@ -25,8 +26,10 @@ def save_checkpoint(path: str | Path, fingerprint: str, state: dict[str, Any]) -
     Raises:
         OutputError: it cannot be written.
     """
-    with atomic_path(path) as temporary:
-        torch.save({"fingerprint": fingerprint, "state": state}, temporary)
+    buffer = io.BytesIO()
+    torch.save({"fingerprint": fingerprint, "state": state}, buffer)
+    with atomic_path(path) as temporary:  # torch.save has an error of its own for a full disk
+        temporary.write_bytes(buffer.getvalue())
 
 
 def load_checkpoint(path: str | Path, fingerprint: str) -> dict[str, Any] | None:

@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,13 +13,18 @@ from typing import Any
 
 from timbrekit.errors import OutputError
 
+STALE_SECONDS = 3600  # whoever still writes a temporary file of that age will never finish
+TEMPORARY_FILE = re.compile(r"\..{0,40}-[0-9a-f]{8}\.tmp(\.[^.]*)?", re.DOTALL)
+TEMPORARY_FOLDER = re.compile(r"\.timbrekit-\w+")  # tempfile adds letters, digits and underscores
+_swept: set[Path] = set()  # folders that this process has looked through
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path`` that takes its place when the block ends well.
 
-    The folder is made where it is missing. If the block raises, the temporary file is removed and whatever
-    was at ``path`` before is still there, untouched.
+    The folder is made where it is missing, and rid of what killed runs left there (:func:`sweep_stale`). If the
+    block raises, the temporary file is removed and whatever was at ``path`` before is still there, untouched.
 
     Raises:
         OutputError: the folder or the file cannot be written (read-only, disk full, a file in the way).
@@ -26,9 +34,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays last because writers choose the format by it.
-        name = path.parent / f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}"
+        name = path.parent / f".{path.stem[:40]}-{secrets.token_hex(4)}.tmp{path.suffix}"
         name.open("xb").close()  # "x": never somebody else's file
         temporary = name
+        if path.parent not in _swept:
+            _swept.add(path.parent)
+            # By the clock that dates the files there: that of a network drive may differ from ours.
+            sweep_stale(path.parent, temporary.stat().st_mtime)
         yield temporary
         with temporary.open("r+b") as written:  # Windows syncs only what is open for writing
             os.fsync(written.fileno())
@@ -42,6 +54,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if temporary is not None:
             with suppress(FileNotFoundError):
                 temporary.unlink()
+
+
+def sweep_stale(folder: Path, now: float | None = None) -> None:
+    """Remove the hidden temporary files and folders in ``folder`` that a killed run of timbrekit left an hour ago.
+
+    Args:
+        folder: only what lies directly in it is looked at.
+        now: seconds since the epoch, by the clock of the folder's file system; None takes ours.
+    """
+    now = time.time() if now is None else now
+    with suppress(OSError), os.scandir(folder) as entries:  # tidying must not stop the work
+        for entry in entries:
+            with suppress(OSError):
+                if now - entry.stat(follow_symlinks=False).st_mtime < STALE_SECONDS:
+                    continue
+                if entry.is_file(follow_symlinks=False) and TEMPORARY_FILE.fullmatch(entry.name):
+                    os.unlink(entry.path)
+                elif entry.is_dir(follow_symlinks=False) and TEMPORARY_FOLDER.fullmatch(entry.name):
+                    shutil.rmtree(entry.path)
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -207,9 +207,9 @@ def _normalize_running(raw, initial_ranges) -> tuple[NDArray[np.float32], NDArra
     initial = np.asarray(initial_ranges, dtype=np.float32)
     lowest = np.fmin.accumulate(np.vstack([initial[:1], raw]))[1:]  # fmin, fmax: NaN is no value
     highest = np.fmax.accumulate(np.vstack([initial[1:], raw]))[1:]
-    span = highest - lowest
-    known = span > np.finfo(np.float32).eps * np.maximum(np.abs(lowest), np.abs(highest))
     with np.errstate(divide="ignore", invalid="ignore"):
+        span = highest - lowest
+        known = span > np.finfo(np.float32).eps * np.maximum(np.abs(lowest), np.abs(highest))
         scaled = np.clip((raw - lowest) / span, 0, 1)
     ranges = np.stack([lowest[-1], highest[-1]]) if len(raw) else initial
     return np.where(known, scaled, np.float32(0.5)).astype(np.float32), ranges

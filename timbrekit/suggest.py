@@ -153,14 +153,15 @@ def _candidates(samples, sample_rate) -> list[NDArray[np.int64]]:
     found = []
     for hop_at_48k in HOPS:
         hop = max(round(hop_at_48k * sample_rate / 48_000), 1)
+        n_fft = 2 ** round(np.log2(1024 * sample_rate / 48_000))
         strength = librosa.onset.onset_strength(
             y=samples,
             sr=sample_rate,
             hop_length=hop,
-            n_fft=2 ** round(np.log2(1024 * sample_rate / 48_000)),
+            n_fft=n_fft,
             lag=2,
             max_size=3,
-            n_mels=80,
+            n_mels=min(80, n_fft // 2),  # at 8 kHz there are no 80 bands to tell apart
             fmin=200,
         )
         frames = sample_rate / hop

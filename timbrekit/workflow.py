@@ -16,7 +16,7 @@ from timbrekit.bounds import optimize_directly, predict_from_onsets
 from timbrekit.errors import Finding, OutputError, RecordingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
-from timbrekit.files import write_json
+from timbrekit.files import sweep_stale, write_json
 from timbrekit.hits import Hits, find_hits, hit_findings
 from timbrekit.onsets import DetectorSettings
 from timbrekit.parameters import SAMPLE_RATE
@@ -203,6 +203,7 @@ def _staging(folder: Path) -> Iterator[Path]:
     try:
         with removed_if_empty(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            sweep_stale(folder)
             with tempfile.TemporaryDirectory(prefix=".timbrekit-", dir=folder) as staging:
                 yield Path(staging)
     except OSError as error:

@@ -10,9 +10,11 @@ import shutil
 import stat
 import struct
 import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,8 @@ FFMPEG_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,ogg,asf,amr,mp3,wav,aiff,flac,caf,avi,ac3,eac3,wv,ape,tta,au,"
     "w64"
 )
+# What the lines on standard error begin with that mpg123 (MP3) and ALAC (CAF) within libsndfile print.
+DECODER_WORDS = (b"[src/libmpg123/", b"Note: ", b"Warning: ", b"compressed frame too big")
 # First bytes of what phones, browsers and Windows record: (offset, bytes, name).
 FFMPEG_SIGNATURES = (
     (4, b"ftyp", "M4A/AAC"),
@@ -48,6 +52,35 @@ def shown(path: Path) -> str:
     """The file's name, fit for one line of text: unprintable characters become '?'."""
     name = path.name or str(path)
     return '"' + "".join(letter if letter.isprintable() else "?" for letter in name) + '"'
+
+
+_redirecting = threading.Lock()
+
+
+@contextmanager
+def decoder_silenced() -> Iterator[None]:
+    """Keep what decoders print about damaged MP3 and CAF files off the terminal; we say it in our own words.
+
+    libsndfile offers no switch for it, so standard error goes to a temporary file meanwhile. What others wrote to it
+    is passed on afterwards.
+    """
+    with _redirecting:
+        try:
+            sys.stderr.flush()
+            kept = os.dup(2)
+        except (OSError, AttributeError, ValueError):  # there is no standard error, as without a console
+            yield
+            return
+        with tempfile.TemporaryFile() as words:
+            try:
+                os.dup2(words.fileno(), 2)
+                yield
+            finally:
+                os.dup2(kept, 2)
+                os.close(kept)
+                words.seek(0)
+                if others := [line for line in words if line.strip() and not line.startswith(DECODER_WORDS)]:
+                    os.write(2, b"".join(others))
 
 
 class AudioStream:
@@ -197,11 +230,17 @@ def open_audio(path: Path) -> Iterator[AudioStream]:
         RecordingError: there is no such file, it may not be read, or it is not a sound file we can decode.
     """
     beginning = _beginning(path)
-    stream = _open(path, beginning)
-    try:
-        yield stream
-    finally:
-        stream.close()
+    with decoder_silenced() if _may_print(path, beginning) else nullcontext():
+        stream = _open(path, beginning)
+        try:
+            yield stream
+        finally:
+            stream.close()
+
+
+def _may_print(path: Path, beginning: bytes) -> bool:
+    in_sync = beginning[:1] == b"\xff" and beginning[1:2] >= b"\xe0"
+    return in_sync or beginning.startswith((b"ID3", b"caff")) or path.suffix.lower() == ".mp3"
 
 
 def _beginning(path: Path) -> bytes:

@@ -89,7 +89,6 @@ def unpack(content: bytes) -> dict[str, bytes]:
         )
     if "data.pkl" not in entries or "constants.pkl" not in entries:
         raise NotAModel("This is an archive, but not a TorchScript model.")
-    _compare_with_libtorch(content, entries)
     for name in ("data.pkl", "constants.pkl"):
         _check_pickle(entries[name])
     if any(b"__setstate__" in text for name, text in entries.items() if name.lower().endswith(".py")):
@@ -97,8 +96,12 @@ def unpack(content: bytes) -> dict[str, bytes]:
     return entries
 
 
-def _compare_with_libtorch(content: bytes, entries: dict[str, bytes]) -> None:
-    """What was looked into has to be what libtorch will load: two readers can see two archives in one file."""
+def compare_with_libtorch(content: bytes, entries: dict[str, bytes]) -> None:
+    """What was looked into has to be what libtorch will load: two readers can see two archives in one file.
+
+    Raises:
+        NotAModel: they differ.
+    """
     try:
         reader = torch._C.PyTorchFileReader(io.BytesIO(content))  # reads the zip, and runs nothing
         names = reader.get_all_records()
@@ -152,6 +155,7 @@ def pack(saved: bytes) -> bytes:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, for use within a sentence."""
+    """The first line of an error's message, for use within a sentence. It may quote a stranger's bytes."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
+    words = (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
+    return "".join(letter if letter.isprintable() else "?" for letter in words)

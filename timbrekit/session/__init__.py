@@ -12,23 +12,28 @@ another's.
 """
 
 import hashlib
+import io
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass, replace
 from datetime import datetime
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from timbrekit.errors import SessionError
+from timbrekit.errors import OutputError, SessionError
 from timbrekit.files import atomic_path, write_json
-from timbrekit.session.state import VERSION, State, free_path, read_state, safe_name, set_aside
+from timbrekit.session.state import VERSION, State, digest_of, free_path, read_state, safe_name, set_aside
 
 __all__ = ["Session", "State", "default_folder", "safe_name"]
 
 STATE_FILE = "state.json"
 MODEL_FILE = "model.pt"  # as `timbrekit train` names it; there only once it is whole
 CHECKPOINT_FILE = "checkpoint.pt"
+LARGEST_RECORDING = 2 << 30  # bytes; ten minutes, all that is used, of 192 kHz in four channels of 32 bits
+SPARE_ROOM = 16 << 20  # bytes that stay free beside a recording, for the model and what belongs to it
 
 
 def default_folder(name: str = "my session") -> Path:
@@ -130,25 +135,48 @@ class Session:
         name. The number of hits is forgotten unless it is the same recording as before.
 
         Raises:
-            SessionError: the file given cannot be read.
-            OutputError: the copy cannot be written.
+            SessionError: the file given cannot be read, or has more than 2 GiB.
+            OutputError: the copy cannot be written, or there is no room for it.
         """
-        if not isinstance(content, bytes):
-            try:
-                content = Path(content).read_bytes()
-            except OSError as error:
-                reason = error.strerror or error
-                raise SessionError(
-                    f'"{content}" cannot be copied into the session: {reason}. Check the name and the folder.'
-                ) from error
-        path = free_path(self.folder / "recording", safe_name(name), content)
-        if not path.exists():
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
+        try:
+            with _opened(content) as source:
+                size = source.seek(0, os.SEEK_END)
+                self._check_size(name, size)
+                digest = digest_of(source)
+                path = free_path(self.folder / "recording", safe_name(name), size, digest)
+                if not path.exists():
+                    self._check_room(size)
+                    with atomic_path(path) as temporary, temporary.open("wb") as target:
+                        source.seek(0)
+                        shutil.copyfileobj(source, target)
+        except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+            reason = getattr(error, "strerror", None) or error
+            raise SessionError(
+                f'"{name if isinstance(content, bytes) else content}" cannot be copied into the session: {reason}. '
+                "Check the name and the folder."
+            ) from error
         forgotten = {} if self._on_disk().recording_sha256 == digest else {"hits": None}
         self._change(recording=path.name, recording_sha256=digest, **forgotten)
         return path
+
+    @staticmethod
+    def _check_size(name: str, size: int) -> None:
+        if size > LARGEST_RECORDING:
+            raise SessionError(
+                f'"{safe_name(name)}" has {size / 2**30:.1f} GiB; a session keeps recordings of up to '
+                f"{LARGEST_RECORDING / 2**30:g} GiB. Cut out the minute or two that you want to train on."
+            )
+
+    def _check_room(self, size: int) -> None:
+        try:
+            free = shutil.disk_usage(self.folder).free
+        except OSError:  # some network drives do not say; writing will
+            return
+        if size + SPARE_ROOM > free:
+            raise OutputError(
+                f'There is no room for the recording in "{self.folder}": it has {size / 2**20:.0f} MiB, and '
+                f"{free / 2**20:.0f} MiB are free. Free some space, or choose another folder."
+            )
 
     def keep_detector(self, settings: Any, hits: int) -> None:
         """Keep detector settings (``DetectorSettings`` or a mapping of its fields) and the hits they find."""
@@ -204,6 +232,14 @@ class Session:
     def _write(self, state: State) -> None:
         write_json(self.folder / STATE_FILE, {"timbrekit_session": VERSION, **asdict(state)})
         self.state = state
+
+
+def _opened(content: bytes | str | Path) -> BinaryIO:
+    if isinstance(content, bytes):
+        return io.BytesIO(content)
+    if Path(content).exists() and not Path(content).is_file():  # a pipe or a device could go on for ever
+        raise OSError("it is not a file")
+    return Path(content).open("rb")
 
 
 def _session_of(state: State) -> str:

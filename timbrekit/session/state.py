@@ -1,12 +1,13 @@
 """The state file of a session, and file names that stay inside its folder."""
 
+import hashlib
 import json
 import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from timbrekit.errors import SessionError
 
@@ -123,11 +124,27 @@ def safe_name(name: str, fallback: str = "recording") -> str:
     return f"_{name}" if RESERVED_NAMES.fullmatch(name) else name
 
 
-def free_path(folder: Path, name: str, content: bytes) -> Path:
+def digest_of(file: BinaryIO) -> str:
+    """SHA-256 (hexadecimal) of an open file, from its beginning. It is read in pieces: it may be large."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while piece := file.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def free_path(folder: Path, name: str, size: int, digest: str) -> Path:
     """``folder/name``, or a numbered form of that safe name where a file of other content has it."""
     path, number = folder / name, 1
     stem = Path(name).stem.encode()[: LONGEST_NAME - 30].decode(errors="ignore")  # leaves room for the number
-    while path.exists() and not (path.is_file() and path.read_bytes() == content):
+    while path.exists() and not _holds(path, size, digest):
         number += 1
         path = folder / safe_name(f"{stem} ({number}){Path(name).suffix}")
     return path
+
+
+def _holds(path: Path, size: int, digest: str) -> bool:
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    with path.open("rb") as file:
+        return digest_of(file) == digest
