@@ -30,7 +30,7 @@ QUICK = Settings(sketch=False, epochs=2)
 @pytest.fixture
 def short_sketch(monkeypatch):
     """The sketch with a hundredth of its work: all its steps, none of its patience."""
-    for name in ("MAPPING_STEPS", "STAND_IN_STEPS"):
+    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS"):
         monkeypatch.setattr(timbrekit.sketch, name, 20)
     monkeypatch.setattr(timbrekit.sketch, "FIRST_RENDERS", 32)
     monkeypatch.setattr(timbrekit.sketch, "ROUNDS", 2)

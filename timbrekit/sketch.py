@@ -24,8 +24,8 @@ from timbrekit.voice import Voice
 FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
 ROUNDS = 4
-MAPPING_STEPS, MAPPING_RATE = 1000, 5e-3
-STAND_IN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 256, 3e-3
+MAPPING_STEPS, MAPPING_RATE = 800, 5e-3
+STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 800, 256, 3e-3
 STAND_IN_WIDTH = 64
 JITTER = (
     0.05  # by which a mapping's choices are also tried displaced, so that the stand-in learns slopes there
@@ -64,7 +64,7 @@ def sketch_mapping(
     intended = take.intended[hits] * weights
     stand_in = _StandIn(voice, weights, generator)
     tried = _first_tries(stand_in.preset, stand_in.damping, generator)
-    stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)])
+    stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)], STAND_IN_STEPS)
     _draw_weights(mapping, generator)
 
     def loss_of(inputs: Tensor) -> Tensor:
@@ -77,7 +77,9 @@ def sketch_mapping(
                 (inputs,) = draw_inputs(take, growing_share, generator)[:, hits]
                 chosen = mapping.parameters_for(inputs)
                 jitter = torch.randn(chosen.shape, generator=generator) * JITTER * stand_in.damping
-            stand_in.learn(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
+            stand_in.learn(
+                torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]), RELEARN_STEPS
+            )
         passes = draw_inputs(take, growing_share, generator, MAPPING_STEPS)[:, hits]
         _fit(mapping.parameters(), loss_of, passes, MAPPING_RATE)
     _scale_to_best(mapping, take.inputs[hits], intended, stand_in, hits)
@@ -146,7 +148,7 @@ class _StandIn:
             heard[part] = differences.cpu() * self.weights
         return heard
 
-    def learn(self, parameters: Tensor, indices: Tensor) -> None:
+    def learn(self, parameters: Tensor, indices: Tensor, steps: int) -> None:
         """Render ``parameters`` ``(batch, 14)`` as hits ``indices``, and learn from all that was ever rendered."""
         with torch.no_grad():
             self.seen.append(self._inputs(parameters, indices))
@@ -156,7 +158,7 @@ class _StandIn:
             self.heard.append(torch.asinh(heard))
         seen, heard = torch.cat(self.seen), torch.cat(self.heard)
         self.network.requires_grad_(True)
-        batches = torch.randint(len(seen), (STAND_IN_STEPS, STAND_IN_BATCH), generator=self.generator)
+        batches = torch.randint(len(seen), (steps, STAND_IN_BATCH), generator=self.generator)
         _fit(
             self.network.parameters(),
             lambda some: nn.functional.smooth_l1_loss(self.network(seen[some]), heard[some], beta=0.3),
