@@ -264,17 +264,30 @@ def test_what_was_there_before_stays_when_writing_fails(run, recording, tmp_path
     monkeypatch.setattr("timbrekit.workflow.save_report_picture", full)
     result = run("train", recording, "--out", out, "--recipe", "published", "--epochs", 1, "--json")
     assert_bad_input(result, "No space left")
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == dict.fromkeys(FILES, b"yesterday's")
+    kept = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert kept.pop("unfinished.pt")  # what was trained is not lost
+    assert kept == dict.fromkeys(FILES, b"yesterday's")
 
 
-def test_a_new_folder_is_gone_again_when_training_fails(run, recording, tmp_path, monkeypatch):
-    def stop(*arguments):
-        raise KeyboardInterrupt
+def stop(*arguments):
+    raise KeyboardInterrupt
 
-    monkeypatch.setattr("timbrekit.workflow.measure_held_out", stop)
-    options = ("--recipe", "published", "--epochs", 1, "--out", tmp_path / "a" / "b")
-    assert run("train", recording, *options)[0] == 130
+
+def test_a_new_folder_is_gone_again_when_there_was_nothing_to_keep(run, recording, tmp_path, monkeypatch):
+    monkeypatch.setattr("timbrekit.workflow.train", stop)
+    assert run("train", recording, "--out", tmp_path / "a" / "b")[0] == 130
     assert not any(tmp_path.iterdir())
+
+
+def test_what_was_trained_is_kept_when_measuring_is_stopped(run, recording, tmp_path):
+    options = ("--recipe", "published", "--epochs", 1, "--out", tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("timbrekit.workflow.measure_held_out", stop)
+        assert run("train", recording, *options)[0] == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["unfinished.pt"]
+    status, said, _ = run("train", recording, *options)
+    assert status == 0 and "goes on where it was cut off, after 1 of 1" in said
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES)
 
 
 # --- Ctrl-C ------------------------------------------------------------------------------------------------
