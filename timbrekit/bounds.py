@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrekit.features import HOP, THIN_HOP, TimbreFeatures
+from timbrekit.features import TimbreFeatures
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.presets import Preset
 from timbrekit.take import Take
@@ -56,9 +56,7 @@ def optimize_directly(
         ``(m, 7)`` played feature differences.
     """
     rate = take.hits.sample_rate
-    voice = Voice(
-        preset, take, TimbreFeatures(rate, gated, THIN_HOP if gated else HOP), fresh_noise, seed, device
-    )
+    voice = Voice(preset, take, TimbreFeatures.for_training(rate, gated), fresh_noise, seed, device)
     chosen = torch.from_numpy(np.asarray(indices)).to(device)
     intended = take.intended.to(device)[chosen]
     weights = spread_weights(take.intended.to(device)) if balanced else None

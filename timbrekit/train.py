@@ -13,7 +13,7 @@ from torch import Tensor
 
 from timbrekit.checkpoint import fingerprint_of, load_checkpoint, save_checkpoint
 from timbrekit.errors import TrainingError
-from timbrekit.features import HOP, THIN_HOP, TimbreFeatures
+from timbrekit.features import TimbreFeatures
 from timbrekit.hits import Hits, onset_windows
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping, build_network
@@ -159,8 +159,7 @@ class _Run:
         presets = [_damped(variant.preset, settings) for variant in variants]
         self.names = [preset.name for preset in presets]
         self.splits = [split_hits(take.timbre[:, 0], take.reference, seed) for seed in self.seeds]
-        gated = settings.features == "gated"
-        features = TimbreFeatures(take.hits.sample_rate, gated=gated, hop=THIN_HOP if gated else HOP)
+        features = TimbreFeatures.for_training(take.hits.sample_rate, settings.features == "gated")
         self.voices = [
             Voice(preset, take, features, settings.fresh_noise, seed, self.device)
             for preset, seed in zip(presets, self.seeds, strict=True)
@@ -220,10 +219,11 @@ class _Run:
         for indices in _batches(order, settings.batch_size):
             losses, slope = self._losses(self.weights, inputs, indices, self.generators, True)
             self.optimizer.step(self.weights, slope, self._learning_rate())
+            # Without averaging, and after the first step, these are the weights themselves.
             share = settings.averaging if self.optimizer.steps > 1 else 0.0
             self.averaged.lerp_(self.weights, 1 - share)
             total += losses * indices.shape[1]
-        validation = self._validation_losses(self.averaged if settings.averaging else self.weights)
+        validation = self._validation_losses(self.averaged)
         if settings.plateau:
             self.plateau.see(validation)
         return total / len(order[0]), validation
@@ -297,8 +297,7 @@ class _Run:
             judged = _judged(validation_losses, train_losses, self.splits[0])
         better = judged < self.best_losses
         self.best_losses = torch.where(better, judged, self.best_losses)
-        candidate = self.averaged if self.settings.averaging else self.weights
-        self.best_weights = torch.where(better.to(self.device)[:, None], candidate, self.best_weights)
+        self.best_weights = torch.where(better.to(self.device)[:, None], self.averaged, self.best_weights)
 
     def results(self, seconds: float, interrupted: bool) -> list[Trained]:
         trained = []
