@@ -70,6 +70,44 @@ def test_detections_lie_at_least_hold_plus_one_samples_apart():
         assert spacing.min() <= hold + 3
 
 
+def fired_sample_by_sample(signal, settings):
+    """The detector's rules, every sample looked at."""
+    fired, triggered, countdown, previous = [], False, 0, 0.0
+    for i, value in enumerate(signal):
+        if (
+            value >= settings.on_threshold
+            and not triggered
+            and previous < settings.on_threshold
+            and not countdown
+        ):
+            fired.append(i)
+            triggered, countdown = True, settings.hold
+            continue
+        countdown = max(countdown - 1, 0)
+        triggered = triggered and not value < settings.off_threshold
+        previous = value
+    return fired
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_passing_over_what_is_uneventful_changes_no_detection(seed):
+    """Swings of a few to hundreds of samples about thresholds from low to high, with samples that are no numbers."""
+    generator = np.random.default_rng(seed)
+    length = int(generator.integers(1, 5000))
+    corners = generator.uniform(-5, 30, length // int(generator.integers(3, 300)) + 2)
+    signal = np.interp(np.linspace(0, 1, length), np.linspace(0, 1, len(corners)), corners).astype(np.float32)
+    signal[generator.random(length) < 0.001] = np.nan
+    fired = 0
+    for on in (0.5, 4.0, 12.0, 25.0):
+        for off in (0.0, 3.0, 11.0, 26.0):
+            for hold in (0, 1, 63, 64, 200, 1000):
+                settings = DetectorSettings(on, off, hold)
+                expected = fired_sample_by_sample(signal.tolist(), settings)
+                assert detect_in_signal(signal, settings).positions.tolist() == expected
+                fired += len(expected)
+    assert fired > 0 or length < 50
+
+
 def test_without_falling_below_the_retrigger_threshold_nothing_fires_again():
     steps = {100: 20.0, 1500: 5.0, 1600: 20.0}
     assert detect_in_signal(signal_with(steps)).positions.tolist() == [100]

@@ -31,6 +31,7 @@ FAST_RISE = np.float32(1.0) / np.float32(3.0)  # share of the way to the new lev
 FAST_FALL = np.float32(1.0) / np.float32(383.0)
 SLOW = np.float32(1.0) / np.float32(2205.0)
 LOWEST_SAMPLE_RATE = 8_000  # Hz; far below this the 600 Hz high-pass leaves nothing of a drum
+STRETCH = 64  # samples of the onset signal that are passed over at once where nothing can happen in them
 
 
 @dataclass(frozen=True)
@@ -98,17 +99,34 @@ def detect(samples: ArrayLike, sample_rate: int, settings: DetectorSettings | No
     return detect_in_signal(onset_signal(samples, sample_rate), settings)
 
 
-def detect_in_signal(signal: NDArray[np.float32], settings: DetectorSettings | None = None) -> Detections:
-    """Find hits in an :func:`onset_signal` already computed: for trying many settings on one recording."""
+def detect_in_signal(
+    signal: NDArray[np.float32],
+    settings: DetectorSettings | None = None,
+    extremes: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+) -> Detections:
+    """Find hits in an :func:`onset_signal` already computed: for trying many settings on one recording.
+
+    Args:
+        extremes: of this signal, from :func:`signal_extremes`; worth keeping from one try to the next.
+    """
     settings = settings or DetectorSettings()
+    signal = np.ascontiguousarray(signal, np.float32)
+    lowest, highest = signal_extremes(signal) if extremes is None else extremes
     positions, collecting = _fire(
-        np.ascontiguousarray(signal, np.float32),
+        signal,
+        lowest,
+        highest,
         np.float32(settings.on_threshold),
         np.float32(settings.off_threshold),
         int(settings.hold),
     )
     triggers = positions[~collecting] + TRIGGER_DELAY
     return Detections(positions, triggers[triggers < len(signal)], positions[collecting])
+
+
+def signal_extremes(signal: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The lowest and the highest value of each 64 samples of an onset signal, (ceil(n / 64),) each; NaN is neither."""
+    return _extremes(np.ascontiguousarray(signal, np.float32))
 
 
 def _check_knob(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
@@ -169,15 +187,44 @@ def _onset_signal(samples, b0, b1, a1, a2):
 
 
 @compiled
-def _fire(signal, on_threshold, off_threshold, hold):
-    """Positions at which the detector fires, and whether each came while a window was being collected."""
+def _extremes(signal):
+    stretches = (len(signal) + STRETCH - 1) // STRETCH
+    lowest = np.full(stretches, np.inf, dtype=np.float32)
+    highest = np.full(stretches, -np.inf, dtype=np.float32)
+    for i in range(len(signal)):
+        k = i // STRETCH
+        if signal[i] < lowest[k]:  # not min(): a NaN neither fires nor releases the detector
+            lowest[k] = signal[i]
+        if signal[i] > highest[k]:
+            highest[k] = signal[i]
+    return lowest, highest
+
+
+@compiled
+def _fire(signal, lowest, highest, on_threshold, off_threshold, hold):
+    """Positions at which the detector fires, and whether each came while a window was being collected.
+
+    A stretch of samples that can neither fire nor release the detector only lets the counter run down.
+    """
     positions = []
     collecting = []
     triggered = False
     countdown = 0
     previous = np.float32(0.0)
     window_end = -1  # the sample at which the window being collected is complete
-    for i in range(len(signal)):
+    i = -1
+    while i + 1 < len(signal):
+        i += 1
+        if i % STRETCH == 0:
+            if triggered:
+                uneventful = lowest[i // STRETCH] >= off_threshold
+            else:
+                uneventful = countdown >= STRETCH or highest[i // STRETCH] < on_threshold
+            if uneventful:
+                i = min(i + STRETCH, len(signal)) - 1
+                countdown = max(countdown - STRETCH, 0)
+                previous = signal[i]
+                continue
         value = signal[i]
         if value >= on_threshold and not triggered and previous < on_threshold and countdown == 0:
             triggered = True

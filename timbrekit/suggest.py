@@ -23,6 +23,7 @@ from timbrekit.onsets import (
     DetectorSettings,
     detect_in_signal,
     onset_signal,
+    signal_extremes,
 )
 
 TOLERANCE_SECONDS = 0.025  # a detection this close to an onset belongs to it
@@ -71,10 +72,11 @@ def suggest_settings(samples: ArrayLike, sample_rate: int) -> Suggestion:
     samples = np.ascontiguousarray(samples, dtype=np.float32)
     onsets, weights = reference_onsets(samples, sample_rate)
     signal = onset_signal(samples, sample_rate)
+    extremes = signal_extremes(signal)
     tolerance = TOLERANCE_SECONDS * sample_rate
 
     def triggered(settings: DetectorSettings) -> NDArray[np.int64]:
-        return detect_in_signal(signal, settings).triggers - TRIGGER_DELAY
+        return detect_in_signal(signal, settings, extremes).triggers - TRIGGER_DELAY
 
     def agreement(on_threshold: float, off_threshold: float, hold: int) -> float:
         found = triggered(DetectorSettings(on_threshold, off_threshold, hold))
@@ -108,7 +110,7 @@ def match_onsets(found: ArrayLike, reference: ArrayLike, tolerance: float) -> ND
     Returns:
         Indices into ``reference`` that have a partner no more than ``tolerance`` away.
     """
-    found, reference = np.asarray(found), np.asarray(reference)
+    found, reference = np.asarray(found).tolist(), np.asarray(reference).tolist()  # quicker one by one
     matched = []
     i = j = 0
     while i < len(found) and j < len(reference):
