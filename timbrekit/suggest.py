@@ -6,8 +6,10 @@ level nearby and weighted by how much they rise and stand out of the noise. The 
 best with it: hits missed and hits triggered twice cost alike.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import librosa
 import numpy as np
@@ -38,6 +40,8 @@ SURE_RISE_DB, LEAST_RISE_DB = 9.0, 5.0
 SURE_LEVEL_DB, LEAST_LEVEL_DB = 20.0, 12.0
 MERGE_SECONDS = 0.012  # candidates closer than this are one onset; a flam is about 30 ms
 LEVEL_SECONDS = 0.002  # averaging time of the level
+PART_SECONDS = 120.0  # a longer recording is listened to in equal parts of at most this
+PART_MARGIN_SECONDS = 1.0  # heard before and after each part
 
 COARSE_STEP_DB, FINE_STEP_DB = 2.0, 0.5
 WIDEST_ON_DB, WIDEST_OFF_DB = 24.0, 16.0
@@ -137,18 +141,35 @@ def reference_onsets(
     if peak == 0 or len(samples) < 0.1 * sample_rate:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     samples = samples / peak
-    level, width = _level_db(samples, sample_rate)
-    noise = np.percentile(level, 10)
+    parts = list(_parts(len(samples), sample_rate))
+    levels, rises = [], []
+    for (start, stop), (first, last) in parts:
+        part = samples[first:last]
+        level, width = _level_db(part, sample_rate)
+        levels.append(level if len(parts) == 1 else level[start - first : stop - first : width])
+        for candidate in np.unique(np.concatenate(_candidates(part, sample_rate))):
+            found = _rise_near(int(candidate), level, width, sample_rate)
+            if found is not None and start <= first + found[0] < stop:
+                rises.append((first + found[0], *found[1:]))
+    noise = np.percentile(np.concatenate(levels), 10)
     best: dict[int, float] = {}
-    for candidate in np.unique(np.concatenate(_candidates(samples, sample_rate))):
-        found = _rise_near(int(candidate), level, width, sample_rate)
-        if found is None:
-            continue
-        position, rise, top = found
+    for position, rise, top in rises:
         weight = _ramp(rise, LEAST_RISE_DB, SURE_RISE_DB) * _ramp(top - noise, LEAST_LEVEL_DB, SURE_LEVEL_DB)
         if weight > 0:
             best[position] = max(weight, best.get(position, 0.0))
     return _merged(best, MERGE_SECONDS * sample_rate)
+
+
+def _parts(length: int, sample_rate: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """``(start, stop), (first, last)`` of equal parts of a recording: what each answers for, and what it listens to.
+
+    The spectra of ten minutes at once would need gigabytes.
+    """
+    count = max(math.ceil(length / (PART_SECONDS * sample_rate)), 1)
+    margin = round(PART_MARGIN_SECONDS * sample_rate)
+    edges = [length * number // count for number in range(count + 1)]
+    for start, stop in pairwise(edges):
+        yield (start, stop), (max(start - margin, 0), min(stop + margin, length))
 
 
 def _candidates(samples, sample_rate) -> list[NDArray[np.int64]]:
