@@ -108,10 +108,12 @@ def _parser() -> argparse.ArgumentParser:
 def _run(job: dict[str, Any], threads: int) -> dict[str, Any]:
     """One job in a process of its own, whose number of threads holds from its start.
 
-    In a quick run only those that measure memory: starting a process takes longer than a quick job.
+    In a quick run only ours that measures memory: starting a process takes longer than a quick job.
     """
+    from .contenders import OURS
+
     job = job | {"threads": threads}
-    if job["quick"] and job["kind"] != "growth":
+    if job["quick"] and (job["kind"] != "growth" or job["contender"] != OURS):
         from .jobs import run_job
 
         return run_job(job)
