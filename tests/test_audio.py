@@ -503,13 +503,13 @@ def check_damaged(folder: Path, extension: str, content: bytes) -> bool:
     return True
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(file=damaged_files())
 def test_damaged_files_give_usable_samples_or_one_clear_line(tmp_path, file):
     check_damaged(tmp_path, *file)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=st.binary(max_size=400), extension=st.sampled_from(["wav", "mp3", "m4a", "raw", "flac"]))
 def test_random_bytes_give_usable_samples_or_one_clear_line(tmp_path, content, extension):
     check_damaged(tmp_path, extension, content)

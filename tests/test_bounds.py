@@ -18,7 +18,7 @@ pytest.importorskip("sklearn", reason="the information bound needs scikit-learn,
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr("timbrekit.bounds.TREES", 40)
+    monkeypatch.setattr("timbrekit.bounds.TREES", 12)
 
 
 def test_direct_optimisation_comes_nearer_the_more_it_iterates():

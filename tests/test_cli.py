@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -121,20 +120,6 @@ def test_a_preset_file_of_ones_own_works(run, recording, tmp_path):
     options = ("--preset", preset, "--recipe", "published", "--epochs", 1, "--json")
     assert run("train", recording, "--out", tmp_path / "out", *options)[0] == 0
     assert json.loads((tmp_path / "out" / "report.json").read_text())["preset"] == "my-kick"
-
-
-def test_same_in_same_out_dates_apart(run, recording, tmp_path, short_sketch):
-    ours = []
-    for name in ("a", "b"):
-        assert run("train", recording, "--out", tmp_path / name, "--epochs", 1, "--seed", 7)[0] == 0
-        facts = torch.jit.load(tmp_path / name / "model.pt").state_dict()
-        sounds = [
-            (tmp_path / name / file).read_bytes() for file in ("rehearsal.wav", "primer.wav", "card.txt")
-        ]
-        ours.append((sounds, [weights.numpy().tobytes() for weights in facts.values()]))
-        report = json.loads((tmp_path / name / "report.json").read_text())
-        ours[-1] += ({key: value for key, value in report.items() if key != "training"},)
-    assert ours[0] == ours[1]
 
 
 # --- bad input ---------------------------------------------------------------------------------------------
@@ -442,10 +427,11 @@ def test_a_reader_that_has_had_enough_is_no_error(model):
     assert process.wait(timeout=60) == 0 and stderr == b""
 
 
-def test_a_terminal_that_cannot_show_a_name_is_no_obstacle(tmp_path):
+def test_neither_a_terminal_that_cannot_show_a_name_nor_a_missing_torchaudio_is_an_obstacle(tmp_path):
     path = wav(tmp_path, varied_strokes(3), name="🥁.wav")
+    blocked = "import sys; sys.modules['torchaudio'] = None; from timbrekit.cli import main; sys.exit(main())"
     finished = subprocess.run(
-        [sys.executable, "-m", "timbrekit.cli", "inspect", str(path)],
+        [sys.executable, "-c", blocked, "inspect", str(path)],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         timeout=60,
@@ -453,12 +439,6 @@ def test_a_terminal_that_cannot_show_a_name_is_no_obstacle(tmp_path):
     assert (finished.returncode, finished.stderr) == (0, b"") and b"3 hits" in finished.stdout
 
 
-def test_it_starts_without_torchaudio_and_tells_its_version(run):
-    started = time.perf_counter()
-    blocked = (
-        "import sys; sys.modules['torchaudio'] = None; from timbrekit.cli import main; main(['presets'])"
-    )
-    subprocess.run([sys.executable, "-c", blocked], check=True, stdout=subprocess.DEVNULL, timeout=60)
-    assert time.perf_counter() - started < 60
+def test_it_tells_its_version(run):
     status, stdout, _ = run("--version")
     assert status == 0 and stdout.startswith("timbrekit ")

@@ -103,7 +103,7 @@ anything = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(features=inputs, name=st.sampled_from(MODEL_NAMES))
 def test_a_model_answers_every_input_with_bounded_numbers(models, features, name):
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_a_model_answers_every_input_with_bounded_numbers(models, features, name
     assert answer[0].abs().max() <= 1 and answer[1].min() >= 0 and answer[1].max() <= 1
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(features=anything, name=st.sampled_from(MODEL_NAMES))
 def test_whatever_a_host_gives_the_preset_stays_and_the_modulation_is_bounded_or_no_number(
     models, features, name
@@ -125,7 +125,7 @@ def test_whatever_a_host_gives_the_preset_stays_and_the_modulation_is_bounded_or
         assert modulation.isfinite().all()
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(anything, min_size=1, max_size=6))
 def test_whatever_the_features_the_network_is_given_0_to_1_or_no_number(rows):
     scaled = normalize_running(np.array(rows, np.float32))

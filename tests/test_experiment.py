@@ -4,12 +4,12 @@ import csv
 import json
 import math
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from joblib import Parallel, delayed
 from takes import GAP_SECONDS, RATE, varied_strokes
 
 from timbrekit.cli import main
@@ -231,7 +231,11 @@ def test_two_presets_of_one_name_are_an_error(drums, tmp_path):
 
 def test_two_processes_make_the_same_table_as_one(drums, tmp_path):
     plan = plan_of(drums / "wet snare", rows=("preset", "linear"), presets=("snare-1",))
-    Parallel(n_jobs=2)(delayed(run_shard)(plan, tmp_path / "two", (number, 2)) for number in (1, 2))
+    other = get_context("spawn").Process(target=run_shard, args=(plan, tmp_path / "two", (1, 2)))
+    other.start()
+    run_shard(plan, tmp_path / "two", (2, 2))
+    other.join()
+    assert other.exitcode == 0
     run_shard(plan, tmp_path / "one")
     assert {path.name for path in (tmp_path / "two").iterdir()} == {
         *("results-1-of-2.csv", "results-2-of-2.csv", "results.md", "results.csv", "results.tex"),

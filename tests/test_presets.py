@@ -272,7 +272,7 @@ presets = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(presets | anything)
 def test_any_content_is_a_preset_or_a_preset_error(given_content):
     text = json.dumps(given_content)
@@ -285,7 +285,7 @@ def test_any_content_is_a_preset_or_a_preset_error(given_content):
         assert np.isfinite(vector).all() and vector.min() >= 0 and vector.max() <= 1
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.binary(max_size=60), st.integers(0, 1000), st.integers(0, 60))
 def test_any_bytes_are_a_preset_or_a_preset_error(tmp_path_factory, noise, position, cut):
     good = json.dumps(content()).encode()

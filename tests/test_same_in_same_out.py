@@ -43,3 +43,6 @@ def test_training_twice_writes_the_same_model_and_sound(tmp_path, short_sketch):
     assert parts_of(first / "model.pt") == parts_of(second / "model.pt")
     for name in ("rehearsal.wav", "primer.wav", "card.txt"):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    one, other = (json.loads((folder / "report.json").read_text()) for folder in (first, second))
+    assert one.pop("training") and other.pop("training")  # it holds seconds
+    assert one == other

@@ -234,7 +234,7 @@ def test_uploaded_names_become_safe(name, safe):
 
 
 generated = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 names = st.one_of(
     st.text(st.characters(exclude_categories=[]), max_size=300),  # surrogates and control characters too

@@ -1,6 +1,7 @@
 """From a recording to a folder: what is prepared, what is kept, what the outcome holds."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -22,6 +23,16 @@ def recording(tmp_path_factory):
     path = tmp_path_factory.mktemp("takes") / "take.wav"
     soundfile.write(path, varied_strokes(), RATE, subtype="PCM_24")
     return path
+
+
+@pytest.fixture(scope="module")
+def trained(recording, tmp_path_factory):
+    """A folder in which there was a file, the outcome of training into it, and what was said on the way."""
+    folder, stages, epochs = tmp_path_factory.mktemp("trained"), [], []
+    (folder / "notes.txt").write_text("mine")
+    preset = load_preset("snare-1")
+    outcome = train_model(prepare(recording), preset, folder, QUICK, epochs.append, stages.append)
+    return folder, outcome, stages, epochs
 
 
 def test_settings_are_suggested_unless_they_are_given(recording):
@@ -48,32 +59,31 @@ def test_a_recording_without_hits_says_what_to_do(tmp_path):
         prepare(tmp_path / "hum.wav", detector=DetectorSettings(32.0))
 
 
-def test_the_outcome_is_what_lies_in_the_folder(recording, tmp_path):
-    stages, epochs = [], []
-    (tmp_path / "notes.txt").write_text("mine")
-    outcome = train_model(
-        prepare(recording), load_preset("snare-1"), tmp_path, QUICK, epochs.append, stages.append
-    )
-    assert {path.name for path in tmp_path.iterdir()} == {*FILES, "notes.txt"}
-    assert json.loads((tmp_path / "report.json").read_text()) == outcome.report
-    assert outcome.model == tmp_path / "model.pt" and len(epochs) == 1
+def test_the_outcome_is_what_lies_in_the_folder(trained):
+    folder, outcome, stages, epochs = trained
+    assert {path.name for path in folder.iterdir()} == {*FILES, "notes.txt"}
+    assert json.loads((folder / "report.json").read_text()) == outcome.report
+    assert outcome.model == folder / "model.pt" and len(epochs) == 1
     assert stages == ["Training", "Measuring", "Rehearsing"]
     assert set(outcome.played) == {"cold", "second_pass", "after_primer", "other_rate"}
-    heard, _ = soundfile.read(tmp_path / "rehearsal.wav", dtype="float32")
+    heard, _ = soundfile.read(folder / "rehearsal.wav", dtype="float32")
     assert np.abs(heard - outcome.played["after_primer"].rehearsal.audio).max() < 1e-6
 
 
-def test_training_again_replaces_what_was_there(recording, tmp_path):
-    for preset in ("snare-1", "kick"):
-        train_model(prepare(recording), load_preset(preset), tmp_path, QUICK)
+def test_training_again_replaces_what_was_there(recording, trained, tmp_path):
+    for name in FILES:
+        shutil.copy(trained[0] / name, tmp_path)
+    train_model(prepare(recording), load_preset("kick"), tmp_path, QUICK)
+    for name in FILES:
+        changed = (tmp_path / name).read_bytes() != (trained[0] / name).read_bytes()
+        assert changed or name == "primer.wav", name  # that one tells of the recording alone
     assert json.loads((tmp_path / "report.json").read_text())["preset"] == "kick"
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
 
 
-def test_rehearsing_runs_at_the_files_own_rate(recording, tmp_path):
-    outcome = train_model(prepare(recording), load_preset("snare-1"), tmp_path / "m", QUICK)
+def test_rehearsing_runs_at_the_files_own_rate(trained, tmp_path):
     soundfile.write(tmp_path / "other.wav", varied_strokes(5, 44_100), 44_100)
-    result = rehearse_file(outcome.model, tmp_path / "other.wav", tmp_path / "out" / "sound.wav")
+    result = rehearse_file(trained[1].model, tmp_path / "other.wav", tmp_path / "out" / "sound.wav")
     assert result["sample_rate"] == 44_100 and result["triggers"] == 5
     assert soundfile.info(tmp_path / "out" / "sound.wav").samplerate == 44_100
 
