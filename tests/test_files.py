@@ -4,11 +4,12 @@ import errno
 import json
 import os
 import threading
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from timbrekit import files
+import timbrekit
+from timbrekit import files, workflow
 from timbrekit.errors import OutputError
 from timbrekit.files import STALE_SECONDS, atomic_path, sweep_stale, write_json
 
@@ -234,3 +235,16 @@ def test_what_is_not_json_leaves_the_old_file(tmp_path):
             write_json(target, content)
     assert json.loads(target.read_text()) == {"old": 1}
     assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_windows_takes_every_name_that_is_shipped_or_written():
+    """No character or device name that it keeps for itself, no dot or space at the end, none apart by case alone."""
+    repository, package = Path(__file__).parents[1], Path(timbrekit.__file__).parent
+    folders = [package, *(repository / name for name in ("docs", "notebooks", "sample_audio", "tests"))]
+    shipped = [path.relative_to(folder.parent) for folder in folders for path in folder.rglob("*")]
+    assert len(shipped) > 100
+    for path in [*shipped, *map(Path, workflow.FILES)]:
+        for name in path.parts:
+            assert not set(name) & set('<>:"|?*\\') and name.rstrip(". ") == name, path
+            assert not PureWindowsPath(name).is_reserved(), path
+    assert len({str(path).casefold() for path in shipped}) == len(set(shipped))
