@@ -15,7 +15,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "sample_audio" / "snare_minute.flac"
 SIZES, QUICK_SIZES = (16, 32, 64, 128, 256, 512), (16,)
-QUICK_SECONDS = 6  # of the recording
+QUICK_SECONDS = 4  # of the recording
 
 
 def main(argv: list[str] | None = None) -> int:
