@@ -297,7 +297,7 @@ def test_operators_are_on_the_list_and_the_list_is_harmless(exported):
 
 
 def test_a_block_is_ready_in_time(exported, drumming):
-    """256 samples last 5.3 ms; under 1 ms leaves room for a busy patch. The best of three passes: of computing alone."""
+    """256 samples last 5.3 ms; under 1 ms leaves room for a busy patch. Best of three passes: only computing."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     passes = []
