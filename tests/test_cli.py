@@ -311,9 +311,10 @@ def test_ctrl_c_before_there_is_a_model_writes_nothing(run, recording, tmp_path,
         raise KeyboardInterrupt
 
     monkeypatch.setattr("timbrekit.workflow.train", stop)
+    before = signal.getsignal(signal.SIGINT)
     status, _, stderr = run("train", recording, "--out", tmp_path / "out")
     assert status == 130 and stderr == "timbrekit: stopped.\n" and not (tmp_path / "out").exists()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # as it was
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # --- the other commands ------------------------------------------------------------------------------------
