@@ -3,11 +3,15 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import librosa
+import numba
 import numpy as np
 import pytest
+from numba.core import caching
 
-from timbrekit.compiled import compiled
+from timbrekit.compiled import compiled, let_compile
 from timbrekit.errors import RecordingError, TimbrekitError
 from timbrekit.onsets import (
     TRIGGER_DELAY,
@@ -198,6 +202,17 @@ def test_compiles_where_no_cache_can_be_written(tmp_path):
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "0"
+
+
+def test_librosa_can_keep_its_machine_code_where_packages_and_home_are_read_only(monkeypatch):
+    """It cannot be imported otherwise. (Really read only: the row `bare` of .ci/environments.)"""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [caching._UserProvidedCacheLocator])
+    with pytest.raises(RuntimeError, match="no locator"):
+        numba.njit(cache=True)(librosa.show_versions)
+    let_compile(librosa.show_versions)
+    assert Path(numba.config.CACHE_DIR).is_dir()
+    numba.njit(cache=True)(librosa.show_versions)
 
 
 def test_compiled_functions_compute_what_python_does():

@@ -1,5 +1,8 @@
 """Loops over samples, compiled to machine code by numba."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -20,3 +23,21 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # "cannot cache function: no locator available"
         return numba.njit(nogil=True)(function)
+
+
+def let_compile(function: Callable[..., Any]) -> None:
+    """Make a package that insists on keeping its machine code on disk usable where nothing can be kept.
+
+    librosa decorates without the way out that :func:`compiled` has: where both the installed packages and the home are
+    read only, it cannot even be imported. numba is given a folder for this run then; a lasting one in the folder for
+    temporary files would be read as code by whoever comes next.
+
+    Args:
+        function: any one of the package's, for where it lies.
+    """
+    try:
+        numba.njit(cache=True)(function)
+    except RuntimeError:
+        folder = tempfile.mkdtemp(prefix="timbrekit-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        numba.config.CACHE_DIR = folder

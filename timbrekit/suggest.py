@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter
 from scipy.signal import butter, sosfilt
 
+from timbrekit.compiled import let_compile
 from timbrekit.onsets import (
     HOLD_RANGE,
     OFF_THRESHOLD_RANGE,
@@ -27,6 +28,8 @@ from timbrekit.onsets import (
     onset_signal,
     signal_extremes,
 )
+
+let_compile(librosa.show_versions)
 
 TOLERANCE_SECONDS = 0.025  # a detection this close to an onset belongs to it
 WORTHWHILE_GAIN = 0.02  # of agreement (F-measure); less is not worth turning a knob for
