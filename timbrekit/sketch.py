@@ -8,7 +8,7 @@ mapping is trained on; a few rounds bring the two together. Training on the synt
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss, spread_weights
-from timbrekit.mapping import Mapping
+from timbrekit.mapping import EXCESS_WEIGHT, Mapping
+from timbrekit.small_network import SmallNetwork
 from timbrekit.stack import one_cycle
 from timbrekit.take import Take, draw_inputs
 from timbrekit.voice import Voice
@@ -24,18 +25,20 @@ from timbrekit.voice import Voice
 FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
 ROUNDS = 4
-MAPPING_STEPS, MAPPING_RATE = 800, 5e-3
+MAPPING_STEPS, MAPPING_RATE = 400, 5e-3
 STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 800, 256, 3e-3
 STAND_IN_WIDTH = 64
+BEND = 0.3  # of an error of the stand-in, beyond which it counts by its size, not its square
 JITTER = (
     0.05  # by which a mapping's choices are also tried displaced, so that the stand-in learns slopes there
 )
 LARGEST_DIFFERENCE = 200.0  # in spreads of the take: what is farther off is far enough
-FACTORS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0)  # on the sketched modulation, of which the best is kept
+FACTORS = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0)  # on the sketched modulation, tried while they help
 WIDEST = math.asinh(LARGEST_DIFFERENCE)
 CHUNK = 16  # hits rendered at once
 
 
+@torch.no_grad()
 def sketch_mapping(
     mapping: Mapping,
     take: Take,
@@ -66,23 +69,45 @@ def sketch_mapping(
     tried = _first_tries(stand_in.preset, stand_in.damping, generator)
     stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)], STAND_IN_STEPS)
     _draw_weights(mapping, generator)
-
-    def loss_of(inputs: Tensor) -> Tensor:
-        parameters, restrained = mapping.parameters_and_restraint(inputs)
-        return feature_difference_loss(stand_in(parameters, hits), intended) + restraint * restrained
-
+    network = SmallNetwork(mapping.network)
     for round_number in range(ROUNDS):
         if round_number:
-            with torch.no_grad():
-                (inputs,) = draw_inputs(take, growing_share, generator)[:, hits]
-                chosen = mapping.parameters_for(inputs)
-                jitter = torch.randn(chosen.shape, generator=generator) * JITTER * stand_in.damping
+            (inputs,) = draw_inputs(take, growing_share, generator)[:, hits]
+            chosen = mapping.parameters_for(inputs)
+            jitter = torch.randn(chosen.shape, generator=generator) * JITTER * stand_in.damping
             stand_in.learn(
                 torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]), RELEARN_STEPS
             )
         passes = draw_inputs(take, growing_share, generator, MAPPING_STEPS)[:, hits]
-        _fit(mapping.parameters(), loss_of, passes, MAPPING_RATE)
+        _fit(
+            network,
+            lambda inputs: _lead_back(network, mapping, inputs, stand_in, hits, intended, restraint),
+            passes,
+            MAPPING_RATE,
+        )
     _scale_to_best(mapping, take.inputs[hits], intended, stand_in, hits)
+
+
+def _lead_back(
+    network: SmallNetwork,
+    mapping: Mapping,
+    inputs: Tensor,
+    stand_in: "_StandIn",
+    hits: Tensor,
+    intended: Tensor,
+    restraint: float,
+) -> None:
+    """Set the network's slope to that of the feature difference loss on the stand-in and of the mapping's penalty."""
+    modulation = network(inputs - mapping.centre)
+    wanted = mapping.preset + modulation * mapping.damping
+    parameters = wanted.clamp(0, 1)
+    excess = wanted - parameters
+    error = stand_in(parameters, hits) - intended
+    by_parameters = stand_in.lead_back(error.sign().div_(error.numel()))
+    penalty = 2 * modulation + EXCESS_WEIGHT * mapping.damping * excess.sign()
+    network.lead_back(
+        by_parameters * mapping.damping * (excess == 0) + restraint / modulation.numel() * penalty
+    )
 
 
 def _scale_to_best(
@@ -101,8 +126,13 @@ def _scale_to_best(
         played = stand_in.render(mapping.parameters_for(inputs), hits)
         return float(feature_difference_loss(played, intended))
 
-    with torch.no_grad():
-        scale_by(min(FACTORS, key=loss_at))
+    best, least = 1.0, loss_at(1.0)
+    for factor in FACTORS:
+        loss = loss_at(factor)
+        if loss >= least:
+            break
+        best, least = factor, loss
+    scale_by(best)
 
 
 class _StandIn:
@@ -111,30 +141,39 @@ class _StandIn:
     def __init__(self, voice: Voice, weights: Tensor, generator: torch.Generator):
         self.voice, self.weights, self.generator = voice, weights, generator
         self.preset, self.damping = voice.preset.cpu(), voice.damping.cpu()
+        self.reach = self.damping.clamp_min(1e-3)
         self.rings = (voice.lengths.cpu().clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES).log2()
         self.seen: list[Tensor] = []
         self.heard: list[Tensor] = []
         inputs = len(self.preset) + 1
-        self.network = nn.Sequential(
+        network = nn.Sequential(
             nn.Linear(inputs, STAND_IN_WIDTH),
             nn.SiLU(),
             nn.Linear(STAND_IN_WIDTH, STAND_IN_WIDTH),
             nn.SiLU(),
             nn.Linear(STAND_IN_WIDTH, len(weights)),
         )
-        for layer in self.network:
+        for layer in network:
             if isinstance(layer, nn.Linear):
                 bound = 1 / math.sqrt(layer.in_features)
                 nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
                 nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        self.network = SmallNetwork(network)
 
     def __call__(self, parameters: Tensor, indices: Tensor) -> Tensor:
-        return torch.sinh(self.network(self._inputs(parameters, indices)).clamp(-WIDEST, WIDEST))
+        compressed = self.network(self._inputs(parameters, indices))
+        self.compressed, self.is_inside = compressed.clamp(-WIDEST, WIDEST), compressed.abs() <= WIDEST
+        return torch.sinh(self.compressed)
+
+    def lead_back(self, slope: Tensor) -> Tensor:
+        """The slope of a loss by the parameters, of that by the differences that the latest call gave."""
+        by_compressed = slope * torch.cosh(self.compressed) * self.is_inside
+        by_inputs = self.network.lead_back(by_compressed, to_weights=False)
+        return by_inputs[:, :-1] / self.reach
 
     def _inputs(self, parameters: Tensor, indices: Tensor) -> Tensor:
         """Modulations in units of their reach, and for how long the hit rings."""
-        modulation = (parameters - self.preset) / self.damping.clamp_min(1e-3)
-        return torch.cat([modulation, self.rings[indices][:, None]], 1)
+        return torch.cat([(parameters - self.preset) / self.reach, self.rings[indices][:, None]], 1)
 
     def render(self, parameters: Tensor, indices: Tensor) -> Tensor:
         """``(batch, 7)`` what the stand-in stands for, weighted."""
@@ -150,34 +189,28 @@ class _StandIn:
 
     def learn(self, parameters: Tensor, indices: Tensor, steps: int) -> None:
         """Render ``parameters`` ``(batch, 14)`` as hits ``indices``, and learn from all that was ever rendered."""
-        with torch.no_grad():
-            self.seen.append(self._inputs(parameters, indices))
-            # As asinh: straight near 0, where the take's own differences lie, and a logarithm far out, so that
-            # a preset whose features leap still shows the way back.
-            heard = self.render(parameters, indices).clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
-            self.heard.append(torch.asinh(heard))
+        self.seen.append(self._inputs(parameters, indices))
+        # As asinh: straight near 0, where the take's own differences lie, and a logarithm far out, so that
+        # a preset whose features leap still shows the way back.
+        heard = self.render(parameters, indices).clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
+        self.heard.append(torch.asinh(heard))
         seen, heard = torch.cat(self.seen), torch.cat(self.heard)
-        self.network.requires_grad_(True)
+
+        def lead_back(some: Tensor) -> None:
+            """Of the smooth L1 loss: its slope grows with the error up to ``BEND`` and then stays."""
+            error = self.network(seen[some]) - heard[some]
+            self.network.lead_back(error.div_(BEND).clamp_(-1, 1).div_(error.numel()))
+
         batches = torch.randint(len(seen), (steps, STAND_IN_BATCH), generator=self.generator)
-        _fit(
-            self.network.parameters(),
-            lambda some: nn.functional.smooth_l1_loss(self.network(seen[some]), heard[some], beta=0.3),
-            batches,
-            STAND_IN_RATE,
-        )
-        self.network.requires_grad_(False)
+        _fit(self.network, lead_back, batches, STAND_IN_RATE)
 
 
-def _fit(
-    weights: Iterable[nn.Parameter], loss_of: Callable[[Tensor], Tensor], batches: Tensor, rate: float
-) -> None:
-    """One step of Adam for each batch."""
-    optimizer = torch.optim.Adam(weights, rate, fused=True)  # a step of so small a network is all overhead
+def _fit(network: SmallNetwork, lead_back: Callable[[Tensor], None], batches: Tensor, rate: float) -> None:
+    """One step of Adam for each batch, whose slope ``lead_back`` sets."""
+    optimizer = network.new_optimizer()
     for number, batch in enumerate(batches):
-        optimizer.zero_grad()
-        loss_of(batch).backward()
-        optimizer.param_groups[0]["lr"] = one_cycle(number, len(batches) + 1, rate)
-        optimizer.step()
+        lead_back(batch)
+        network.step(optimizer, one_cycle(number, len(batches) + 1, rate))
 
 
 def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:
@@ -196,8 +229,7 @@ def _draw_weights(mapping: Mapping, generator: torch.Generator) -> None:
     for number, layer in enumerate(linear):
         is_last = number == len(linear) - 1
         scale = 0.01 if is_last else 1 / math.sqrt(layer.in_features)
-        with torch.no_grad():
-            layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
-            if layer.bias is not None:
-                offset = torch.randn(layer.bias.shape, generator=generator)
-                layer.bias.copy_(offset * (0.0 if is_last else 0.5))
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
+        if layer.bias is not None:
+            offset = torch.randn(layer.bias.shape, generator=generator)
+            layer.bias.copy_(offset * (0.0 if is_last else 0.5))

@@ -31,12 +31,9 @@ def attack_ramp(sample_rate: int) -> np.ndarray:
 
     49 samples at 48 kHz, 45 at 44.1 kHz: adding up in float32 falls just short of 1 the first time.
     """
-    step = np.float32(1) / np.float32(int(sample_rate * ATTACK_MS / 1000))
-    value, ramp = np.float32(0), []
-    while value < 1:
-        value = np.float32(min(value + step, np.float32(1)))
-        ramp.append(value)
-    return np.array(ramp, np.float32)
+    count = int(sample_rate * ATTACK_MS / 1000)
+    ramp = np.full(count + 2, np.float32(1) / np.float32(count)).cumsum(dtype=np.float32)
+    return np.minimum(ramp[: np.argmax(ramp >= 1) + 1], np.float32(1))
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,9 @@ class _Run:
         hits = len(self.splits[0].train)
         self.epochs = settings.epochs or _epochs_for(hits, settings.batch_size)
         self.total_steps = max(self.epochs * math.ceil(hits / settings.batch_size), FEWEST_STEPS) + 1
-        self.validated = [split.validation if len(split.validation) else split.train for split in self.splits]
+        validated = [split.validation if len(split.validation) else split.train for split in self.splits]
+        # In order of length: a batch is rendered as far as its longest hit rings.
+        self.validated = [hits[take.lengths[hits].argsort(stable=True).numpy()] for hits in validated]
         self.validation_inputs = [torch.stack([take.inputs] * len(variants))]
         if settings.growing_share:
             drawn = [draw_inputs(take, 1.0, torch.Generator().manual_seed(seed))[0] for seed in self.seeds]

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from torch import nn
+
+from timbrekit.mapping import MODEL_NAMES, build_network
+from timbrekit.small_network import SmallNetwork
+
+
+def networks():
+    made = {name: build_network(name, 0) for name in MODEL_NAMES}
+    made["stand-in"] = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 7))
+    return made
+
+
+def drawn(network, seed=1):
+    """The network with weights at which every layer bends."""
+    generator = torch.Generator().manual_seed(seed)
+    for values in network.parameters():
+        nn.init.normal_(values, std=0.7, generator=generator)
+    return network
+
+
+@pytest.mark.parametrize("name", networks())
+def test_slopes_are_those_of_autograd(name):
+    network = drawn(networks()[name])
+    generator = torch.Generator().manual_seed(2)
+    rows = torch.rand(20, 3, generator=generator, requires_grad=True)
+    played = network(rows)
+    slope = torch.randn(played.shape, generator=generator)
+    (played * slope).sum().backward()
+    by_weights = torch.cat([values.grad.flatten() for values in network.parameters()])
+    with torch.no_grad():
+        small = SmallNetwork(network)
+        torch.testing.assert_close(small(rows), played)
+        torch.testing.assert_close(small.lead_back(slope), rows.grad)
+    torch.testing.assert_close(small.slope[0], by_weights)
+
+
+def test_slopes_by_the_inputs_alone_leave_those_by_the_weights():
+    with torch.no_grad():
+        small = SmallNetwork(drawn(networks()["mlp"]))
+        small(torch.rand(5, 3))
+        small.lead_back(torch.ones(5, 14), to_weights=False)
+    assert not small.slope.any()
+
+
+def test_a_step_changes_the_network_it_was_made_of_as_torch_would():
+    rows, wanted = torch.rand(30, 3), torch.randn(30, 14)
+    there, here = drawn(networks()["mlp"]), drawn(networks()["mlp"])
+    theirs = torch.optim.Adam(there.parameters(), 1e-2)
+    with torch.no_grad():
+        small = SmallNetwork(here)
+        ours = small.new_optimizer()
+    for _ in range(20):
+        theirs.zero_grad()
+        (there(rows) - wanted).square().mean().backward()
+        theirs.step()
+        with torch.no_grad():
+            small.lead_back(2 * (small(rows) - wanted) / wanted.numel())
+            small.step(ours, 1e-2)
+    for mine, his in zip(here.parameters(), there.parameters(), strict=True):
+        torch.testing.assert_close(mine, his, rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_without_a_written_slope_is_refused():
+    small = SmallNetwork(nn.Sequential(nn.Linear(3, 3), nn.GELU()))
+    small(torch.rand(2, 3))
+    with pytest.raises(TypeError, match="GELU"):
+        small.lead_back(torch.ones(2, 3))
