@@ -77,7 +77,10 @@ def _through(layer: nn.Module, rows: Tensor, played: Tensor, slope: Tensor) -> T
         case nn.Hardtanh():
             return aten.hardtanh_backward(slope, rows, layer.min_val, layer.max_val)
         case nn.LayerNorm() if not layer.elementwise_affine:
-            spread = (rows.var(-1, correction=0, keepdim=True) + layer.eps).sqrt_()
-            rest = slope - slope.mean(-1, keepdim=True) - played * (slope * played).mean(-1, keepdim=True)
-            return rest / spread
+            shape = layer.normalized_shape
+            _, mean, inverse_spread = aten.native_layer_norm(rows, shape, None, None, layer.eps)
+            wanted = [True, False, False]  # by the rows; there are no weights
+            return aten.native_layer_norm_backward(
+                slope, rows, shape, mean, inverse_spread, None, None, wanted
+            )[0]
     raise TypeError(f"no slope is written out for {type(layer).__name__}")
