@@ -26,6 +26,7 @@ FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
 ROUNDS = 4
 MAPPING_STEPS, MAPPING_RATE = 400, 5e-3
+FRESH_STARTS = 2  # of the mapping, once the stand-in has learned: it may have got stuck while that had not
 STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 800, 256, 3e-3
 STAND_IN_WIDTH = 64
 BEND = 0.3  # of an error of the stand-in, beyond which it counts by its size, not its square
@@ -68,24 +69,39 @@ def sketch_mapping(
     stand_in = _StandIn(voice, weights, generator)
     tried = _first_tries(stand_in.preset, stand_in.damping, generator)
     stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)], STAND_IN_STEPS)
-    _draw_weights(mapping, generator)
     network = SmallNetwork(mapping.network)
-    for round_number in range(ROUNDS):
-        if round_number:
-            (inputs,) = draw_inputs(take, growing_share, generator)[:, hits]
-            chosen = mapping.parameters_for(inputs)
-            jitter = torch.randn(chosen.shape, generator=generator) * JITTER * stand_in.damping
-            stand_in.learn(
-                torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]), RELEARN_STEPS
-            )
-        passes = draw_inputs(take, growing_share, generator, MAPPING_STEPS)[:, hits]
+
+    def fit() -> None:
         _fit(
             network,
             lambda inputs: _lead_back(network, mapping, inputs, stand_in, hits, intended, restraint),
-            passes,
+            draw_inputs(take, growing_share, generator, MAPPING_STEPS)[:, hits],
             MAPPING_RATE,
         )
-    _scale_to_best(mapping, take.inputs[hits], intended, stand_in, hits)
+
+    def rendered_loss() -> float:
+        played = stand_in.render(mapping.parameters_for(take.inputs[hits]), hits)
+        return float(feature_difference_loss(played, intended))
+
+    _draw_weights(mapping, generator)
+    fit()
+    for _ in range(1, ROUNDS):
+        (inputs,) = draw_inputs(take, growing_share, generator)[:, hits]
+        chosen = mapping.parameters_for(inputs)
+        jitter = torch.randn(chosen.shape, generator=generator) * JITTER * stand_in.damping
+        stand_in.learn(
+            torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]), RELEARN_STEPS
+        )
+        fit()
+    best, least = network.weights.clone(), rendered_loss()
+    for _ in range(FRESH_STARTS):
+        _draw_weights(mapping, generator)
+        fit()
+        loss = rendered_loss()
+        if loss < least:
+            best, least = network.weights.clone(), loss
+    network.weights.copy_(best)
+    _scale_to_best(mapping, rendered_loss, least)
 
 
 def _lead_back(
@@ -110,25 +126,19 @@ def _lead_back(
     )
 
 
-def _scale_to_best(
-    mapping: Mapping, inputs: Tensor, intended: Tensor, stand_in: "_StandIn", hits: Tensor
-) -> None:
-    """Scale the last layer down where that follows better: where the stand-in was wrong, it was wrong far out."""
+def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float], whole_loss: float) -> None:
+    """Scale the last layer down while that follows better: where the stand-in was wrong, it was wrong far out."""
     last = [layer for layer in mapping.network if isinstance(layer, nn.Linear)][-1]
-    whole = [values.detach().clone() for values in last.parameters()]
+    whole = [values.clone() for values in last.parameters()]
 
     def scale_by(factor: float) -> None:
         for values, original in zip(last.parameters(), whole, strict=True):
             values.copy_(original * factor)
 
-    def loss_at(factor: float) -> float:
-        scale_by(factor)
-        played = stand_in.render(mapping.parameters_for(inputs), hits)
-        return float(feature_difference_loss(played, intended))
-
-    best, least = 1.0, loss_at(1.0)
+    best, least = 1.0, whole_loss
     for factor in FACTORS:
-        loss = loss_at(factor)
+        scale_by(factor)
+        loss = rendered_loss()
         if loss >= least:
             break
         best, least = factor, loss

@@ -109,16 +109,14 @@ class Snare808:
         tone1 = self._oscillator(osc1_hz, osc1_mod, sweep, phases[:, 0])
         tone2 = self._oscillator(osc2_hz, osc2_mod, sweep, phases[:, 1])
         mix = tone1 * self._envelope(self._decay_rate(osc1_decay), osc1_db, dtype)
-        mix = torch.addcmul(mix, tone2, self._envelope(self._decay_rate(osc2_decay), osc2_db, dtype))
+        mix = mix + tone2 * self._envelope(self._decay_rate(osc2_decay), osc2_db, dtype)
         if noise is not None:
             noise, cutoff_hz = noise.to(dtype), cutoff_hz.clamp_max(self.sample_rate / 2 - NYQUIST_MARGIN_HZ)
             if filter_running:
                 filtered = run_filter(noise, cutoff_hz, q, self.num_samples, self.sample_rate, handed_on)
             else:
                 filtered = filter_from_rest(noise, cutoff_hz, q, self.num_samples, self.sample_rate)
-            mix = torch.addcmul(
-                mix, filtered, self._envelope(self._decay_rate(noise_decay), noise_db, dtype)
-            )
+            mix = mix + filtered * self._envelope(self._decay_rate(noise_decay), noise_db, dtype)
         return torch.tanh(mix * _amplitude(drive_db).to(dtype)[:, None])
 
     def _decay_rate(self, decay_ms: Tensor) -> Tensor:
@@ -136,8 +134,7 @@ class Snare808:
         coarse = torch.arange(1, count + 1, BLOCK, dtype=torch.float64, device=rate.device)
         log_rate = torch.log(rate)[:, None]
         coarse, fine = torch.exp(log_rate * coarse).to(dtype), torch.exp(log_rate * fine).to(dtype)
-        # As a matrix product, whose gradient needs no array of the whole size.
-        return torch.bmm(coarse[:, :, None], fine[:, None, :]).flatten(1)[:, :count]
+        return (coarse[:, :, None] * fine[:, None, :]).flatten(1)[:, :count]
 
     def _envelope(self, rate: Tensor, level_db: Tensor, dtype: torch.dtype) -> Tensor:
         """``(batch, samples)``: attack, decay, cut to 0 below 1e-4, times the level."""
@@ -154,10 +151,12 @@ class Snare808:
         last = torch.floor(math.log(SILENCE) / torch.log(rate.detach()))[:, None]  # samples above the cut
         count = self.num_samples - len(ramp)
         powers = self._powers(rate, dtype)
-        decayed = torch.arange(count, dtype=dtype, device=rate.device)  # samples before this one, exact up to 2^24
+        before_this = torch.arange(
+            count, dtype=dtype, device=rate.device
+        )  # decayed samples; exact up to 2^24
         final = (rate[:, None] * torch.exp(torch.log(rate)[:, None] * last)).to(dtype)
         # powers[m - 1] = r^m: the sum over the m - 1 decayed samples before sample m is (r - r^m) / (1 - r).
-        tail = torch.where(decayed <= last.to(dtype), powers, final)
+        tail = torch.where(before_this <= last.to(dtype), powers, final)
         slope = (1 / (1 - rate)).to(dtype)[:, None]
         summed = before[-1].to(dtype) + (rate.to(dtype)[:, None] - tail) * slope
         return torch.cat([before[: len(ramp)].to(dtype).expand(len(rate), -1), summed], 1)

@@ -181,11 +181,11 @@ class _Run:
         validated = [split.validation if len(split.validation) else split.train for split in self.splits]
         # In order of length: a batch is rendered as far as its longest hit rings.
         self.validated = [hits[take.lengths[hits].argsort(stable=True).numpy()] for hits in validated]
-        self.validation_inputs = [torch.stack([take.inputs] * len(variants))]
-        if settings.growing_share:
-            drawn = [draw_inputs(take, 1.0, torch.Generator().manual_seed(seed))[0] for seed in self.seeds]
-            self.validation_inputs.append(torch.stack(drawn))
-
+        # The same every time, and as in training: some as heard with ranges that are still growing.
+        self.validation_inputs = [
+            draw_inputs(take, settings.growing_share, torch.Generator().manual_seed(seed))[0]
+            for seed in self.seeds
+        ]
         self.generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
         self._start_from_mappings()
         self.history: list[tuple[Epoch, Tensor, Tensor]] = []
@@ -243,11 +243,10 @@ class _Run:
             torch.Generator().manual_seed(seed + 1) for seed in self.seeds
         ]  # the same noises every time
         with torch.no_grad():
-            for inputs in self.validation_inputs:
-                for indices in _batches(self.validated, self.settings.batch_size):
-                    losses, _ = self._losses(weights, inputs, indices, generators, False)
-                    total += losses * indices.shape[1]
-        return total / (len(self.validated[0]) * len(self.validation_inputs))
+            for indices in _batches(self.validated, self.settings.batch_size):
+                losses, _ = self._losses(weights, self.validation_inputs, indices, generators, False)
+                total += losses * indices.shape[1]
+        return total / len(self.validated[0])
 
     def _losses(
         self,
