@@ -145,6 +145,13 @@ def test_the_papers_recipe_is_published_but_for_the_world():
     assert World().settings(ROWS["linear-2048"]).learning_rate == 5e-3
 
 
+def test_one_row_trains_as_published_in_either_world():
+    for world in ("published", "gated"):
+        settings = World(world).settings(ROWS["mlp-as-published"])
+        assert (settings.fresh_noise, settings.damping) == (False, "published")
+        assert (settings.features, settings.forgets_centre) == (world, False)
+
+
 @pytest.mark.parametrize("row", ["mlp", "ours"])
 @pytest.mark.parametrize("world", ["published", "gated"])
 def test_training_and_measuring_share_a_world(row, world):
