@@ -6,6 +6,7 @@ n (1 - k / Q + k^2)), in transposed direct form II, as the plug-in runs it.
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,12 +65,43 @@ def _periodic(noise: Tensor, cutoff_hz: Tensor, q: Tensor, size: int, sample_rat
     At the angle w the bilinear transform has s = j tan(w / 2) / k. The high-pass s^2 / (s^2 + s / Q + 1) is written
     with x = k cot(w / 2): 1 / (1 - x^2 - j x / Q); only DC, where it is 0, needs a case of its own.
     """
-    dtype = noise.dtype
-    x = _prewarped(cutoff_hz, sample_rate).to(dtype)[:, None] * _cotangents(size).to(q.device, dtype)
-    real, imaginary = 1 - x.square(), x / q.to(dtype)[:, None]
-    scale = 1 / (real.square() + imaginary.square())
-    response = torch.nn.functional.pad(torch.complex(real * scale, imaginary * scale), (1, 0))
-    return torch.fft.irfft(torch.fft.rfft(noise, size) * response, size)
+    prewarped = _prewarped(cutoff_hz, sample_rate).to(noise.dtype)
+    cotangents = _cotangents(size).to(q.device, noise.dtype)
+    return _HighPassed.apply(torch.fft.rfft(noise, size), prewarped, q.to(noise.dtype), cotangents, size)
+
+
+class _HighPassed(torch.autograd.Function):
+    """A spectrum times the response to each row's cutoff and Q, as sound, with the gradient of those two.
+
+    Autograd by itself goes back through a dozen arrays of the spectrum's size for two numbers a row. With H the
+    response and s the slope by it, they are sums over all bins: the slope by k of Re(s H^2 (2 k cot^2 + j cot / Q)),
+    that by Q of Re(-j s H^2 k cot / Q^2).
+    """
+
+    @staticmethod
+    def forward(
+        context: Any, spectrum: Tensor, prewarped: Tensor, q: Tensor, cotangents: Tensor, size: int
+    ) -> Tensor:
+        x = prewarped[:, None] * cotangents
+        real, imaginary = 1 - x.square(), x / q[:, None]
+        scale = 1 / (real.square() + imaginary.square())
+        response = torch.complex(real.mul_(scale), imaginary.mul_(scale))
+        context.save_for_backward(spectrum, response, prewarped, q, cotangents)
+        return torch.fft.irfft(torch.nn.functional.pad(spectrum[..., 1:] * response, (1, 0)), size)
+
+    @staticmethod
+    def backward(context: Any, slope: Tensor) -> tuple[None, Tensor, Tensor, None, None]:
+        spectrum, response, k, q, cotangents = context.saved_tensors
+        size = slope.shape[-1]
+        by_response = torch.fft.rfft(slope)[..., 1:].conj() * spectrum[..., 1:]
+        summed = by_response.mul_(response).mul_(response)
+        # Every bin but that of half the sample rate stands for two.
+        weights = torch.stack([cotangents, cotangents.square()], -1) * (2 / size)
+        if size % 2 == 0:
+            weights[-1] /= 2
+        summed = torch.view_as_real(summed)
+        by_cot, by_cot_square = (summed[..., 1] @ weights[:, 0]), (summed[..., 0] @ weights[:, 1])
+        return None, 2 * k * by_cot_square - by_cot / q, k / q.square() * by_cot, None, None
 
 
 @lru_cache(maxsize=8)
