@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from timbrekit.mapping import MODEL_NAMES, build_network
-from timbrekit.small_network import SmallNetwork
+from timbrekit.small_network import SmallNetwork, one_thread
 
 
 def networks():
@@ -67,3 +67,15 @@ def test_a_layer_without_a_written_slope_is_refused():
     small(torch.rand(2, 3))
     with pytest.raises(TypeError, match="GELU"):
         small.lead_back(torch.ones(2, 3))
+
+
+def test_the_number_of_threads_is_as_before_afterwards_whatever_happens():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt), one_thread():
+            assert torch.get_num_threads() == 1
+            raise KeyboardInterrupt
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

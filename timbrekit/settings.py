@@ -15,7 +15,7 @@ class Settings:
 
     model: ModelName = "mlp"
     recipe: Literal["timbrekit", "published"] = "timbrekit"
-    epochs: int | None = None  # None: as many as make 300 steps, from 20 to 60
+    epochs: int | None = None  # None: as many as make 220 steps, from 20 to 60
     batch_size: int = 16  # hits; larger batches fall out of the processor's cache and are slower per hit
     learning_rate: float = (
         2e-3  # at its highest: it rises over a tenth of the steps, then falls along a cosine

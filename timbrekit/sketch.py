@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import EXCESS_WEIGHT, Mapping
-from timbrekit.small_network import SmallNetwork
+from timbrekit.small_network import SmallNetwork, one_thread
 from timbrekit.stack import one_cycle
 from timbrekit.take import Take, draw_inputs
 from timbrekit.voice import Voice
@@ -27,7 +27,7 @@ SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in
 ROUNDS = 4
 MAPPING_STEPS, MAPPING_RATE = 400, 5e-3
 FRESH_STARTS = 2  # of the mapping, once the stand-in has learned: it may have got stuck while that had not
-STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 800, 256, 3e-3
+STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 600, 128, 3e-3
 STAND_IN_WIDTH = 64
 BEND = 0.3  # of an error of the stand-in, beyond which it counts by its size, not its square
 JITTER = (
@@ -218,9 +218,10 @@ class _StandIn:
 def _fit(network: SmallNetwork, lead_back: Callable[[Tensor], None], batches: Tensor, rate: float) -> None:
     """One step of Adam for each batch, whose slope ``lead_back`` sets."""
     optimizer = network.new_optimizer()
-    for number, batch in enumerate(batches):
-        lead_back(batch)
-        network.step(optimizer, one_cycle(number, len(batches) + 1, rate))
+    with one_thread():
+        for number, batch in enumerate(batches):
+            lead_back(batch)
+            network.step(optimizer, one_cycle(number, len(batches) + 1, rate))
 
 
 def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,6 +4,9 @@ A step of Adam on some thousand weights takes half as long so (measured on one c
 through two hidden layers of 64). Results are those of autograd and ``torch.optim.Adam`` up to rounding (tested).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -61,6 +64,17 @@ class SmallNetwork:
     def step(self, optimizer: Adam, rate: float) -> None:
         """One step down the slopes that :meth:`lead_back` left."""
         optimizer.step(self.weights, self.slope, torch.tensor([rate]))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """So small products are slower on several threads, which wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _through(layer: nn.Module, rows: Tensor, played: Tensor, slope: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from timbrekit.stack import Adam, Plateau, StackedMappings, one_cycle
 from timbrekit.take import Take, draw_inputs, make_take
 from timbrekit.voice import Voice, differences_together
 
-STEPS = 300  # of the optimiser that the default number of epochs adds up to
+STEPS = 220  # of the optimiser that the default number of epochs adds up to
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 60
 FEWEST_STEPS = 20  # of the learning rate's cosine, whose rise takes a tenth of them
 PUBLISHED_LEAD = 20  # samples by which the published code's window starts before the plug-in's
