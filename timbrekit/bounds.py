@@ -7,11 +7,10 @@ from numpy.typing import NDArray
 from timbrekit.features import TimbreFeatures
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.presets import Preset
-from timbrekit.take import Take
+from timbrekit.take import CHUNK, Take
 from timbrekit.voice import Voice
 
 LEARNING_RATE = 3e-2
-CHUNK = 16  # hits rendered at once on a processor; more fall out of its cache
 # NIME 2024, section 4.3: options of ``optimize_directly`` for the published search in a world of any features.
 PUBLISHED_SEARCH = {"iterations": 1000, "learning_rate": 5e-3, "patience": 50, "balanced": False}
 FOLDS = 10

@@ -15,13 +15,12 @@ from timbrekit.hits import Hits
 from timbrekit.onsets import DetectorSettings
 from timbrekit.presets import Preset
 from timbrekit.primer import Primer
-from timbrekit.take import Take
+from timbrekit.take import CHUNK, Take
 from timbrekit.train import Trained
 from timbrekit.voice import Voice
 
 RENDERS = 4  # noises and phases over which a held-out error is averaged
 CARD_WIDTH = 108  # characters of a line of card.txt
-CHUNK = 16  # hits rendered at once
 GOOD, FAIR = 0.6, 0.85  # error ratios up to which the verdict is "closely" and "in outline"
 FOLLOWS = 0.5  # rank correlation from which a feature is said to be followed
 

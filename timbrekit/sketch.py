@@ -19,7 +19,7 @@ from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import EXCESS_WEIGHT, Mapping
 from timbrekit.small_network import SmallNetwork, one_thread
 from timbrekit.stack import one_cycle
-from timbrekit.take import Take, draw_inputs
+from timbrekit.take import CHUNK, Take, draw_inputs
 from timbrekit.voice import Voice
 
 FIRST_RENDERS = 1500
@@ -36,7 +36,6 @@ JITTER = (
 LARGEST_DIFFERENCE = 200.0  # in spreads of the take: what is farther off is far enough
 FACTORS = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0)  # on the sketched modulation, tried while they help
 WIDEST = math.asinh(LARGEST_DIFFERENCE)
-CHUNK = 16  # hits rendered at once
 
 
 @torch.no_grad()
@@ -188,9 +187,8 @@ class _StandIn:
     def render(self, parameters: Tensor, indices: Tensor) -> Tensor:
         """``(batch, 7)`` what the stand-in stands for, weighted."""
         device, heard = self.voice.device, torch.empty(len(parameters), len(self.weights))
-        for part in (
-            self.rings[indices].argsort(stable=True).split(CHUNK)
-        ):  # like lengths are rendered fastest
+        like_lengths = self.rings[indices].argsort(stable=True)  # are rendered fastest
+        for part in like_lengths.split(CHUNK):
             differences = self.voice.differences(
                 parameters[part].to(device), indices[part].to(device), self.generator
             )

@@ -16,6 +16,7 @@ from timbrekit.hits import Hits
 # synthesiser by its preset, so that the gate of the features lies equally far below both. Differences of
 # loudness do not change by it.
 NOMINAL_LKFS = -20.0
+CHUNK = 16  # hits rendered or measured at once: more fall out of a processor's cache and are slower each
 MINIMUM_HITS = 2  # one to follow and one to measure its difference from
 
 
@@ -159,7 +160,7 @@ def gain_to_nominal(loudness_lkfs: float) -> float:
 
 
 def measure(
-    features: TimbreFeatures, segments: Tensor, lengths: Tensor | None = None, chunk: int = 16
+    features: TimbreFeatures, segments: Tensor, lengths: Tensor | None = None, chunk: int = CHUNK
 ) -> Tensor:
     """``features(segments, lengths)`` without gradients, in chunks that stay in the processor's cache."""
     with torch.no_grad():
