@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import librosa
@@ -179,15 +178,6 @@ def test_stereo_and_absurd_rates_are_refused():
         detect(np.zeros((2, 1000)), 48000)
     with pytest.raises(RecordingError, match="sample rate"):
         detect(np.zeros(1000), 100)
-
-
-def test_a_minute_takes_well_under_a_second(take):
-    detect(take, 48000)  # compiles
-    minute = np.tile(take, 8)[: 60 * 48000]
-    minute[30 * 48000 :] = 0  # a filter dying away into digital silence must not crawl
-    started = time.perf_counter()
-    detect(minute, 48000)
-    assert time.perf_counter() - started < 1.0
 
 
 def test_compiles_where_no_cache_can_be_written(tmp_path):
