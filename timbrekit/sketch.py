@@ -2,9 +2,9 @@
 
 Rendering and measuring a sound takes milliseconds, its gradient as much again, and the loss has valleys in which a
 mapping trained on it from scratch stays. So a small network first learns, from some thousand renders around the
-preset, which feature differences a set of parameters gives. On this stand-in thousands of training steps take a
-second, each over the whole take. The mapping's own choices are then rendered, the stand-in learns from them, and the
-mapping is trained on; a few rounds bring the two together. Training on the synthesiser itself starts from there.
+preset, which feature differences a set of parameters gives. On this stand-in a thousand training steps take a second,
+each over the whole take. The mapping's own choices are then rendered, the stand-in learns from them, and the mapping
+is trained on; a few rounds bring the two together. Training on the synthesiser itself starts from there.
 """
 
 import math
@@ -30,9 +30,7 @@ FRESH_STARTS = 2  # of the mapping, once the stand-in has learned: it may have g
 STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 600, 128, 3e-3
 STAND_IN_WIDTH = 64
 BEND = 0.3  # of an error of the stand-in, beyond which it counts by its size, not its square
-JITTER = (
-    0.05  # by which a mapping's choices are also tried displaced, so that the stand-in learns slopes there
-)
+JITTER = 0.05  # by which a mapping's choices are also tried displaced: slopes for the stand-in to learn
 LARGEST_DIFFERENCE = 200.0  # in spreads of the take: what is farther off is far enough
 FACTORS = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0)  # on the sketched modulation, tried while they help
 WIDEST = math.asinh(LARGEST_DIFFERENCE)
