@@ -24,10 +24,10 @@ from timbrekit.voice import Voice
 
 FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
-ROUNDS = 4
+ROUNDS = 6
 MAPPING_STEPS, MAPPING_RATE = 400, 5e-3
-FRESH_STARTS = 2  # of the mapping, once the stand-in has learned: it may have got stuck while that had not
-STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 600, 128, 3e-3
+FRESH_STARTS = 1  # of the mapping, once the stand-in has learned: it may have got stuck before that had
+STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 800, 256, 3e-3
 STAND_IN_WIDTH = 64
 BEND = 0.3  # of an error of the stand-in, beyond which it counts by its size, not its square
 JITTER = 0.05  # by which a mapping's choices are also tried displaced: slopes for the stand-in to learn
