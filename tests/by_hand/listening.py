@@ -51,8 +51,11 @@ def main() -> None:
     png = draw(samples, take, trained, played, options.start, options.seconds)
     with atomic_path(options.out) as temporary:
         temporary.write_bytes(png)
-    correlations = dict(zip(TIMBRE_FEATURES, played.rank_correlation.round(2), strict=True))
-    print(f"{prepared.recording.name}, {preset.name}: error ratio {played.error_ratio:.2f}", correlations)
+    followed = zip(TIMBRE_FEATURES, played.rank_correlation, strict=True)
+    correlations = ", ".join(f"{name} {rank:.2f}" for name, rank in followed)
+    print(
+        f"{prepared.recording.name}, {preset.name}: error ratio {played.error_ratio:.2f}; ranks: {correlations}"
+    )
 
 
 def draw(
