@@ -109,9 +109,8 @@ def test_both_ways_of_running_the_published_experiment_have_the_same_loss():
 def test_a_quick_run_writes_the_whole_page(tmp_path, monkeypatch):
     """Called as `python -m tests.benchmarks` does, but in this process; one of its measurements starts its own."""
     root, page = Path(__file__).resolve().parents[1], tmp_path / "benchmarks.md"
-    monkeypatch.syspath_prepend(str(root))
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)  # would last beyond this test
-    main = importlib.import_module("tests.benchmarks.__main__").main
+    main = importlib.import_module("benchmarks.__main__").main
     assert main(["--quick", "--out", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
     titles = [

@@ -118,10 +118,10 @@ def _run(job: dict[str, Any], threads: int) -> dict[str, Any]:
 
         return run_job(job)
     environment = os.environ | {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    command = [sys.executable, "-m", "tests.benchmarks.jobs", json.dumps(job)]
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, check=True
-    )
+    # By the name that this package was imported by: pickled material names it too.
+    command = [sys.executable, "-m", f"{__package__}.jobs", json.dumps(job)]
+    folder = REPOSITORY if __package__.startswith("tests.") else REPOSITORY / "tests"
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
