@@ -372,7 +372,7 @@ def test_a_feature_is_worse_only_beyond_its_standard_error():
         record["error flatness transient"] += more  # a tenth more, give or take half
     worse = worse_features(records, ROWS["ours"], ROWS["mlp"])
     assert list(worse) == ["centroid sustain"] and worse["centroid sustain"].mean == pytest.approx(0.3)
-    assert worse_features(records, ROWS["ours-large"], ROWS["mlp-large"]) is None
+    assert worse_features(records, ROWS["ours"], ROWS["mlp-large"]) is None
 
 
 def test_they_hold_what_was_measured(tmp_path):

@@ -40,13 +40,26 @@ def test_a_feature_that_never_changes_is_in_the_middle():
 
 def test_drawn_inputs_are_whole_take_ones_or_growing_ones():
     take, generator = tiny_take(), torch.Generator().manual_seed(0)
-    assert torch.equal(draw_inputs(take, 0.0, generator)[0], take.inputs)
-    drawn = draw_inputs(take, 0.5, generator, passes=200)
+    assert torch.equal(draw_inputs(take, 0.0, 0.0, generator)[0], take.inputs)
+    drawn = draw_inputs(take, 0.5, 0.0, generator, passes=200)
     possible = torch.cat([take.growing_inputs, take.inputs[None]])
     distance = (drawn[:, None] - possible[None]).abs().amax(-1).amin(1)
     assert distance.max() == 0
     grown = (drawn != take.inputs).any(-1).float().mean()
     assert 0.2 < grown <= 0.55  # half are drawn so; the widest of them are whole-take ones
+
+
+@pytest.mark.parametrize("growing_share", [0.0, 0.5])
+def test_drawn_inputs_scatter_by_the_jitter_and_stay_in_range(growing_share):
+    take = tiny_take()
+    plain, jittered = (
+        draw_inputs(take, growing_share, jitter, torch.Generator().manual_seed(0), passes=500)
+        for jitter in (0.0, 0.02)
+    )
+    assert jittered.min() >= 0 and jittered.max() <= 1
+    inside = (plain > 0.1) & (plain < 0.9)  # where nothing is clipped
+    assert (jittered - plain)[inside].std() == pytest.approx(0.02, rel=0.1)
+    assert (jittered - plain)[inside].mean().abs() < 1e-3
 
 
 def test_the_reference_differs_from_itself_by_nothing():

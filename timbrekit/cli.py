@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     # Imported here, so that Ctrl-C while torch loads is answered by main too.
     from timbrekit import commands
     from timbrekit.mapping import MODEL_NAMES
+    from timbrekit.settings import PUBLISHED, Settings
 
     parser = _Parser(prog="timbrekit", description="Turn a minute of drumming into an instrument.")
     parser.add_argument("--version", action="version", version=f"timbrekit {__version__}")
@@ -55,7 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", type=Path, required=True, help="folder for the model and its report")
     train.add_argument(
-        "--model", choices=MODEL_NAMES, default="mlp", help="size of the network (default: mlp)"
+        "--model",
+        choices=MODEL_NAMES,
+        help=f"size of the network (default: {Settings.model}; {PUBLISHED.model} for --recipe published)",
     )
     train.add_argument("--recipe", choices=("timbrekit", "published"), default="timbrekit")
     train.add_argument("--epochs", type=_whole(1), help="rounds of training (default: as the recipe has it)")
@@ -142,7 +145,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     played = experiment.add_argument_group("as played")
     played.add_argument("--recipes", help="names, separated by commas (default: timbrekit,published)")
-    played.add_argument("--models", help="names, separated by commas (default: mlp)")
+    played.add_argument("--models", help="names, separated by commas (default: each recipe's own)")
     played.add_argument("--no-bounds", action="store_true", help="leave out what preset and onsets allow")
     return parser
 

@@ -272,7 +272,7 @@ def _run_played(options: argparse.Namespace, talk: Callable[[str], None]) -> Non
         options.epochs,
         options.device,
         talk,
-        options.models.split(",") if options.models else ("mlp",),
+        options.models.split(",") if options.models else (None,),
     )
     talk(f"The table is {table}")
     _finish(options, {"table": str(table), "results": str(table.with_name("results.csv"))})

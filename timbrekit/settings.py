@@ -13,7 +13,7 @@ from timbrekit.mapping import ModelName
 class Settings:
     """How to train. The defaults are what was found to play best; docs/training.md has the figures."""
 
-    model: ModelName = "mlp"
+    model: ModelName = "mlp-large"
     recipe: Literal["timbrekit", "published"] = "timbrekit"
     epochs: int | None = None  # None: as many as make 220 steps, from 20 to 60
     batch_size: int = 16  # hits; larger batches fall out of the processor's cache and are slower per hit
@@ -24,7 +24,8 @@ class Settings:
     balanced: bool = True  # weight each feature by 1 / its spread over the take
     growing_share: float = 0.5  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
-    restraint: float = 0.1  # weight of the mean squared modulation: what need not move stays with the preset
+    input_jitter: float = 0.02  # standard deviation of noise on the inputs: like hits sound alike
+    restraint: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
     averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
     centred: bool = False  # subtract the reference hit's inputs, as the published code does
     forgets_centre: bool = False  # … and leave that out of the trained mapping, as its export does
@@ -39,12 +40,14 @@ class Settings:
 
 # NIME 2024, section 4.2, on the takes of ``published_windows``.
 PUBLISHED = Settings(
+    model="mlp",
     recipe="published",
     epochs=250,
     learning_rate=5e-4,
     sketch=False,
     balanced=False,
     growing_share=0.0,
+    input_jitter=0.0,
     restraint=0.0,
     averaging=0.0,
     fresh_noise=False,
@@ -59,7 +62,7 @@ PUBLISHED_LINEAR_RATE = 5e-3
 
 def make_settings(
     recipe: Literal["timbrekit", "published"] = "timbrekit",
-    model: ModelName = "mlp",
+    model: ModelName | None = None,
     epochs: int | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -67,6 +70,7 @@ def make_settings(
     """Settings of a recipe with a user's wishes.
 
     Args:
+        model: None for that of the recipe.
         device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one.
 
     Raises:
@@ -79,9 +83,8 @@ def make_settings(
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    settings = replace(
-        PUBLISHED if recipe == "published" else Settings(), model=model, seed=seed, device=device
-    )
+    settings = PUBLISHED if recipe == "published" else Settings()
+    settings = replace(settings, model=model or settings.model, seed=seed, device=device)
     if recipe == "published" and model == "linear":
         settings = replace(settings, learning_rate=PUBLISHED_LINEAR_RATE)
     return settings if epochs is None else replace(settings, epochs=epochs)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import EXCESS_WEIGHT, Mapping
+from timbrekit.settings import Settings
 from timbrekit.small_network import SmallNetwork, one_thread
 from timbrekit.stack import one_cycle
 from timbrekit.take import CHUNK, Take, draw_inputs
@@ -25,7 +26,7 @@ from timbrekit.voice import Voice
 FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
 ROUNDS = 6
-MAPPING_STEPS, MAPPING_RATE = 400, 5e-3
+MAPPING_STEPS, MAPPING_RATE = 600, 5e-3
 FRESH_STARTS = 1  # of the mapping, once the stand-in has learned: it may have got stuck before that had
 STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 800, 256, 3e-3
 STAND_IN_WIDTH = 64
@@ -42,8 +43,7 @@ def sketch_mapping(
     take: Take,
     voice: Voice,
     indices: np.ndarray,
-    growing_share: float,
-    restraint: float,
+    settings: Settings,
     seed: int,
 ) -> None:
     """Fit ``mapping`` in place.
@@ -55,9 +55,8 @@ def sketch_mapping(
         take: the hits to follow.
         voice: the synthesiser with its preset.
         indices: of the hits to train on; no other is looked at.
-        growing_share: share of inputs heard with ranges that are still growing.
-        restraint: weight of the mean squared modulation in the loss.
-        seed: of everything random.
+        settings: how inputs are heard, and the weight of the restraint.
+        seed: of everything random; that of the settings does not count.
     """
     generator = torch.Generator().manual_seed(seed)
     hits = torch.from_numpy(indices)
@@ -68,11 +67,14 @@ def sketch_mapping(
     stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)], STAND_IN_STEPS)
     network = SmallNetwork(mapping.network)
 
+    def draw(passes: int) -> Tensor:
+        return draw_inputs(take, settings.growing_share, settings.input_jitter, generator, passes)
+
     def fit() -> None:
         _fit(
             network,
-            lambda inputs: _lead_back(network, mapping, inputs, stand_in, hits, intended, restraint),
-            draw_inputs(take, growing_share, generator, MAPPING_STEPS)[:, hits],
+            lambda inputs: _lead_back(network, mapping, inputs, stand_in, hits, intended, settings.restraint),
+            draw(MAPPING_STEPS)[:, hits],
             MAPPING_RATE,
         )
 
@@ -83,7 +85,7 @@ def sketch_mapping(
     _draw_weights(mapping, generator)
     fit()
     for _ in range(1, ROUNDS):
-        (inputs,) = draw_inputs(take, growing_share, generator)[:, hits]
+        (inputs,) = draw(1)[:, hits]
         chosen = mapping.parameters_for(inputs)
         jitter = torch.randn(chosen.shape, generator=generator) * JITTER * stand_in.damping
         stand_in.learn(

@@ -76,7 +76,9 @@ def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
     return torch.where(known, scaled, 0.5)
 
 
-def draw_inputs(take: Take, growing_share: float, generator: torch.Generator, passes: int = 1) -> Tensor:
+def draw_inputs(
+    take: Take, growing_share: float, jitter: float, generator: torch.Generator, passes: int = 1
+) -> Tensor:
     """``(passes, n, 3)`` inputs for passes over a take, some of them as heard by a plug-in opened some hits earlier.
 
     How many hits earlier is drawn log-uniformly from 1 to n, as the ranges grow most over the first few: a mapping
@@ -84,17 +86,21 @@ def draw_inputs(take: Take, growing_share: float, generator: torch.Generator, pa
 
     Args:
         growing_share: share of the hits that are heard so; the others with the ranges of the whole take.
+        jitter: standard deviation of noise on them; they stay in [0, 1].
         generator: on the CPU.
     """
     count = len(take)
-    if not growing_share:
-        return take.inputs.expand(passes, -1, -1)
     size = (passes, count)
-    earlier = torch.exp(torch.rand(size, generator=generator) * math.log(count + 1)).long() - 1
-    hits = torch.arange(count)
-    growing = take.growing_inputs[(hits - earlier).clamp_min(0), hits]
-    chosen = torch.rand(size, generator=generator) < growing_share
-    return torch.where(chosen[..., None], growing, take.inputs)
+    heard = take.inputs.expand(passes, -1, -1)
+    if growing_share:
+        earlier = torch.exp(torch.rand(size, generator=generator) * math.log(count + 1)).long() - 1
+        hits = torch.arange(count)
+        growing = take.growing_inputs[(hits - earlier).clamp_min(0), hits]
+        chosen = torch.rand(size, generator=generator) < growing_share
+        heard = torch.where(chosen[..., None], growing, heard)
+    if jitter:
+        heard = (heard + torch.randn(heard.shape, generator=generator) * jitter).clamp(0, 1)
+    return heard
 
 
 def make_take(

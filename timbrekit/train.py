@@ -183,8 +183,7 @@ class _Run:
         self.validated = [hits[take.lengths[hits].argsort(stable=True).numpy()] for hits in validated]
         # The same every time, and as in training: some as heard with ranges that are still growing.
         self.validation_inputs = [
-            draw_inputs(take, settings.growing_share, torch.Generator().manual_seed(seed))[0]
-            for seed in self.seeds
+            self._draw_inputs(torch.Generator().manual_seed(seed)) for seed in self.seeds
         ]
         self.generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
         self._start_from_mappings()
@@ -203,16 +202,19 @@ class _Run:
         for mapping, voice, split, seed in zip(
             self.mappings, self.voices, self.splits, self.seeds, strict=True
         ):
-            share, restraint = self.settings.growing_share, self.settings.restraint
-            sketch_mapping(mapping, self.take, voice, split.train, share, restraint, seed)
+            sketch_mapping(mapping, self.take, voice, split.train, self.settings, seed)
         self._start_from_mappings()
+
+    def _draw_inputs(self, generator: torch.Generator) -> Tensor:
+        share, jitter = self.settings.growing_share, self.settings.input_jitter
+        return draw_inputs(self.take, share, jitter, generator)[0]
 
     def run_epoch(self) -> tuple[Tensor, Tensor]:
         """Take each training hit once. Mean loss of each model ``(models,)`` over training and validation hits."""
         settings = self.settings
         inputs, order = [], []
         for split, generator in zip(self.splits, self.generators, strict=True):
-            inputs.append(draw_inputs(self.take, settings.growing_share, generator)[0])
+            inputs.append(self._draw_inputs(generator))
             shuffled = split.train[torch.randperm(len(split.train), generator=generator).numpy()]
             if settings.features == "gated":  # the published ones look at every sample, however long a hit is
                 shuffled = batched_by_length(shuffled, self.take.lengths, settings.batch_size, generator)

@@ -77,7 +77,7 @@ def run_played(
     epochs: int | None = None,
     device: str = "auto",
     say: Callable[[str], None] = lambda words: None,
-    models: Sequence[ModelName] = ("mlp",),
+    models: Sequence[ModelName | None] = (None,),
 ) -> Path:
     """Measure every combination and write ``results.csv`` and ``results.md`` into a folder.
 
@@ -94,7 +94,7 @@ def run_played(
         epochs: of training; as each recipe has it by default.
         device: see ``timbrekit.settings.make_settings``.
         say: called with a few words before each model.
-        models: sizes of the mapping.
+        models: sizes of the mapping; None for that of each recipe.
 
     Returns:
         Path of the Markdown table.
@@ -103,7 +103,8 @@ def run_played(
         TimbrekitError: as ``find_drums``, ``Drum.prepare`` and ``timbrekit.train.train``; no such recipe, model or
             preset; the folder holds other results.
     """
-    for kind, names, known in (("recipe", recipes, RECIPES), ("model", models, MODEL_NAMES)):
+    named = [model for model in models if model]
+    for kind, names, known in (("recipe", recipes, RECIPES), ("model", named, MODEL_NAMES)):
         unknown = [name for name in names if name not in known]
         if unknown:
             raise TrainingError(f"There is no {kind} {unknown[0]!r}. The {kind}s are {', '.join(known)}.")
@@ -140,7 +141,8 @@ def run_played(
 
 
 def _label(settings: Settings) -> str:
-    return settings.recipe if settings.model == Settings().model else f"{settings.recipe} {settings.model}"
+    usual = make_settings(settings.recipe, device="cpu").model
+    return settings.recipe if settings.model == usual else f"{settings.recipe} {settings.model}"
 
 
 def _model(

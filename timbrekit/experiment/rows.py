@@ -29,9 +29,9 @@ UNCHANGED = Row("preset", "Preset unchanged")
 DIRECT = Row("direct", "Direct optimisation")
 BASELINE = Row("mlp", "MLP", "mlp")  # that the paper plays with: all others are compared with it
 AS_PUBLISHED = Row("mlp-as-published", "MLP, published noise and damping", "mlp", as_published=True)
-OURS, OURS_LARGE = (
-    Row("ours", "timbrekit", "mlp", ours=True),
-    Row("ours-large", "timbrekit large", "mlp-large", ours=True),
+OURS, OURS_SMALL = (
+    Row("ours", "timbrekit", Settings.model, ours=True),
+    Row("ours-mlp", "timbrekit MLP", "mlp", ours=True),
 )
 PAPER_LARGE = Row("mlp-large", "MLP large", "mlp-large")
 ROWS: dict[str, Row] = {
@@ -47,7 +47,7 @@ ROWS: dict[str, Row] = {
         PAPER_LARGE,
         Row("mlp-large-2048", "MLP large 2048", "mlp-large", LONG_WINDOW),
         OURS,
-        OURS_LARGE,
+        OURS_SMALL,
     )
 }
 

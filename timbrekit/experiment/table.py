@@ -11,7 +11,7 @@ import numpy as np
 from timbrekit.errors import OutputError
 from timbrekit.experiment.results import FOLLOWS, SHARD_FILES, Record, read_folder, refuse_played, write_csv
 from timbrekit.experiment.rows import ROWS, Row
-from timbrekit.experiment.statistics import SAME_SIZE, Difference, Line, summarise, worse_features
+from timbrekit.experiment.statistics import PAIRED, Difference, Line, summarise, worse_features
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES
 from timbrekit.files import atomic_path
 
@@ -145,7 +145,7 @@ def all_remarks(records: Sequence[Record]) -> list[str]:
         f"features are {WORLDS[records[0]['features']]}. Mean ratio: error over that of the preset unchanged, mean of "
         "the features and models.",
     ]
-    for ours, paper in SAME_SIZE:
+    for ours, paper in PAIRED:
         worse = worse_features(records, ours, paper)
         if worse is None:
             continue

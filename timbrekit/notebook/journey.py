@@ -116,7 +116,7 @@ class Journey:
 
     @_in_words
     def train(
-        self, daw_sample_rate: int = SAMPLE_RATE, model: str = "mlp", epochs: int | None = None
+        self, daw_sample_rate: int = SAMPLE_RATE, model: str | None = None, epochs: int | None = None
     ) -> None:
         """Train with what was chosen, and watch; or say that this has been done before."""
         self._need_recording()
