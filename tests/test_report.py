@@ -34,9 +34,9 @@ def as_played(scale, noise=0.0):
     return AsPlayed(scale * intended + off, intended, SimpleNamespace(sample_rate=RATE), np.zeros(1))
 
 
-def held_out(ratio, measured_on="test"):
+def held_out(ratio, measured_on="test", hits=21):
     intended = np.ones((4, 7), np.float32)
-    return HeldOut(intended * (1 - ratio), intended, measured_on)
+    return HeldOut(intended * (1 - ratio), intended, measured_on, hits)
 
 
 def report_of(**played):
@@ -108,8 +108,24 @@ def test_the_verdict_names_what_is_followed_and_what_is_not():
 
 
 def test_the_verdict_owns_up_to_hits_that_were_trained_on():
-    assert "flatters" in verdict(held_out(0.5, "train"), {"cold": as_played(1.0)})
+    said = verdict(held_out(0.5, "train"), {"cold": as_played(1.0)})
+    assert "flatters" in said and "on the very hits it was trained on" in said
     assert "flatters" not in verdict(held_out(0.5), {"cold": as_played(1.0)})
+
+
+@pytest.mark.parametrize(
+    ("hits", "follows", "is_rough", "advises"),
+    [
+        (21, 1.0, False, True),
+        (6, 1.0, True, False),
+        (6, 0.1, True, True),
+    ],
+)
+def test_the_verdict_on_few_hits_says_so_and_leaves_the_advice_to_what_was_played(
+    hits, follows, is_rough, advises
+):
+    said = verdict(held_out(0.9, hits=hits), {"cold": as_played(follows)})
+    assert (f"only {hits} of them" in said) == is_rough and ("Try another preset" in said) == advises
 
 
 def test_the_card_has_what_a_player_dials_in():

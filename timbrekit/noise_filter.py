@@ -96,11 +96,11 @@ class _HighPassed(torch.autograd.Function):
         by_response = torch.fft.rfft(slope)[..., 1:].conj() * spectrum[..., 1:]
         summed = by_response.mul_(response).mul_(response)
         # Every bin but that of half the sample rate stands for two.
-        weights = torch.stack([cotangents, cotangents.square()], -1) * (2 / size)
+        stands_for = torch.full_like(cotangents, 2 / size)
         if size % 2 == 0:
-            weights[-1] /= 2
-        summed = torch.view_as_real(summed)
-        by_cot, by_cot_square = (summed[..., 1] @ weights[:, 0]), (summed[..., 0] @ weights[:, 1])
+            stands_for[-1] /= 2
+        summed, weights = torch.view_as_real(summed), cotangents * stands_for
+        by_cot, by_cot_square = summed[..., 1] @ weights, summed[..., 0] @ (cotangents * weights)
         return None, 2 * k * by_cot_square - by_cot / q, k / q.square() * by_cot, None, None
 
 

@@ -22,6 +22,7 @@ from timbrekit.voice import Voice
 RENDERS = 4  # noises and phases over which a held-out error is averaged
 CARD_WIDTH = 108  # characters of a line of card.txt
 GOOD, FAIR = 0.6, 0.85  # error ratios up to which the verdict is "closely" and "in outline"
+FEW_HELD_OUT = 10  # hits; the error on fewer hangs on chance
 FOLLOWS = 0.5  # rank correlation from which a feature is said to be followed
 
 
@@ -31,6 +32,7 @@ class HeldOut(Followed):
     that knows the ranges."""
 
     measured_on: str  # "test", or what there was where the take is too short to hold hits out
+    hits: int  # that it was measured on
 
 
 def measure_held_out(
@@ -63,7 +65,8 @@ def measure_held_out(
             for _ in range(renders)
             for part in indices.split(CHUNK)
         ]
-    return HeldOut(torch.cat(played).numpy(), take.intended[indices].repeat(renders, 1).numpy(), name)
+    intended = take.intended[indices].repeat(renders, 1)
+    return HeldOut(torch.cat(played).numpy(), intended.numpy(), name, len(indices))
 
 
 def build_report(
@@ -143,7 +146,15 @@ def verdict(held_out: HeldOut, played: dict[str, AsPlayed]) -> str:
         figure = f"it is off by {ratio:.0%} of what the bare preset is"
     else:
         figure = "it is further off than the bare preset"
-    sentences = [f"The model {how}: on hits it was not trained on, {figure}."]
+    is_rough = held_out.hits < FEW_HELD_OUT
+    if is_rough:
+        figure += f" (there were only {held_out.hits} of them, so that is a rough figure)"
+    where = (
+        "on the very hits it was trained on"
+        if held_out.measured_on == "train"
+        else "on hits it was not trained on"
+    )
+    sentences = [f"The model {how}: {where}, {figure}."]
     best = played.get("after_primer", played["cold"])
     strong = [n for n, rho in zip(TIMBRE_FEATURES, best.rank_correlation, strict=True) if rho >= FOLLOWS]
     weak = [n for n, rho in zip(TIMBRE_FEATURES, best.rank_correlation, strict=True) if rho < FOLLOWS]
@@ -151,7 +162,7 @@ def verdict(held_out: HeldOut, played: dict[str, AsPlayed]) -> str:
         sentences.append(f"Played as the plug-in plays it, it follows {_listed(strong)}.")
     if weak:
         sentences.append(f"It hardly follows {_listed(weak)}.")
-    if ratio > FAIR:
+    if ratio > FAIR and not (is_rough and best.error_ratio <= FAIR):
         sentences.append(
             "Try another preset, or record a take with wider dynamics and more different strokes."
         )

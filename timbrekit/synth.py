@@ -151,9 +151,8 @@ class Snare808:
         last = torch.floor(math.log(SILENCE) / torch.log(rate.detach()))[:, None]  # samples above the cut
         count = self.num_samples - len(ramp)
         powers = self._powers(rate, dtype)
-        before_this = torch.arange(
-            count, dtype=dtype, device=rate.device
-        )  # decayed samples; exact up to 2^24
+        # Decayed samples before this one; exact up to 2^24.
+        before_this = torch.arange(count, dtype=dtype, device=rate.device)
         final = (rate[:, None] * torch.exp(torch.log(rate)[:, None] * last)).to(dtype)
         # powers[m - 1] = r^m: the sum over the m - 1 decayed samples before sample m is (r - r^m) / (1 - r).
         tail = torch.where(before_this <= last.to(dtype), powers, final)

@@ -118,7 +118,7 @@ def work(kind: str, seed: int, first: int, inputs: int) -> None:
     os.dup2(noise.fileno(), 1)
     os.dup2(noise.fileno(), 2)
 
-    from .hostile import try_input
+    from .hostile import make_input, try_input
 
     for category in (UserWarning, RuntimeWarning, FutureWarning):
         warnings.simplefilter("always", category)  # not only at its first input
@@ -126,7 +126,9 @@ def work(kind: str, seed: int, first: int, inputs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(first, inputs):
             began = time.perf_counter()
-            given, outcome = try_input(kind, seed, number, Path(folder))
+            given = make_input(kind, seed, number)
+            _said(noise)  # by the encoders that made it
+            outcome = try_input(kind, given, Path(folder))
             fault = outcome.fault
             if words := _said(noise):
                 fault = f"{fault} on standard error: {words[:500]}"

@@ -546,13 +546,18 @@ KINDS: dict[str, tuple[Callable[[Generator], Input], Callable[[Path, Input], str
 }
 
 
-def try_input(kind: str, seed: int, number: int, folder: Path) -> tuple[Input, Outcome]:
-    """Make the input of that number, and use it as a user would."""
-    make, use = KINDS[kind]
-    given = make(np.random.default_rng([seed, list(KINDS).index(kind), number]))
+def make_input(kind: str, seed: int, number: int) -> Input:
+    """The input of that number. The encoders that are used for it may print."""
+    make, _ = KINDS[kind]
+    return make(np.random.default_rng([seed, list(KINDS).index(kind), number]))
+
+
+def try_input(kind: str, given: Input, folder: Path) -> Outcome:
+    """Use it as a user would."""
+    _, use = KINDS[kind]
     path = folder / given.name
     path.write_bytes(given.content)
     try:
-        return given, answer_to(use, path, given)
+        return answer_to(use, path, given)
     finally:
         path.unlink()
