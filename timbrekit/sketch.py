@@ -25,9 +25,9 @@ from timbrekit.voice import Voice
 
 FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
-ROUNDS = 6
+ROUNDS = 7
 MAPPING_STEPS, MAPPING_RATE = 600, 5e-3
-FRESH_STARTS = 1  # of the mapping, once the stand-in has learned: it may have got stuck before that had
+MAPPING_BATCH = 96  # hits a step at most: the more hits, the more steps would cost otherwise
 STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 800, 256, 3e-3
 STAND_IN_WIDTH = 64
 BEND = 0.3  # of an error of the stand-in, beyond which it counts by its size, not its square
@@ -71,12 +71,16 @@ def sketch_mapping(
         return draw_inputs(take, settings.growing_share, settings.input_jitter, generator, passes)
 
     def fit() -> None:
-        _fit(
-            network,
-            lambda inputs: _lead_back(network, mapping, inputs, stand_in, hits, intended, settings.restraint),
-            draw(MAPPING_STEPS)[:, hits],
-            MAPPING_RATE,
-        )
+        inputs = draw(MAPPING_STEPS)[:, hits]
+        some = torch.rand(MAPPING_STEPS, len(hits), generator=generator).argsort()[:, :MAPPING_BATCH]
+
+        def lead_back(step: Tensor) -> None:
+            at = some[step]
+            _lead_back(
+                network, mapping, inputs[step, at], stand_in, hits[at], intended[at], settings.restraint
+            )
+
+        _fit(network, lead_back, torch.arange(MAPPING_STEPS), MAPPING_RATE)
 
     def rendered_loss() -> float:
         played = stand_in.render(mapping.parameters_for(take.inputs[hits]), hits)
@@ -92,15 +96,7 @@ def sketch_mapping(
             torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]), RELEARN_STEPS
         )
         fit()
-    best, least = network.weights.clone(), rendered_loss()
-    for _ in range(FRESH_STARTS):
-        _draw_weights(mapping, generator)
-        fit()
-        loss = rendered_loss()
-        if loss < least:
-            best, least = network.weights.clone(), loss
-    network.weights.copy_(best)
-    _scale_to_best(mapping, rendered_loss, least)
+    _scale_to_best(mapping, rendered_loss)
 
 
 def _lead_back(
@@ -125,7 +121,7 @@ def _lead_back(
     )
 
 
-def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float], whole_loss: float) -> None:
+def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float]) -> None:
     """Scale the last layer down while that follows better: where the stand-in was wrong, it was wrong far out."""
     last = [layer for layer in mapping.network if isinstance(layer, nn.Linear)][-1]
     whole = [values.clone() for values in last.parameters()]
@@ -134,7 +130,7 @@ def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float], whole_l
         for values, original in zip(last.parameters(), whole, strict=True):
             values.copy_(original * factor)
 
-    best, least = 1.0, whole_loss
+    best, least = 1.0, rendered_loss()
     for factor in FACTORS:
         scale_by(factor)
         loss = rendered_loss()

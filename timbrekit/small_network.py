@@ -31,13 +31,21 @@ class SmallNetwork:
             self.slopes[values] = self.slope[0, part].view_as(values)
             at = part.stop
         self.heard: list[Tensor] = []
+        self.scales: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, rows: Tensor) -> Tensor:
         """``(batch, inputs)`` to ``(batch, outputs)``; :meth:`lead_back` is about the latest call."""
-        self.heard = [rows]
+        self.heard, self.scales = [rows], {}
         for layer in self.layers:
-            self.heard.append(layer(self.heard[-1]))
-        return self.heard[-1]
+            if isinstance(layer, nn.LayerNorm) and not layer.elementwise_affine:
+                rows, mean, inverse_spread = aten.native_layer_norm(
+                    rows, layer.normalized_shape, None, None, layer.eps
+                )
+                self.scales[layer] = mean, inverse_spread
+            else:
+                rows = layer(rows)
+            self.heard.append(rows)
+        return rows
 
     def lead_back(self, slope: Tensor, to_weights: bool = True) -> Tensor:
         """Slopes of a loss.
@@ -55,7 +63,7 @@ class SmallNetwork:
                 torch.mm(slope.T, rows, out=self.slopes[layer.weight])
                 if layer.bias is not None:
                     torch.sum(slope, 0, out=self.slopes[layer.bias])
-            slope = _through(layer, rows, played, slope)
+            slope = _through(layer, rows, played, self.scales.get(layer), slope)
         return slope
 
     def new_optimizer(self) -> Adam:
@@ -77,8 +85,13 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _through(layer: nn.Module, rows: Tensor, played: Tensor, slope: Tensor) -> Tensor:
-    """The slope by what a layer heard, of the slope by what it played."""
+def _through(
+    layer: nn.Module, rows: Tensor, played: Tensor, scales: tuple[Tensor, Tensor] | None, slope: Tensor
+) -> Tensor:
+    """The slope by what a layer heard, of the slope by what it played.
+
+    ``scales``: mean and inverse spread of each row, which a layer norm without weights found.
+    """
     match layer:
         case nn.Linear():
             return slope @ layer.weight
@@ -90,11 +103,9 @@ def _through(layer: nn.Module, rows: Tensor, played: Tensor, slope: Tensor) -> T
             return aten.tanh_backward(slope, played)
         case nn.Hardtanh():
             return aten.hardtanh_backward(slope, rows, layer.min_val, layer.max_val)
-        case nn.LayerNorm() if not layer.elementwise_affine:
-            shape = layer.normalized_shape
-            _, mean, inverse_spread = aten.native_layer_norm(rows, shape, None, None, layer.eps)
+        case nn.LayerNorm() if scales:
             wanted = [True, False, False]  # by the rows; there are no weights
             return aten.native_layer_norm_backward(
-                slope, rows, shape, mean, inverse_spread, None, None, wanted
+                slope, rows, layer.normalized_shape, *scales, None, None, wanted
             )[0]
     raise TypeError(f"no slope is written out for {type(layer).__name__}")
