@@ -23,6 +23,7 @@ from timbrekit.parameters import SAMPLE_RATE
 from timbrekit.plugin_synth import play
 from timbrekit.presets import load_preset
 from timbrekit.rehearse import load_model, rehearse
+from timbrekit.settings import Settings
 from timbrekit.suggest import suggest_settings
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_audio" / "snare_minute.flac"
@@ -35,7 +36,7 @@ def main(recording: str) -> None:
     samples = read_recording(recording, SAMPLE_RATE).samples
     preset, settings = load_preset("snare-1"), DetectorSettings()
     mapping = Mapping(
-        build_network("mlp", 0),
+        build_network(Settings.model, 0),
         torch.from_numpy(preset.normalized()),
         torch.from_numpy(preset.damping_vector()),
     ).eval()
