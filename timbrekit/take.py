@@ -89,10 +89,10 @@ def draw_inputs(
         jitter: standard deviation of noise on them; they stay in [0, 1].
         generator: on the CPU.
     """
-    count = len(take)
-    size = (passes, count)
     heard = take.inputs.expand(passes, -1, -1)
     if growing_share:
+        count = len(take)
+        size = (passes, count)
         earlier = torch.exp(torch.rand(size, generator=generator) * math.log(count + 1)).long() - 1
         hits = torch.arange(count)
         growing = take.growing_inputs[(hits - earlier).clamp_min(0), hits]

@@ -28,7 +28,8 @@ Written whole by `python -m tests.benchmarks`; no figure here was typed in. To r
   closed forms in time, filters as spectra, FFTs with a gradient of their own, and of the sound only the 0.74 s that the
   features look at.
 - **{OURS}**: what `timbrekit train` does. It also hears only every fourth frame of the sustain; its features are
-  gated, the noise is new in every batch and finds the filter as the hit before left it.
+  gated, the noise is new in every batch and finds the filter as the hit before left it. Its network is the paper's
+  large one; the other two train the small one.
 """
 
 QUICK = (
