@@ -25,9 +25,8 @@ from timbrekit.train import Variant, published_windows, train, train_many
 
 SNARE = load_preset("snare-1")
 QUICK = Settings(sketch=False, epochs=2)
-STEADY = replace(
-    QUICK, model="mlp", fresh_noise=False, growing_share=0.0, input_jitter=0.0
-)  # nothing is drawn
+# Nothing is drawn in it.
+STEADY = replace(QUICK, model="mlp", fresh_noise=False, growing_share=0.0, input_jitter=0.0)
 
 
 @pytest.fixture
