@@ -192,27 +192,22 @@ class TimbreFeatures:
             starts = _frame_starts(self.hop, energy.device)[: counted.shape[-1]]
             counted = ((starts + FRAME <= lengths[:, None]) | (starts == 0)).to(energy.dtype)
             energy = energy * (torch.arange(energy.shape[-1], device=energy.device) < lengths[:, None])
-        heard = counted
+        heard, carried = counted, 0.0
         if self.gated:
             heard = counted * ((frames.mean_square + 1e-16).sqrt() - GATE_AMPLITUDE).clamp_min(0)
+            carried = GATE_AMPLITUDE
+        values = torch.stack([frames.loudness, frames.brightness, frames.flatness_db], 1)
+        each = _transient_and_sustain(values, torch.stack([counted, heard, heard], 1), carried)
 
-        carried = GATE_AMPLITUDE if self.gated else 0.0
-        moments = _temporal_weights(self.sample_rate).to(energy)
-        moment, mass = (energy @ moments).unbind(-1)
-        centroid_ms = moment / (mass + 1e-9)
-        return torch.stack(
-            [
-                *_transient_and_sustain(frames.loudness, counted, carried),
-                *_transient_and_sustain(frames.brightness, heard, carried),
-                *_transient_and_sustain(frames.flatness_db, heard, carried),
-                0.03 * centroid_ms.clamp_min(1e-3) ** 1.864,
-            ],
-            -1,
+        moment, mass = (energy @ _temporal_weights(self.sample_rate, energy.dtype).to(energy.device)).unbind(
+            -1
         )
+        centroid_ms = moment / (mass + 1e-9)
+        return torch.cat([each.flatten(1), 0.03 * centroid_ms.clamp_min(1e-3)[:, None] ** 1.864], 1)
 
     def _weighted_mean_square(self, frames: Tensor) -> Tensor:
         if self.gated:
-            return _power_spectrum(frames) @ _power_weights(self.sample_rate).to(frames) / FRAME**2
+            return _power_spectrum(frames) @ _power_weights(self.sample_rate, frames.dtype).to(frames.device)
         size = (
             2 * FRAME
         )  # the response has died out (38 Hz high-pass: 1e-5 after a frame), so nothing wraps round
@@ -221,12 +216,13 @@ class TimbreFeatures:
         return filtered[..., :FRAME].square().mean(-1)
 
     def _brightness(self, frames: Tensor) -> Tensor:
-        magnitude = _power_spectrum(frames * _flat_top().to(frames))
+        magnitude = _power_spectrum(frames * _flat_top(frames.dtype).to(frames.device))
         magnitude = torch.log1p(magnitude.clamp_min(MAGNITUDE_FLOOR**2).sqrt())
         hz = torch.linspace(
             0, self.sample_rate / 2, magnitude.shape[-1], dtype=frames.dtype, device=frames.device
         )
-        centroid_hz = (magnitude @ hz) / magnitude.sum(-1)
+        moment, mass = (magnitude @ torch.stack([hz, torch.ones_like(hz)], 1)).unbind(-1)
+        centroid_hz = moment / mass
         return -34.61 * centroid_hz**-0.1621 + 21.2985
 
 
@@ -242,7 +238,7 @@ class Frames:
 
 
 @lru_cache(maxsize=8)
-def _temporal_weights(sample_rate: int) -> Tensor:
+def _temporal_weights(sample_rate: int, dtype: torch.dtype) -> Tensor:
     """``(samples, 2)``: what each squared sample adds to the moment in ms and to the mass of the temporal centroid.
 
     Smoothing then taking the centroid is linear in the squared signal, so one weight per sample does both.
@@ -254,7 +250,7 @@ def _temporal_weights(sample_rate: int) -> Tensor:
     ones[0, :count] = torch.arange(count) * 1000 / sample_rate  # ms
     ones[1, :count] = 1
     smoothed = torch.fft.irfft(torch.fft.rfft(ones) * kernel, size)
-    return smoothed[:, FRAME // 2 - 1 : FRAME // 2 - 1 + count].T.contiguous()
+    return smoothed[:, FRAME // 2 - 1 : FRAME // 2 - 1 + count].T.to(dtype).contiguous()
 
 
 def _frames(segments: Tensor, hop: int) -> Tensor:
@@ -276,18 +272,19 @@ def _sustain_start(hop: int) -> int:
     return TRANSIENT_FRAMES * HOP + (hop - HOP) // 2
 
 
-def _transient_and_sustain(values: Tensor, weights: Tensor, carried: float) -> tuple[Tensor, Tensor]:
-    """Weighted means ``(batch,)`` over the transient and the sustain frames of ``(batch, frames)``.
+def _transient_and_sustain(values: Tensor, weights: Tensor, carried: float) -> Tensor:
+    """Weighted means ``(batch, features, 2)`` over the transient and the sustain of ``(batch, features, frames)``.
 
     ``carried``: weight of the transient in the sustain. One frame's worth at the gate, among some tens of frames,
     is felt only where the sustain is all but silent.
     """
-    first, rest = values[:, :TRANSIENT_FRAMES], values[:, TRANSIENT_FRAMES:]
-    first_weights, rest_weights = weights[:, :TRANSIENT_FRAMES], weights[:, TRANSIENT_FRAMES:]
-    first_weights = torch.where(first_weights.sum(-1, keepdim=True) > 0, first_weights, 1.0)
-    transient = (first * first_weights).sum(-1) / first_weights.sum(-1)
+    sizes = [TRANSIENT_FRAMES, values.shape[-1] - TRANSIENT_FRAMES]
+    weights, rest_weights = weights.split(sizes, -1)
+    weights = torch.where(weights.sum(-1, keepdim=True) > 0, weights, 1.0)
+    values, rest = values.split(sizes, -1)
+    transient = (values * weights).sum(-1) / weights.sum(-1)
     sustain = (rest * rest_weights).sum(-1) + transient * carried
-    return transient, sustain / (rest_weights.sum(-1) + carried)
+    return torch.stack([transient, sustain / (rest_weights.sum(-1) + carried)], -1)
 
 
 class _PowerSpectrum(torch.autograd.Function):
@@ -326,20 +323,20 @@ def _flatness_db(frames: Tensor, floor: float) -> Tensor:
     return 20 * torch.log10(torch.exp(power.log().mean(-1)) / power.mean(-1) + 1e-8)
 
 
-@lru_cache(maxsize=1)
-def _flat_top() -> Tensor:
-    """Symmetric flat-top window (the paper's code uses the symmetric one, see the golden vectors), double."""
+@lru_cache(maxsize=2)
+def _flat_top(dtype: torch.dtype) -> Tensor:
+    """Symmetric flat-top window (the paper's code uses the symmetric one, see the golden vectors)."""
     phase = torch.linspace(0, 2 * math.pi, FRAME, dtype=torch.float64)
     weights = (0.21557895, -0.41663158, 0.277263158, -0.083578947, 0.006947368)
-    return sum(w * torch.cos(k * phase) for k, w in enumerate(weights))
+    return sum(w * torch.cos(k * phase) for k, w in enumerate(weights)).to(dtype)
 
 
 @lru_cache(maxsize=8)
-def _power_weights(sample_rate: int) -> Tensor:
-    """What each bin of a real FFT's power adds to the K-weighted mean square, in double precision."""
-    weights = frequency_response(k_weighting(sample_rate), FRAME).abs().square()
+def _power_weights(sample_rate: int, dtype: torch.dtype) -> Tensor:
+    """What each bin of a real FFT's power adds to the K-weighted mean square."""
+    weights = frequency_response(k_weighting(sample_rate), FRAME).abs().square() / FRAME**2
     weights[1:-1] *= 2  # the bins a real FFT leaves out
-    return weights
+    return weights.to(dtype)
 
 
 def _complex(dtype: torch.dtype) -> torch.dtype:

@@ -5,6 +5,7 @@ n (1 - k / Q + k^2)), in transposed direct form II, as the plug-in runs it.
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -29,7 +30,8 @@ def filter_from_rest(
     """
     # So much longer that what rings on does not wrap round into the sound.
     size = _fast_length(num_samples + int(RING_SECONDS * sample_rate))
-    return _periodic(noise[..., :num_samples], cutoff_hz, q, size, sample_rate)[..., :num_samples]
+    k = _prewarped(cutoff_hz, sample_rate)
+    return _periodic(noise[..., :num_samples], k, q, size)[..., :num_samples]
 
 
 def filter_running(
@@ -48,26 +50,26 @@ def filter_running(
     Returns:
         ``(batch, num_samples)``.
     """
-    filtered = _periodic(noise, cutoff_hz, q, noise.shape[-1], sample_rate)
-    times = math.ceil(num_samples / noise.shape[-1])
-    heard = filtered.repeat(1, times)[..., :num_samples]
+    k, q, period = _prewarped(cutoff_hz, sample_rate), q.double(), noise.shape[-1]
+    filtered = _periodic(noise, k, q, period)
+    heard = filtered if num_samples <= period else filtered.repeat(1, math.ceil(num_samples / period))
+    heard = heard[..., :num_samples]
     if not handed_on:
         return heard
-    z1, z2 = _state_after(noise, filtered, cutoff_hz, q, sample_rate)
-    left1, left2 = (z.detach().view(-1, handed_on).roll(1, 1).flatten() for z in (z1, z2))
-    z1, z2 = left1 - z1, left2 - z2
-    return heard + _ringing(z1, z2, cutoff_hz, q, num_samples, sample_rate, noise.dtype)
+    poles = _Poles.of(k, q)
+    state = poles.state_after(noise[..., -2:].double(), filtered[:, -2:].double())
+    left = state.detach().view(2, -1, handed_on).roll(1, 2).view_as(state)
+    return heard + poles.ringing(left - state, num_samples, noise.dtype)
 
 
-def _periodic(noise: Tensor, cutoff_hz: Tensor, q: Tensor, size: int, sample_rate: int) -> Tensor:
+def _periodic(noise: Tensor, k: Tensor, q: Tensor, size: int) -> Tensor:
     """``(batch, size)``: the response to noise repeated every ``size`` samples, as a product of spectra.
 
     At the angle w the bilinear transform has s = j tan(w / 2) / k. The high-pass s^2 / (s^2 + s / Q + 1) is written
     with x = k cot(w / 2): 1 / (1 - x^2 - j x / Q); only DC, where it is 0, needs a case of its own.
     """
-    prewarped = _prewarped(cutoff_hz, sample_rate).to(noise.dtype)
-    cotangents = _cotangents(size).to(q.device, noise.dtype)
-    return _HighPassed.apply(torch.fft.rfft(noise, size), prewarped, q.to(noise.dtype), cotangents, size)
+    k, q, cotangents = k.to(noise.dtype), q.to(noise.dtype), _cotangents(size, noise.dtype).to(q.device)
+    return _HighPassed.apply(torch.fft.rfft(noise, size), k, q, cotangents, size)
 
 
 class _HighPassed(torch.autograd.Function):
@@ -105,58 +107,58 @@ class _HighPassed(torch.autograd.Function):
 
 
 @lru_cache(maxsize=8)
-def _cotangents(size: int) -> Tensor:
-    """cot(w / 2) at the bins of a real FFT but DC, in double precision."""
+def _cotangents(size: int, dtype: torch.dtype) -> Tensor:
+    """cot(w / 2) at the bins of a real FFT but DC."""
     half = torch.arange(1, size // 2 + 1, dtype=torch.float64) * (math.pi / size)
-    return torch.cos(half) / torch.sin(half)
+    return (torch.cos(half) / torch.sin(half)).to(dtype)
 
 
-def _state_after(
-    noise: Tensor, filtered: Tensor, cutoff_hz: Tensor, q: Tensor, sample_rate: int
-) -> tuple[Tensor, Tensor]:
-    """The filter's two state values ``(batch,)``, in double precision, after the last sample."""
-    b0, a1, a2 = _coefficients(cutoff_hz, q, sample_rate)
-    x1, x2 = noise[..., -1].double(), noise[..., -2].double()
-    y1, y2 = filtered[:, -1].double(), filtered[:, -2].double()
-    z2 = b0 * x1 - a2 * y1
-    z1 = -2 * b0 * x1 - a1 * y1 + b0 * x2 - a2 * y2
-    return z1, z2
+@dataclass(frozen=True)
+class _Poles:
+    """The filter's poles and coefficients ``(batch,)``, in double precision: those of a low cutoff lie too close for
+    single."""
 
+    norm: Tensor
+    real: Tensor
+    imaginary: Tensor
+    a1: Tensor
+    a2: Tensor
 
-def _ringing(
-    z1: Tensor,
-    z2: Tensor,
-    cutoff_hz: Tensor,
-    q: Tensor,
-    num_samples: int,
-    sample_rate: int,
-    dtype: torch.dtype,
-) -> Tensor:
-    """``(batch, num_samples)``: what the state ``z1, z2`` adds to the output.
+    @classmethod
+    def of(cls, k: Tensor, q: Tensor) -> "_Poles":
+        """The bilinear transform takes the poles -1 / (2 Q) +- j sqrt(1 - 1 / (4 Q^2)) to these."""
+        damping, square = k / q, k * k
+        norm = 1 / (1 + damping + square)
+        real = norm * (1 - square)
+        # Q is at least 0.5: never two real poles.
+        imaginary = norm * (4 * square - damping * damping).clamp_min(1e-14).sqrt()
+        return cls(norm, real, imaginary, -2 * real, 1 - 2 * norm * damping)
 
-    With the pole p it is Im(p^n (z1 p + z2)) / Im(p), and p^(256 a + b) the product of p^(256 a) and p^b.
-    """
-    _, a1, a2 = _coefficients(cutoff_hz, q, sample_rate)
-    real = -a1 / 2
-    imaginary = (a2 - real.square()).clamp_min(1e-14).sqrt()  # Q is at least 0.5: never two real poles
-    pole = torch.complex(real, imaginary)
-    fine = torch.exp(torch.log(pole)[:, None] * torch.arange(BLOCK, device=q.device))
-    steps = torch.arange(0, num_samples, BLOCK, device=q.device)
-    coarse = torch.exp(torch.log(pole)[:, None] * steps) * ((z1 * pole + z2) / imaginary)[:, None]
-    coarse = torch.stack([coarse.real, coarse.imag], -1).to(dtype)
-    fine = torch.stack([fine.imag, fine.real], -2).to(dtype)
-    return torch.bmm(coarse, fine).flatten(1)[:, :num_samples]
+    def state_after(self, noise: Tensor, filtered: Tensor) -> Tensor:
+        """``(2, batch)``: the two state values after the last two samples ``(…, 2)`` that went in and came out."""
+        x2, x1 = noise.unbind(-1)
+        y2, y1 = filtered.unbind(-1)
+        z1 = self.norm * (x2 - 2 * x1) - self.a1 * y1 - self.a2 * y2
+        return torch.stack([z1, self.norm * x1 - self.a2 * y1])
 
+    def ringing(self, state: Tensor, num_samples: int, dtype: torch.dtype) -> Tensor:
+        """``(batch, num_samples)``: what the state ``(z1, z2)`` adds to the output.
 
-def _coefficients(cutoff_hz: Tensor, q: Tensor, sample_rate: int) -> tuple[Tensor, Tensor, Tensor]:
-    """b0, a1, a2, ``(batch,)`` each, in double precision: the poles of a low cutoff lie too close for single."""
-    k, q = _prewarped(cutoff_hz.double(), sample_rate), q.double()
-    norm = 1 / (1 + k / q + k * k)
-    return norm, 2 * norm * (k * k - 1), norm * (1 - k / q + k * k)
+        With the pole p it is Im(p^n (z1 p + z2)) / Im(p), and p^(256 a + b) the product of p^(256 a) and p^b.
+        """
+        pole = torch.complex(self.real, self.imaginary)
+        coarse = torch.arange(0, num_samples, BLOCK, device=pole.device)
+        steps = torch.cat([coarse, torch.arange(BLOCK, device=pole.device)])
+        powers = torch.exp(torch.log(pole)[:, None] * steps)
+        coarse, fine = powers.split([len(coarse), BLOCK], 1)
+        coarse = coarse * ((state[0] * pole + state[1]) / self.imaginary)[:, None]
+        coarse, fine = torch.view_as_real(coarse).to(dtype), torch.view_as_real(fine).to(dtype)
+        return torch.bmm(coarse, fine.flip(-1).mT).flatten(1)[:, :num_samples]
 
 
 def _prewarped(cutoff_hz: Tensor, sample_rate: int) -> Tensor:
-    return torch.tan(math.pi * cutoff_hz / sample_rate)
+    """k, in double precision."""
+    return torch.tan(cutoff_hz.double() * (math.pi / sample_rate))
 
 
 def _fast_length(count: int) -> int:

@@ -10,9 +10,9 @@ from timbrekit.presets import Preset
 from timbrekit.synth import Snare808, white_noise
 from timbrekit.take import Take, gain_to_nominal
 
-# Samples, 2^11 * 9: a fast FFT. The noise comes round once within what the features look at, which none of their
-# frames of 2048 samples can tell.
-NOISE_PERIOD = 18_432
+# Samples, 2^10 * 9 and 2^11 * 9: fast FFTs. The longer noise comes round once within what the features look at, which
+# none of their frames of 2048 samples can tell.
+NOISE_PERIODS = (9216, 18_432)
 PRESET_RENDERS = 8  # noises and phases over which the unmodulated preset's features are averaged
 
 
@@ -102,7 +102,8 @@ def _render(
 ) -> Tensor:
     """``(voices * batch, samples)`` of parameters ``(voices, batch, 14)``."""
     batch, like = parameters.shape[1], voices[0]
-    drawn = [_draw(batch, like.fresh_noise, generator) for generator in generators]
+    period = NOISE_PERIODS[samples > NOISE_PERIODS[0]]
+    drawn = [_draw(batch, period, like.fresh_noise, generator) for generator in generators]
     noise = torch.stack([noise for noise, _ in drawn]).to(like.device)
     phases = torch.cat([phases for _, phases in drawn]).to(like.device)
     if len(voices) > 1:
@@ -113,9 +114,9 @@ def _render(
     return synth.render(parameters.flatten(0, 1), noise, phases, filter_running=True, handed_on=handed_on)
 
 
-def _draw(batch: int, fresh: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One noise ``(samples,)`` for a batch, and phases ``(batch, 2)``."""
+def _draw(batch: int, period: int, fresh: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One noise ``(period,)`` for a batch, and phases ``(batch, 2)``."""
     if not fresh:
-        return white_noise((NOISE_PERIOD,), 0), torch.zeros(batch, 2)
-    noise = torch.rand(NOISE_PERIOD, generator=generator) * 2 - 1
+        return white_noise((period,), 0), torch.zeros(batch, 2)
+    noise = torch.rand(period, generator=generator) * 2 - 1
     return noise, torch.rand(batch, 2, generator=generator)
