@@ -68,7 +68,11 @@ class StackedMappings:
             }
             return functional_call(self.module, {**named, **buffers}, (heard,))
 
-        return vmap(one)(weights, self.buffers, inputs)
+        if len(weights) > 1:
+            return vmap(one)(weights, self.buffers, inputs)
+        buffers = {name: values[0] for name, values in self.buffers.items()}  # alone, without what vmap costs
+        parameters, penalty = one(weights[0], buffers, inputs[0])
+        return parameters[None], penalty[None]
 
     @staticmethod
     def unstack(row: Tensor, mapping: Mapping) -> None:
