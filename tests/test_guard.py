@@ -87,8 +87,8 @@ def test_a_model_whose_memory_depends_on_what_it_is_given(file):
 
 
 def test_damage_that_crashes_the_loader_does_not_crash_us(file, monkeypatch, fresh_helper):
-    dying = "print('ready', flush=True); sys.stdin.buffer.read(8); sys.exit(5)"
-    monkeypatch.setattr(guard, "_PROGRAM", guard._PROGRAM.replace("serve()", dying))
+    dying = "import sys; print('ready', flush=True); sys.stdin.buffer.read(8); sys.exit(5)"
+    monkeypatch.setattr(guard, "_PROGRAM", dying)
     result = check_model(file(scripted(model_files.Answer().eval())))
     assert not result.ready and "brought down the process" in result.problems[0]
 

@@ -13,22 +13,20 @@ import atexit
 import contextlib
 import json
 import os
-import signal
 import subprocess
-import sys
 import threading
 from dataclasses import asdict, dataclass, field
 from typing import BinaryIO
 
 from timbrekit.errors import ModelFileError
+from timbrekit.helper_process import PROGRAM, read_block, start, write_block
 
 MEMORY_BYTES = 1 << 30  # beyond what the helper has once torch is loaded; our largest model needs about 1 MB
 SECONDS = 20.0  # for one model; ours take 0.2
 STARTING_SECONDS = 180.0  # importing torch, on a machine that has never done it
 IDLE_SECONDS = 60.0
 
-# The path is handed over, so that the helper finds what this process found, and nothing in the current folder.
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from timbrekit.export.guard import serve; serve()"
+_PROGRAM = PROGRAM.format(module="timbrekit.export.guard")
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,7 @@ class _Helper:
         self.owner = os.getpid()
         self.timed_out = False
         try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *filter(None, sys.path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-            )
+            self.process = start(_PROGRAM)
         except (OSError, TypeError, ValueError) as error:  # TypeError: there is no sys.executable
             raise _cannot_start(str(error)) from error
         with self._killed_after(STARTING_SECONDS):
@@ -83,7 +75,7 @@ class _Helper:
     def ask(self, content: bytes) -> Verdict | None:
         """Its verdict, or that it did not survive the question. None if it had ended before, idle."""
         with self._killed_after(SECONDS), contextlib.suppress(OSError):
-            _write_block(self.process.stdin, content)
+            write_block(self.process.stdin, content)
         with self._killed_after(SECONDS):
             answer = self.process.stdout.readline()
         if answer.endswith(b"\n"):
@@ -159,14 +151,8 @@ def _cannot_start(reason: str) -> ModelFileError:
 # --- inside the helper -------------------------------------------------------------------------------------
 
 
-def serve() -> None:
-    """Answer models on standard input with verdicts on standard output, until nothing more comes."""
-    with contextlib.suppress(ValueError):  # Ctrl-C is for the process that asks
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    questions = sys.stdin.buffer
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libtorch may print is no answer
-
+def serve(questions: BinaryIO, answers: BinaryIO) -> None:
+    """Answer models with verdicts, until nothing more comes."""
     import torch
 
     from timbrekit.export.examine import examine
@@ -178,7 +164,7 @@ def serve() -> None:
         idle = threading.Timer(IDLE_SECONDS, os._exit, (0,))
         idle.daemon = True
         idle.start()
-        content = _read_block(questions)
+        content = read_block(questions)
         idle.cancel()
         if content is None:
             os._exit(0)
@@ -197,16 +183,6 @@ def _limit_memory(further: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
     except (ImportError, OSError, ValueError):  # Windows, macOS: limited in time only
         return
-
-
-def _write_block(stream: BinaryIO, content: bytes) -> None:
-    stream.write(len(content).to_bytes(8, "little") + content)
-    stream.flush()
-
-
-def _read_block(stream: BinaryIO) -> bytes | None:
-    size = stream.read(8)
-    return stream.read(int.from_bytes(size, "little")) if len(size) == 8 else None
 
 
 def _send(stream: BinaryIO, line: bytes) -> None:
