@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from takes import RATE, strokes, tiny_take, varied_strokes
 
+import timbrekit.renderer
 import timbrekit.sketch
-import timbrekit.train
 from timbrekit.errors import TrainingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import serialize
@@ -32,7 +32,7 @@ STEADY = replace(QUICK, model="mlp", fresh_noise=False, growing_share=0.0, input
 @pytest.fixture
 def short_sketch(monkeypatch):
     """The sketch with a hundredth of its work: all its steps, none of its patience."""
-    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS"):
+    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "LEARN_STEPS"):
         monkeypatch.setattr(timbrekit.sketch, name, 20)
     monkeypatch.setattr(timbrekit.sketch, "FIRST_RENDERS", 32)
     monkeypatch.setattr(timbrekit.sketch, "ROUNDS", 2)
@@ -175,13 +175,13 @@ def test_rendering_models_at_once_as_on_a_gpu_gives_the_same(recipe, monkeypatch
     settings = replace(make_settings(recipe, device="cpu"), epochs=1, sketch=False)
     variants = [Variant(SNARE, 0), Variant(load_preset("snare-3"), 1), Variant(SNARE, 2)]
     one_by_one = train_many(tiny_take(), variants, settings)
-    monkeypatch.setitem(timbrekit.train.TOGETHER, "cpu", 2)
+    monkeypatch.setitem(timbrekit.renderer.MODELS_TOGETHER, "cpu", 2)
     for at_once, alone in zip(train_many(tiny_take(), variants, settings), one_by_one, strict=True):
         # Adam's first steps have a full size whatever the slope's; where that is nearly 0, rounding picks the side.
         difference = (weights_of(at_once) - weights_of(alone)).abs()
         assert difference.quantile(0.98) < 1e-5 and difference.max() < 3 * settings.learning_rate
         for ours, theirs in zip(at_once.history, alone.history, strict=True):
-            assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=1e-3)
+            assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=1e-2)
 
 
 # --- recipes -----------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_a_preset_at_the_ends_of_its_ranges_never_gives_nan(extreme):
 
 def test_a_loss_that_is_not_a_number_ends_in_words(monkeypatch):
     monkeypatch.setattr(
-        "timbrekit.train.feature_difference_loss", lambda *a: torch.tensor(float("nan")) * a[0].sum()
+        "timbrekit.renderer.feature_difference_loss", lambda *a: torch.tensor(float("nan")) * a[0].sum()
     )
     with pytest.raises(TrainingError, match="snare-1"):
         train(tiny_take(), SNARE, QUICK)

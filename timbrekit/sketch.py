@@ -8,7 +8,8 @@ is trained on; a few rounds bring the two together. Training on the synthesiser 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,43 +18,51 @@ from torch import Tensor, nn
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import EXCESS_WEIGHT, Mapping
+from timbrekit.renderer import Aim, draw_seed
 from timbrekit.settings import Settings
-from timbrekit.small_network import SmallNetwork, one_thread
+from timbrekit.small_network import SmallNetwork
 from timbrekit.stack import one_cycle
-from timbrekit.take import CHUNK, Take, draw_inputs
-from timbrekit.voice import Voice
+from timbrekit.take import Take, draw_inputs
+from timbrekit.worker import Worker
 
 FIRST_RENDERS = 1500
 SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in normalised units
 ROUNDS = 7
 MAPPING_STEPS, MAPPING_RATE = 600, 5e-3
 MAPPING_BATCH = 96  # hits a step at most: the more hits, the more steps would cost otherwise
-STAND_IN_STEPS, RELEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 800, 256, 3e-3
+STAND_IN_STEPS, RELEARN_STEPS, LEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 500, 900, 256, 3e-3
 STAND_IN_WIDTH = 64
+HELD_BACK = 10.0  # times the restraint at first: the stand-in knows best what is near the preset
 BEND = 0.3  # of an error of the stand-in, beyond which it counts by its size, not its square
 JITTER = 0.05  # by which a mapping's choices are also tried displaced: slopes for the stand-in to learn
 LARGEST_DIFFERENCE = 200.0  # in spreads of the take: what is farther off is far enough
 FACTORS = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0)  # on the sketched modulation, tried while they help
 WIDEST = math.asinh(LARGEST_DIFFERENCE)
 
+Render = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+
 
 @torch.no_grad()
 def sketch_mapping(
     mapping: Mapping,
     take: Take,
-    voice: Voice,
+    render: Render,
+    worker: Worker,
     indices: np.ndarray,
     settings: Settings,
     seed: int,
 ) -> None:
     """Fit ``mapping`` in place.
 
-    The two small networks stay on the CPU, where their many short steps are fastest; the voice renders where it is.
+    The two small networks stay on the CPU, where their many short steps are fastest; and on one thread, as so small
+    products are slower on several, which wait for each other longer than they work.
 
     Args:
         mapping: fresh, on the CPU; its weights are replaced.
         take: the hits to follow.
-        voice: the synthesiser with its preset.
+        render: how the synthesiser with its preset answers: feature differences ``(batch, 7)`` of parameters
+            ``(batch, 14)`` played for hits ``(batch,)``, with noise and phases from a generator.
+        worker: that teaches the stand-in while the mapping is fitted to what it knew before.
         indices: of the hits to train on; no other is looked at.
         settings: how inputs are heard, and the weight of the restraint.
         seed: of everything random; that of the settings does not count.
@@ -62,49 +71,49 @@ def sketch_mapping(
     hits = torch.from_numpy(indices)
     weights = spread_weights(take.intended[hits])
     intended = take.intended[hits] * weights
-    stand_in = _StandIn(voice, weights, generator)
+    stand_in = _StandIn(mapping, take.lengths, render, weights, generator)
     tried = _first_tries(stand_in.preset, stand_in.damping, generator)
-    stand_in.learn(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)], STAND_IN_STEPS)
+    stand_in.hear(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)])
+    stand_in.learn(STAND_IN_STEPS)
     network = SmallNetwork(mapping.network)
 
     def draw(passes: int) -> Tensor:
         return draw_inputs(take, settings.growing_share, settings.input_jitter, generator, passes)
 
-    def fit() -> None:
-        inputs = draw(MAPPING_STEPS)[:, hits]
+    def fit(restraint: float) -> None:
         some = torch.rand(MAPPING_STEPS, len(hits), generator=generator).argsort()[:, :MAPPING_BATCH]
+        inputs = draw(MAPPING_STEPS)[torch.arange(MAPPING_STEPS)[:, None], hits[some]]
+        batches = zip(inputs, stand_in.rings[hits[some]], intended[some], strict=True)
 
-        def lead_back(step: Tensor) -> None:
-            at = some[step]
-            _lead_back(
-                network, mapping, inputs[step, at], stand_in, hits[at], intended[at], settings.restraint
-            )
+        def lead_back(batch: tuple[Tensor, Tensor, Tensor]) -> None:
+            _lead_back(network, mapping, stand_in, *batch, restraint)
 
-        _fit(network, lead_back, torch.arange(MAPPING_STEPS), MAPPING_RATE)
+        _fit(network, lead_back, list(batches), MAPPING_RATE)
 
     def rendered_loss() -> float:
         played = stand_in.render(mapping.parameters_for(take.inputs[hits]), hits)
         return float(feature_difference_loss(played, intended))
 
     _draw_weights(mapping, generator)
-    fit()
-    for _ in range(1, ROUNDS):
+    for number in range(ROUNDS - 1):
+        held_back = settings.restraint * HELD_BACK ** max(0, 1 - number / max(1, ROUNDS - 2))
+        _, weights = worker.beside(partial(fit, held_back), _learn_apart, stand_in.lesson(LEARN_STEPS))
+        stand_in.network.weights.copy_(weights)
         (inputs,) = draw(1)[:, hits]
         chosen = mapping.parameters_for(inputs)
         jitter = torch.randn(chosen.shape, generator=generator) * JITTER * stand_in.damping
-        stand_in.learn(
-            torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]), RELEARN_STEPS
-        )
-        fit()
+        stand_in.hear(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
+        stand_in.learn(RELEARN_STEPS)
+    fit(settings.restraint)
     _scale_to_best(mapping, rendered_loss)
 
 
 def _lead_back(
     network: SmallNetwork,
     mapping: Mapping,
-    inputs: Tensor,
     stand_in: "_StandIn",
-    hits: Tensor,
+    inputs: Tensor,
+    rings: Tensor,
     intended: Tensor,
     restraint: float,
 ) -> None:
@@ -113,7 +122,7 @@ def _lead_back(
     wanted = mapping.preset + modulation * mapping.damping
     parameters = wanted.clamp(0, 1)
     excess = wanted - parameters
-    error = stand_in(parameters, hits) - intended
+    error = stand_in(parameters, rings) - intended
     by_parameters = stand_in.lead_back(error.sign().div_(error.numel()))
     penalty = 2 * modulation + EXCESS_WEIGHT * mapping.damping * excess.sign()
     network.lead_back(
@@ -134,30 +143,27 @@ def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float]) -> None
     for factor in FACTORS:
         scale_by(factor)
         loss = rendered_loss()
-        if loss >= least:
+        if loss >= least and least < 1:  # 1 is the preset as it is
             break
-        best, least = factor, loss
+        if loss < least:
+            best, least = factor, loss
     scale_by(best)
 
 
 class _StandIn:
     """A small network from synthesiser parameters to weighted feature differences, and what it has seen."""
 
-    def __init__(self, voice: Voice, weights: Tensor, generator: torch.Generator):
-        self.voice, self.weights, self.generator = voice, weights, generator
-        self.preset, self.damping = voice.preset.cpu(), voice.damping.cpu()
+    def __init__(
+        self, mapping: Mapping, lengths: Tensor, render: Render, weights: Tensor, generator: torch.Generator
+    ):
+        self._render, self.weights, self.generator = render, weights, generator
+        self.preset, self.damping = mapping.preset, mapping.damping
         self.reach = self.damping.clamp_min(1e-3)
-        self.rings = (voice.lengths.cpu().clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES).log2()
+        self.rings = (lengths.clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES).log2()[:, None]
         self.seen: list[Tensor] = []
         self.heard: list[Tensor] = []
         inputs = len(self.preset) + 1
-        network = nn.Sequential(
-            nn.Linear(inputs, STAND_IN_WIDTH),
-            nn.SiLU(),
-            nn.Linear(STAND_IN_WIDTH, STAND_IN_WIDTH),
-            nn.SiLU(),
-            nn.Linear(STAND_IN_WIDTH, len(weights)),
-        )
+        network = _stand_in_network(inputs, len(weights))
         for layer in network:
             if isinstance(layer, nn.Linear):
                 bound = 1 / math.sqrt(layer.in_features)
@@ -165,8 +171,9 @@ class _StandIn:
                 nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
         self.network = SmallNetwork(network)
 
-    def __call__(self, parameters: Tensor, indices: Tensor) -> Tensor:
-        compressed = self.network(self._inputs(parameters, indices))
+    def __call__(self, parameters: Tensor, rings: Tensor) -> Tensor:
+        """``(batch, 7)`` of parameters ``(batch, 14)`` played for hits that ring for ``rings`` ``(batch, 1)``."""
+        compressed = self.network(self._inputs(parameters, rings))
         self.compressed, self.is_inside = compressed.clamp(-WIDEST, WIDEST), compressed.abs() <= WIDEST
         return torch.sinh(self.compressed)
 
@@ -176,46 +183,75 @@ class _StandIn:
         by_inputs = self.network.lead_back(by_compressed, to_weights=False)
         return by_inputs[:, :-1] / self.reach
 
-    def _inputs(self, parameters: Tensor, indices: Tensor) -> Tensor:
+    def _inputs(self, parameters: Tensor, rings: Tensor) -> Tensor:
         """Modulations in units of their reach, and for how long the hit rings."""
-        return torch.cat([(parameters - self.preset) / self.reach, self.rings[indices][:, None]], 1)
+        return torch.cat([(parameters - self.preset) / self.reach, rings], 1)
 
     def render(self, parameters: Tensor, indices: Tensor) -> Tensor:
         """``(batch, 7)`` what the stand-in stands for, weighted."""
-        device, heard = self.voice.device, torch.empty(len(parameters), len(self.weights))
-        like_lengths = self.rings[indices].argsort(stable=True)  # are rendered fastest
-        for part in like_lengths.split(CHUNK):
-            differences = self.voice.differences(
-                parameters[part].to(device), indices[part].to(device), self.generator
-            )
-            heard[part] = differences.cpu() * self.weights
-        return heard
+        return self._render(parameters, indices, self.generator) * self.weights
 
-    def learn(self, parameters: Tensor, indices: Tensor, steps: int) -> None:
-        """Render ``parameters`` ``(batch, 14)`` as hits ``indices``, and learn from all that was ever rendered."""
-        self.seen.append(self._inputs(parameters, indices))
+    def hear(self, parameters: Tensor, indices: Tensor) -> None:
+        """Render ``parameters`` ``(batch, 14)`` as hits ``indices``, to be learned from."""
+        self.seen.append(self._inputs(parameters, self.rings[indices]))
         # As asinh: straight near 0, where the take's own differences lie, and a logarithm far out, so that
         # a preset whose features leap still shows the way back.
         heard = self.render(parameters, indices).clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
         self.heard.append(torch.asinh(heard))
-        seen, heard = torch.cat(self.seen), torch.cat(self.heard)
 
-        def lead_back(some: Tensor) -> None:
-            """Of the smooth L1 loss: its slope grows with the error up to ``BEND`` and then stays."""
-            error = self.network(seen[some]) - heard[some]
-            self.network.lead_back(error.div_(BEND).clamp_(-1, 1).div_(error.numel()))
+    def learn(self, steps: int) -> None:
+        """From all that was ever rendered."""
+        _learn(self.network, torch.cat(self.seen), torch.cat(self.heard), steps, self.generator)
 
-        batches = torch.randint(len(seen), (steps, STAND_IN_BATCH), generator=self.generator)
-        _fit(self.network, lead_back, batches, STAND_IN_RATE)
+    def lesson(self, steps: int) -> tuple[Tensor, Tensor, Tensor, int, int]:
+        """What :func:`_learn_apart` needs to learn in its place."""
+        seed = draw_seed(self.generator)
+        return self.network.weights, torch.cat(self.seen), torch.cat(self.heard), steps, seed
 
 
-def _fit(network: SmallNetwork, lead_back: Callable[[Tensor], None], batches: Tensor, rate: float) -> None:
+def _stand_in_network(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, STAND_IN_WIDTH),
+        nn.SiLU(),
+        nn.Linear(STAND_IN_WIDTH, STAND_IN_WIDTH),
+        nn.SiLU(),
+        nn.Linear(STAND_IN_WIDTH, outputs),
+    )
+
+
+def _learn(
+    network: SmallNetwork, seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator
+) -> None:
+    def lead_back(batch: tuple[Tensor, Tensor]) -> None:
+        """Of the smooth L1 loss: its slope grows with the error up to ``BEND`` and then stays."""
+        inputs, wanted = batch
+        error = network(inputs) - wanted
+        network.lead_back(error.div_(BEND).clamp_(-1, 1).div_(error.numel()))
+
+    some = torch.randint(len(seen), (steps, STAND_IN_BATCH), generator=generator)
+    _fit(network, lead_back, list(zip(seen[some], heard[some], strict=True)), STAND_IN_RATE)
+
+
+@torch.no_grad()
+def _learn_apart(_: Aim, weights: Tensor, seen: Tensor, heard: Tensor, steps: int, seed: int) -> Tensor:
+    """The weights of a stand-in after ``steps`` more steps; those given stay."""
+    network = SmallNetwork(_stand_in_network(seen.shape[1], heard.shape[1]))
+    network.weights.copy_(weights)
+    _learn(network, seen, heard, steps, torch.Generator().manual_seed(seed))
+    return network.weights
+
+
+def _fit(
+    network: SmallNetwork,
+    lead_back: Callable[[tuple[Tensor, ...]], None],
+    batches: Sequence[tuple[Tensor, ...]],
+    rate: float,
+) -> None:
     """One step of Adam for each batch, whose slope ``lead_back`` sets."""
     optimizer = network.new_optimizer()
-    with one_thread():
-        for number, batch in enumerate(batches):
-            lead_back(batch)
-            network.step(optimizer, one_cycle(number, len(batches) + 1, rate))
+    for number, batch in enumerate(batches):
+        lead_back(batch)
+        network.step(optimizer, one_cycle(number, len(batches) + 1, rate))
 
 
 def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,7 +4,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -15,23 +17,23 @@ from timbrekit.checkpoint import fingerprint_of, load_checkpoint, save_checkpoin
 from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures
 from timbrekit.hits import Hits, onset_windows
-from timbrekit.loss import feature_difference_loss, spread_weights
+from timbrekit.loss import spread_weights
 from timbrekit.mapping import Mapping, build_network
 from timbrekit.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
 from timbrekit.presets import Preset
+from timbrekit.renderer import Aim, Renderer
 from timbrekit.settings import Settings
 from timbrekit.sketch import sketch_mapping
+from timbrekit.small_network import one_thread
 from timbrekit.split import Split, split_hits
 from timbrekit.stack import Adam, Plateau, StackedMappings, one_cycle
 from timbrekit.take import Take, draw_inputs, make_take
-from timbrekit.voice import Voice, differences_together
+from timbrekit.voice import Voice
 
 STEPS = 220  # of the optimiser that the default number of epochs adds up to
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 60
 FEWEST_STEPS = 20  # of the learning rate's cosine, whose rise takes a tenth of them
 PUBLISHED_LEAD = 20  # samples by which the published code's window starts before the plug-in's
-# Models whose hits are rendered at once. On a CPU one: sixteen hits fill its cache, and more are slower each.
-TOGETHER = {"cpu": 1, "cuda": 64}
 
 
 @dataclass(frozen=True)
@@ -118,18 +120,28 @@ def train_many(
     """
     settings = settings or Settings()
     began = time.perf_counter()
-    run = _Run(take, variants, settings)
-    fingerprint = "".join(
-        fingerprint_of(take, variant.preset, replace(settings, seed=variant.seed)) for variant in variants
-    )
-    resumed = load_checkpoint(checkpoint, fingerprint) if checkpoint else None
+    second_process = settings.device == "cpu" and torch.get_num_threads() > 1
+    with one_thread(), _Run(take, variants, settings, second_process) as run:
+        interrupted = _go_through(run, progress, checkpoint, say)
+        return run.results(time.perf_counter() - began, interrupted)
+
+
+def _go_through(
+    run: "_Run",
+    progress: Callable[[Epoch], None] | None,
+    checkpoint: str | Path | None,
+    say: Callable[[str], None] | None,
+) -> bool:
+    """Sketch and all epochs, or those that a checkpoint leaves. Whether it was ended early."""
+    began = time.perf_counter()
+    resumed = load_checkpoint(checkpoint, run.fingerprint) if checkpoint else None
     if resumed:
         run.load_state(resumed)
         if say:
             say(f"Training goes on where it was cut off, after {len(run.history)} of {run.epochs} rounds")
-    elif settings.sketch:
+    elif run.settings.sketch:
         run.sketch()
-    first, interrupted = len(run.history) + 1, False
+    first = len(run.history) + 1
     try:
         for number in range(first, run.epochs + 1):
             train_losses, validation_losses = run.run_epoch()
@@ -140,20 +152,25 @@ def train_many(
             )
             run.history.append((told, train_losses, validation_losses))
             if checkpoint:
-                save_checkpoint(checkpoint, fingerprint, run.state())
+                save_checkpoint(checkpoint, run.fingerprint, run.state())
             if progress:
                 progress(told)
     except KeyboardInterrupt:
         if not run.history:
             raise
-        interrupted = True
-    return run.results(time.perf_counter() - began, interrupted)
+        return True
+    return False
 
 
 class _Run:
-    """A training run of several models: what it is about, and how far it has come."""
+    """A training run of several models: what it is about, and how far it has come. Use as a context."""
 
-    def __init__(self, take: Take, variants: Sequence[Variant], settings: Settings):
+    def __init__(
+        self, take: Take, variants: Sequence[Variant], settings: Settings, second_process: bool = False
+    ):
+        self.fingerprint = "".join(
+            fingerprint_of(take, variant.preset, replace(settings, seed=variant.seed)) for variant in variants
+        )
         self.take, self.settings, self.device = take, settings, torch.device(settings.device)
         self.seeds = [variant.seed for variant in variants]
         presets = [_damped(variant.preset, settings) for variant in variants]
@@ -173,8 +190,9 @@ class _Run:
             )
             for preset, seed in zip(presets, self.seeds, strict=True)
         ]
-        self.intended = take.intended.to(self.device)
-        self.loss_weights = spread_weights(self.intended) if settings.balanced else None
+        intended = take.intended.to(self.device)
+        weights = spread_weights(intended) if settings.balanced else None
+        self.renderer = Renderer(Aim(self.voices, intended, weights), second_process)
         hits = len(self.splits[0].train)
         self.epochs = settings.epochs or _epochs_for(hits, settings.batch_size)
         self.total_steps = max(self.epochs * math.ceil(hits / settings.batch_size), FEWEST_STEPS) + 1
@@ -189,6 +207,14 @@ class _Run:
         self._start_from_mappings()
         self.history: list[tuple[Epoch, Tensor, Tensor]] = []
 
+    def __enter__(self) -> "_Run":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.renderer.__exit__(kind, error, trace)
+
     def _start_from_mappings(self) -> None:
         self.stacked = StackedMappings(self.mappings, self.device)
         self.weights = self.stacked.weights()
@@ -199,10 +225,10 @@ class _Run:
 
     def sketch(self) -> None:
         """Start each model from a mapping fitted to a stand-in for the synthesiser."""
-        for mapping, voice, split, seed in zip(
-            self.mappings, self.voices, self.splits, self.seeds, strict=True
-        ):
-            sketch_mapping(mapping, self.take, voice, split.train, self.settings, seed)
+        for number, mapping in enumerate(self.mappings):
+            render = partial(self.renderer.differences, number)
+            hits, seed = self.splits[number].train, self.seeds[number]
+            sketch_mapping(mapping, self.take, render, self.renderer.worker, hits, self.settings, seed)
         self._start_from_mappings()
 
     def _draw_inputs(self, generator: torch.Generator) -> Tensor:
@@ -262,27 +288,14 @@ class _Run:
         heard = torch.stack([each[part] for each, part in zip(inputs, indices, strict=True)]).to(self.device)
         weights = weights.detach().requires_grad_(with_slope)
         parameters, restraint = self.stacked.play(weights, heard)
-        played = parameters.detach().requires_grad_(with_slope)
-        indices = indices.to(self.device)
-        losses = []
-        # Rendered and led back some models at a time, so that what lies between is still in the cache.
-        for start in range(0, len(self.voices), TOGETHER[self.device.type]):
-            some = slice(start, start + TOGETHER[self.device.type])
-            differences = differences_together(
-                self.voices[some], played[some], indices[some], generators[some]
-            )
-            each = [
-                feature_difference_loss(played_differences, self.intended[part], self.loss_weights)
-                for played_differences, part in zip(differences, indices[some], strict=True)
-            ]
-            losses.append(torch.stack(each))
-            if with_slope:
-                losses[-1].sum().backward()
+        losses, slope = self.renderer.losses(
+            parameters.detach(), indices.to(self.device), generators, with_slope
+        )
         if with_slope:
             torch.autograd.backward(
-                [parameters, restraint], [played.grad, torch.full_like(restraint, self.settings.restraint)]
+                [parameters, restraint], [slope, torch.full_like(restraint, self.settings.restraint)]
             )
-        return torch.cat(losses).detach().cpu(), weights.grad
+        return losses, weights.grad
 
     def keep_best(self, train_losses: Tensor, validation_losses: Tensor) -> None:
         """Remember the weights of each model whose epoch was its best.

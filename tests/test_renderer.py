@@ -1,0 +1,90 @@
+"""Batches in chunks: the losses and slopes of autograd, the same from one process and from two."""
+
+import pytest
+import torch
+from takes import RATE, tiny_take
+
+import timbrekit.renderer
+from timbrekit.features import TimbreFeatures
+from timbrekit.loss import feature_difference_loss, spread_weights
+from timbrekit.presets import load_preset
+from timbrekit.renderer import Aim, Renderer
+from timbrekit.voice import Voice
+
+PRESETS = ("snare-1", "snare-3")
+
+
+@pytest.fixture(scope="module")
+def aim():
+    take = tiny_take()
+    features = TimbreFeatures.for_training(RATE, gated=True)
+    voices = [Voice(load_preset(name), take, features) for name in PRESETS]
+    return Aim(voices, take.intended, spread_weights(take.intended))
+
+
+def drawn(aim, batch):
+    generator = torch.Generator().manual_seed(batch)
+    indices = torch.randint(len(aim.intended), (len(PRESETS), batch), generator=generator)
+    presets = torch.stack([voice.preset for voice in aim.voices])[:, None]
+    near = presets + 0.1 * torch.randn(len(PRESETS), batch, 14, generator=generator)
+    return near.clamp(0, 1), indices
+
+
+def sources():
+    return [torch.Generator().manual_seed(seed) for seed in range(len(PRESETS))]
+
+
+@pytest.mark.parametrize("batch", [1, 7, 9, 16])
+def test_two_processes_give_the_very_numbers_of_one(aim, batch):
+    parameters, indices = drawn(aim, batch)
+    with Renderer(aim, second_process=False) as alone, Renderer(aim, second_process=True) as pair:
+        assert pair.worker.wait()
+        losses, slopes = alone.losses(parameters, indices, sources(), with_slope=True)
+        same_losses, same_slopes = pair.losses(parameters, indices, sources(), with_slope=True)
+        assert torch.equal(losses, same_losses) and torch.equal(slopes, same_slopes)
+        some = parameters[1].repeat(3, 1), indices[1].repeat(3)
+        heard = [renderer.differences(1, *some, sources()[1]) for renderer in (alone, pair)]
+        assert torch.equal(*heard)
+        assert pair.worker.wait()  # it was there all along
+
+
+def test_losses_and_slopes_are_those_of_autograd(aim, monkeypatch):
+    monkeypatch.setitem(timbrekit.renderer.HITS_TOGETHER, "cpu", 16)  # one chunk, so one noise
+    parameters, indices = drawn(aim, 12)
+    with Renderer(aim, second_process=False) as renderer:
+        losses, slopes = renderer.losses(parameters, indices, sources(), with_slope=True)
+        assert renderer.losses(parameters, indices, sources(), with_slope=False)[1] is None
+    for number, voice in enumerate(aim.voices):
+        seed = int(torch.randint(2**62, (), generator=sources()[number]))
+        values = parameters[number].clone().requires_grad_()
+        played = voice.differences(values, indices[number], torch.Generator().manual_seed(seed))
+        loss = feature_difference_loss(played, aim.intended[indices[number]], aim.loss_weights)
+        loss.backward()
+        torch.testing.assert_close(losses[number], loss.detach())
+        # Scaled by the number of hits on the way: sums of thousands of samples of either sign round otherwise.
+        assert (slopes[number] - values.grad).abs().max() < 1e-4 * values.grad.abs().max()
+
+
+def test_halves_of_a_batch_add_up_to_it(aim, monkeypatch):
+    """With noise and phases that are always the same, as published, only rounding is left."""
+    take = tiny_take()
+    features = TimbreFeatures.for_training(RATE, gated=False)
+    fixed = Aim([Voice(load_preset("snare-1"), take, features, fresh_noise=False)], take.intended, None)
+    parameters, indices = (each[:1] for each in drawn(aim, 11))
+    found = []
+    for together in (8, 16):
+        monkeypatch.setitem(timbrekit.renderer.HITS_TOGETHER, "cpu", together)
+        with Renderer(fixed, second_process=False) as renderer:
+            found.append(renderer.losses(parameters, indices, sources()[:1], with_slope=True))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    assert (found[0][1] - found[1][1]).abs().max() < 1e-3 * found[1][1].abs().max()
+
+
+def test_differences_come_back_in_the_order_of_their_rows(aim):
+    """Rendered by length: a louder row is louder wherever it stands."""
+    voice, hits = aim.voices[0], torch.arange(len(aim.intended))
+    rows = voice.preset.repeat(len(hits), 1)
+    rows[::2, 10:13] -= 0.5
+    with Renderer(aim, second_process=False) as renderer:
+        heard = renderer.differences(0, rows, hits, sources()[0])
+    assert (heard[::2, 0] < -10).all() and (heard[1::2, 0].abs() < 3).all()
