@@ -14,11 +14,13 @@ from torch import Tensor
 from timbrekit.audio import Recording
 from timbrekit.features import THIN_HOP, TimbreFeatures
 from timbrekit.hits import Hits
-from timbrekit.loss import feature_difference_loss, spread_weights
+from timbrekit.loss import spread_weights
 from timbrekit.mapping import Mapping, build_network
 from timbrekit.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
 from timbrekit.presets import Preset, load_preset
+from timbrekit.renderer import Aim, Renderer
 from timbrekit.settings import PUBLISHED, Settings
+from timbrekit.small_network import one_thread
 from timbrekit.split import split_hits
 from timbrekit.take import Take, gain_to_nominal, make_take, measure
 from timbrekit.train import batched_by_length, published_windows
@@ -133,14 +135,16 @@ class KitTraining:
     they touch only the small network. Where a whole training is timed, all of them are in it.
     """
 
-    def __init__(self, take: Take, published: bool, device: str):
+    def __init__(self, take: Take, published: bool, device: str, threads: int = 1):
         settings = PUBLISHED if published else Settings()
         preset = published_preset() if published else load_preset(PRESET)
         rate = take.hits.sample_rate
         features = TimbreFeatures(rate, gated=False) if published else TimbreFeatures(rate, hop=THIN_HOP)
-        self.voice = Voice(preset, take, features, settings.fresh_noise, SEED, device)
-        self.inputs, self.intended = take.inputs.to(device), take.intended.to(device)
-        self.weights = spread_weights(self.intended) if settings.balanced else None
+        voice = Voice(preset, take, features, settings.fresh_noise, SEED, device)
+        self.inputs, intended = take.inputs.to(device), take.intended.to(device)
+        aim = Aim([voice], intended, spread_weights(intended) if settings.balanced else None)
+        self.renderer = Renderer(aim, second_process=device == "cpu" and threads > 1)
+        self.renderer.worker.wait()
         self.mapping = Mapping(
             build_network(settings.model, SEED),
             torch.from_numpy(preset.normalized()),
@@ -159,25 +163,34 @@ class KitTraining:
 
     def loss(self, hits: np.ndarray) -> Tensor:
         """Of a batch, by the numbers of its hits."""
-        index = torch.from_numpy(hits).to(self.inputs.device)
-        inputs = self.inputs[index]
-        played = self.voice.differences(self.mapping.parameters_for(inputs), index, self.generator)
-        return feature_difference_loss(played, self.intended[index], self.weights)
+        return self._forward(hits, with_slope=False)[1]
 
-    def update(self, loss: Tensor) -> None:
-        """Backward and one step of Adam."""
+    def step(self, hits: np.ndarray) -> None:
+        """Loss, backward and one step of Adam."""
         self.optimizer.zero_grad()
-        loss.backward()
+        parameters, _, slope = self._forward(hits, with_slope=True)
+        parameters.backward(slope)
         self.optimizer.step()
 
+    def _forward(self, hits: np.ndarray, with_slope: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+        index = torch.from_numpy(hits).to(self.inputs.device)
+        with one_thread():
+            parameters = self.mapping.parameters_for(self.inputs[index])[None]
+            losses, slope = self.renderer.losses(
+                parameters.detach(), index[None], [self.generator], with_slope
+            )
+        return parameters, losses[0], slope
 
-def make_contender(name: str, material: Material, device: str) -> PaperTraining | KitTraining:
+
+def make_contender(
+    name: str, material: Material, device: str, threads: int = 1
+) -> PaperTraining | KitTraining:
     """A fresh training of one of ``CONTENDERS`` on the practice hits."""
     if name == PAPER:
         return paper_training(material.for_training("published"), device)
     if name == PUBLISHED_HERE:
-        return KitTraining(material.for_training("published"), True, device)
-    return KitTraining(material.for_training("gated"), False, device)
+        return KitTraining(material.for_training("published"), True, device, threads)
+    return KitTraining(material.for_training("gated"), False, device, threads)
 
 
 def run_steps(training: PaperTraining | KitTraining, hits: np.ndarray, batch_size: int) -> None:
@@ -185,7 +198,7 @@ def run_steps(training: PaperTraining | KitTraining, hits: np.ndarray, batch_siz
     if isinstance(training, KitTraining):
         hits = training.in_order(hits)
     for start in range(0, len(hits), batch_size):
-        training.update(training.loss(hits[start : start + batch_size]))
+        training.step(hits[start : start + batch_size])
 
 
 def train_paper_style(take: Take, epochs: int, device: str, progress: Callable[[int, Mapping], None]) -> None:

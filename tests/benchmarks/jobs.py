@@ -52,7 +52,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
 
 def time_steps(material: Material, job: dict[str, Any]) -> dict[str, Any]:
     """Batches, then whole epochs, of all contenders in turn: ``{contender: {what: {wall, cpu}}}``, lists in ms."""
-    trainings = {name: make_contender(name, material, job["device"]) for name in CONTENDERS}
+    trainings = {name: make_contender(name, material, job["device"], job["threads"]) for name in CONTENDERS}
     found: dict[str, Any] = {
         name: {what: {"wall": [], "cpu": []} for what in ("forward", "step", "epoch")} for name in CONTENDERS
     }
@@ -63,9 +63,10 @@ def time_steps(material: Material, job: dict[str, Any]) -> dict[str, Any]:
         batch = generator.choice(hits, min(BATCH, len(hits)), replace=False)
         for name, training in trainings.items():
             clock = Clock(job["device"])
-            loss = training.loss(batch)
-            forward = clock.read()
-            training.update(loss)
+            with torch.no_grad():
+                training.loss(batch)
+            forward, clock = clock.read(), Clock(job["device"])
+            training.step(batch)
             if repetition >= 0:
                 _note(found[name]["forward"], forward)
                 _note(found[name]["step"], clock.read())

@@ -86,7 +86,8 @@ def _steps(steps: dict[str, Any], about: dict[str, Any]) -> str:
 
 All three in one process, in turn, batch by batch and epoch by epoch: median (smallest–largest). Batches:
 {about["repetitions"]}, after {about["warm_up"]} to warm up; epochs: {about["epochs"]}, of {about["epoch_hits"]} hits.
-*Forward*: network, synthesiser, features, loss. *Step*: that, the gradients and Adam. CPU time counts all threads.
+*Forward*: network, synthesiser, features, loss. *Step*: that, the gradients and Adam. CPU time counts all threads of
+the process; with two threads timbrekit uses a second process (`timbrekit.worker`) instead, whose time comes on top.
 *Times as fast*: the paper-style step's median epoch over this one's, wall time.
 """
     header = ("threads", "", "forward, ms", "step, ms", "epoch, s", "epoch, CPU s", "times as fast")

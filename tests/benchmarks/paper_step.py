@@ -184,8 +184,8 @@ class PaperTraining:
         played = self.features(sound) - self.unmodulated
         return (played - self.intended[index]).abs().mean()
 
-    def update(self, loss: Tensor) -> None:
-        """Backward and one step of Adam."""
+    def step(self, hits: np.ndarray) -> None:
+        """Loss, backward and one step of Adam."""
         self.optimizer.zero_grad()
-        loss.backward()
+        self.loss(hits).backward()
         self.optimizer.step()
