@@ -32,7 +32,7 @@ STEADY = replace(QUICK, model="mlp", fresh_noise=False, growing_share=0.0, input
 @pytest.fixture
 def short_sketch(monkeypatch):
     """The sketch with a hundredth of its work: all its steps, none of its patience."""
-    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "LEARN_STEPS"):
+    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
         monkeypatch.setattr(timbrekit.sketch, name, 20)
     monkeypatch.setattr(timbrekit.sketch, "FIRST_RENDERS", 32)
     monkeypatch.setattr(timbrekit.sketch, "ROUNDS", 2)

@@ -2,9 +2,10 @@
 
 Rendering and measuring a sound takes milliseconds, its gradient as much again, and the loss has valleys in which a
 mapping trained on it from scratch stays. So a small network first learns, from some thousand renders around the
-preset, which feature differences a set of parameters gives. On this stand-in a thousand training steps take a second,
-each over the whole take. The mapping's own choices are then rendered, the stand-in learns from them, and the mapping
-is trained on; a few rounds bring the two together. Training on the synthesiser itself starts from there.
+preset, which feature differences a set of parameters gives. On this stand-in six hundred training steps take a second.
+The mapping's own choices are then rendered, the stand-in learns from them, and the mapping is trained on; a few rounds
+bring the two together. The mapping is held back to what is near the preset at first, where the stand-in is right.
+Training on the synthesiser itself starts from there.
 """
 
 import math
@@ -30,7 +31,9 @@ SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in
 ROUNDS = 7
 MAPPING_STEPS, MAPPING_RATE = 600, 5e-3
 MAPPING_BATCH = 96  # hits a step at most: the more hits, the more steps would cost otherwise
-STAND_IN_STEPS, RELEARN_STEPS, LEARN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 500, 900, 256, 3e-3
+STAND_IN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 256, 3e-3
+BESIDE_STEPS = 900  # of the stand-in, while the mapping is fitted
+RELEARN_STEPS = 500  # … and then from what the mapping has chosen
 STAND_IN_WIDTH = 64
 HELD_BACK = 10.0  # times the restraint at first: the stand-in knows best what is near the preset
 BEND = 0.3  # of an error of the stand-in, beyond which it counts by its size, not its square
@@ -97,7 +100,7 @@ def sketch_mapping(
     _draw_weights(mapping, generator)
     for number in range(ROUNDS - 1):
         held_back = settings.restraint * HELD_BACK ** max(0, 1 - number / max(1, ROUNDS - 2))
-        _, weights = worker.beside(partial(fit, held_back), _learn_apart, stand_in.lesson(LEARN_STEPS))
+        _, weights = worker.beside(partial(fit, held_back), _learn_apart, stand_in.lesson(BESIDE_STEPS))
         stand_in.network.weights.copy_(weights)
         (inputs,) = draw(1)[:, hits]
         chosen = mapping.parameters_for(inputs)
