@@ -21,7 +21,8 @@ from timbrekit.presets import load_preset
 from timbrekit.settings import Settings, make_settings
 from timbrekit.split import split_hits
 from timbrekit.take import make_take
-from timbrekit.train import Variant, published_windows, train, train_many
+from timbrekit.train import Variant, _Run, published_windows, train, train_many
+from timbrekit.worker import Worker
 
 SNARE = load_preset("snare-1")
 QUICK = Settings(sketch=False, epochs=2)
@@ -182,6 +183,28 @@ def test_rendering_models_at_once_as_on_a_gpu_gives_the_same(recipe, monkeypatch
         assert difference.quantile(0.98) < 1e-5 and difference.max() < 3 * settings.learning_rate
         for ours, theirs in zip(at_once.history, alone.history, strict=True):
             assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=1e-2)
+
+
+@pytest.mark.parametrize("recipe", ["timbrekit", "published"])
+def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_sketch, monkeypatch):
+    class Waiting(Worker):
+        """Takes part from the first batch on, however long it takes to start."""
+
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            assert self.wait() == arguments[-1]
+
+    monkeypatch.setattr(timbrekit.renderer, "Worker", Waiting)
+    settings = replace(make_settings(recipe, device="cpu"), epochs=1)
+    found = []
+    for second_process in (False, True):
+        with _Run(tiny_take(), [Variant(SNARE, 3)], settings, second_process) as run:
+            if settings.sketch:
+                run.sketch()
+            found.append((run.run_epoch(), run.weights))
+            assert run.renderer.worker.wait() == second_process
+    (losses, weights), (same_losses, same_weights) = found
+    assert torch.equal(weights, same_weights) and all(map(torch.equal, losses, same_losses))
 
 
 # --- recipes -----------------------------------------------------------------------------------------------
