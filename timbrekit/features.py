@@ -199,9 +199,8 @@ class TimbreFeatures:
         values = torch.stack([frames.loudness, frames.brightness, frames.flatness_db], 1)
         each = _transient_and_sustain(values, torch.stack([counted, heard, heard], 1), carried)
 
-        moment, mass = (energy @ _temporal_weights(self.sample_rate, energy.dtype).to(energy.device)).unbind(
-            -1
-        )
+        moments = _temporal_weights(self.sample_rate, energy.dtype).to(energy.device)
+        moment, mass = (energy @ moments).unbind(-1)
         centroid_ms = moment / (mass + 1e-9)
         return torch.cat([each.flatten(1), 0.03 * centroid_ms.clamp_min(1e-3)[:, None] ** 1.864], 1)
 

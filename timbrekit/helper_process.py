@@ -17,16 +17,12 @@ PROGRAM = (
 )
 
 
-# For glibc, which otherwise gives memory back to the system and asks for it again at every large tensor: a third of the
-# time of a process that does nothing else. Other systems know nothing of it.
-_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
-
-
-def start(program: str) -> subprocess.Popen[bytes]:
+def start(program: str, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start a helper, on one thread.
 
     Args:
         program: ``PROGRAM`` with the module whose ``serve(questions, answers)`` it runs.
+        environment: variables besides those of this process.
 
     Raises:
         OSError, TypeError, ValueError: it cannot be started (TypeError: there is no ``sys.executable``).
@@ -36,7 +32,7 @@ def start(program: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **_KEEP_MEMORY},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **(environment or {})},
     )
 
 

@@ -96,7 +96,7 @@ class Snare808:
 
         low, span = _ranges(self.parameters, parameters.device)
         physical = torch.addcmul(low, parameters.double(), span)
-        pitches, decays_ms, filter_at, levels_db = physical.split([4, 4, 2, 4], 1)
+        pitches, decays_ms, filter_at, levels_db = physical.split([4, 4, 2, 4], 1)  # as PARAMETERS has them
 
         rates = self._decay_rates(decays_ms)  # of the pitch, both oscillators and the noise
         sweep_powers, powers = self._powers(rates, dtype).split([1, 3], 1)

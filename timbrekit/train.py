@@ -190,9 +190,6 @@ class _Run:
             )
             for preset, seed in zip(presets, self.seeds, strict=True)
         ]
-        intended = take.intended.to(self.device)
-        weights = spread_weights(intended) if settings.balanced else None
-        self.renderer = Renderer(Aim(self.voices, intended, weights), second_process)
         hits = len(self.splits[0].train)
         self.epochs = settings.epochs or _epochs_for(hits, settings.batch_size)
         self.total_steps = max(self.epochs * math.ceil(hits / settings.batch_size), FEWEST_STEPS) + 1
@@ -206,6 +203,9 @@ class _Run:
         self.generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
         self._start_from_mappings()
         self.history: list[tuple[Epoch, Tensor, Tensor]] = []
+        intended = take.intended.to(self.device)
+        weights = spread_weights(intended) if settings.balanced else None
+        self.renderer = Renderer(Aim(self.voices, intended, weights), second_process)
 
     def __enter__(self) -> "_Run":
         return self
