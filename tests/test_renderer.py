@@ -88,3 +88,14 @@ def test_differences_come_back_in_the_order_of_their_rows(aim):
     with Renderer(aim, second_process=False) as renderer:
         heard = renderer.differences(0, rows, hits, sources()[0])
     assert (heard[::2, 0] < -10).all() and (heard[1::2, 0].abs() < 3).all()
+
+
+def test_models_rendered_at_once_as_on_a_gpu_give_the_same(aim, monkeypatch):
+    parameters, indices = drawn(aim, 9)
+    found = []
+    for together in (1, 2):
+        monkeypatch.setitem(timbrekit.renderer.MODELS_TOGETHER, "cpu", together)
+        with Renderer(aim, second_process=False) as renderer:
+            found.append(renderer.losses(parameters, indices, sources(), with_slope=True))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=0)
+    assert (found[0][1] - found[1][1]).abs().max() < 1e-4 * found[0][1].abs().max()
