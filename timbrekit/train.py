@@ -213,7 +213,7 @@ class _Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.renderer.__exit__(kind, error, trace)
+        self.renderer.worker.close()
 
     def _start_from_mappings(self) -> None:
         self.stacked = StackedMappings(self.mappings, self.device)

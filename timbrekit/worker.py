@@ -1,6 +1,6 @@
 """A second process that renders beside this one, so that training has the use of two cores.
 
-Threads do not: a step is some hundred operations of some 50 us, each of which waits for Python in turn.
+Threads do not: a step is hundreds of short operations, each of which waits for Python in turn.
 """
 
 import contextlib
@@ -135,10 +135,9 @@ class Worker:
         return (self._started or not self._answers.empty()) and self.wait()
 
     def _send(self, message: Any) -> None:
-        stream = io.BytesIO()
-        _Pickler(stream, protocol=5).dump(message)
+        content = _pickled(message)
         try:
-            write_block(self._process.stdin, stream.getvalue())
+            write_block(self._process.stdin, content)
         except OSError:  # it has died: what it was asked is done here
             self.close()
 
@@ -159,6 +158,12 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
+def _pickled(value: Any) -> bytes:
+    stream = io.BytesIO()
+    _Pickler(stream, protocol=5).dump(value)
+    return stream.getvalue()
+
+
 def serve(calls: BinaryIO, answers: BinaryIO) -> None:
     """In the worker: answer calls until nothing more comes. What goes wrong ends it, and is seen when done again."""
     torch.set_num_threads(1)
@@ -166,6 +171,4 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> None:
     state = pickle.loads(read_block(calls))
     while (message := read_block(calls)) is not None:
         function, call = pickle.loads(message)
-        stream = io.BytesIO()
-        _Pickler(stream, protocol=5).dump(function(state, *call))
-        write_block(answers, stream.getvalue())
+        write_block(answers, _pickled(function(state, *call)))
