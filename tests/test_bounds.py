@@ -16,11 +16,6 @@ from timbrekit.take import make_take
 pytest.importorskip("sklearn", reason="the information bound needs scikit-learn, which librosa brings")
 
 
-@pytest.fixture(autouse=True)
-def few_trees(monkeypatch):
-    monkeypatch.setattr("timbrekit.bounds.TREES", 12)
-
-
 def test_direct_optimisation_comes_nearer_the_more_it_iterates():
     take, indices = tiny_take(), np.array([1, 4, 7])
     intended = take.intended[indices].numpy()
@@ -89,3 +84,20 @@ def test_a_prediction_never_saw_the_hit_it_predicts():
     drawn = torch.randn(40, 7, generator=torch.Generator().manual_seed(0))
     luck = replace(take, timbre=drawn, reference_timbre=torch.zeros(40, 7))
     assert np.abs(rank_correlations(predict_from_onsets(luck), drawn.numpy())).mean() < 0.35
+
+
+@pytest.mark.parametrize("count", [2, 3, 11])
+def test_few_hits_are_foretold_without_fuss(count):
+    predicted = predict_from_onsets(tiny_take(count))
+    assert predicted.shape == (count, 7) and np.isfinite(predicted).all()
+
+
+def test_what_leaps_and_what_bends_are_both_foretold():
+    """A difference that leaps in the middle of the range, as between two ways of playing, and one that bends."""
+    generator = torch.Generator().manual_seed(0)
+    onset = torch.rand(80, 3, generator=generator) * torch.tensor([1.0, 0.0, 0.0])
+    take = replace(tiny_take(80), onset=onset)
+    level = take.inputs[:, 0]
+    wanted = torch.stack([(level > 0.5) * 10.0, 10 * torch.sin(3 * level)] + [torch.zeros(80)] * 5, 1)
+    take = replace(take, timbre=wanted, reference_timbre=torch.zeros(80, 7))
+    assert (error_ratio(predict_from_onsets(take), wanted.numpy())[:2] < 0.15).all()

@@ -11,7 +11,14 @@ from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures
 from timbrekit.hits import find_hits
 from timbrekit.rehearse import normalize_running
-from timbrekit.take import choose_reference, draw_inputs, make_take, scale_to_range
+from timbrekit.take import (
+    LEAST_JITTER,
+    MOST_JITTER,
+    choose_reference,
+    draw_inputs,
+    make_take,
+    scale_to_range,
+)
 
 
 @settings(max_examples=50, deadline=None)
@@ -49,17 +56,40 @@ def test_drawn_inputs_are_whole_take_ones_or_growing_ones():
     assert 0.2 < grown <= 0.55  # half are drawn so; the widest of them are whole-take ones
 
 
-@pytest.mark.parametrize("growing_share", [0.0, 0.5])
-def test_drawn_inputs_scatter_by_the_jitter_and_stay_in_range(growing_share):
+def test_an_early_hit_is_mostly_heard_as_by_a_plug_in_opened_before_the_take():
     take = tiny_take()
+    drawn = draw_inputs(take, 1.0, 0.0, torch.Generator().manual_seed(0), passes=4000)
+    for hit in (2, 5):
+        cold = (drawn[:, hit] == take.growing_inputs[0, hit]).all(-1).float().mean()
+        # Opened at the take's start, or at a later hit that changes no range.
+        same = sum(
+            torch.equal(take.growing_inputs[s, hit], take.growing_inputs[0, hit]) for s in range(1, hit + 1)
+        )
+        assert cold == pytest.approx((len(take) - hit + same) / len(take), abs=0.04)
+
+
+@pytest.mark.parametrize("growing_share", [0.0, 0.5])
+@pytest.mark.parametrize("squeezed, expected", [(0.3, None), (1e-3, LEAST_JITTER), (5.0, MOST_JITTER)])
+def test_drawn_inputs_scatter_by_the_spacing_of_the_hits_and_stay_in_range(growing_share, squeezed, expected):
+    take = tiny_take()
+    expected = expected or squeezed * take.spacing
     plain, jittered = (
         draw_inputs(take, growing_share, jitter, torch.Generator().manual_seed(0), passes=500)
-        for jitter in (0.0, 0.02)
+        for jitter in (0.0, squeezed)
     )
     assert jittered.min() >= 0 and jittered.max() <= 1
-    inside = (plain > 0.1) & (plain < 0.9)  # where nothing is clipped
-    assert (jittered - plain)[inside].std() == pytest.approx(0.02, rel=0.1)
-    assert (jittered - plain)[inside].mean().abs() < 1e-3
+    inside = (plain > 0.4) & (plain < 0.6)  # where nothing is clipped
+    assert (jittered - plain)[inside].std() == pytest.approx(expected, rel=0.1)
+    assert (jittered - plain)[inside].mean().abs() < 5e-3
+
+
+def test_spacing_is_the_median_distance_to_the_nearest_hit():
+    """On a line from 0 to 1 with two hits close to each end and one in the middle: 0.1 for four of five."""
+    line = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
+    take = take_with(torch.stack([line * 40 - 60, torch.full((5,), 60.0), torch.full((5,), -9.0)], 1))
+    assert take.spacing == pytest.approx(0.1, rel=1e-4)
+    alike = take_with(torch.zeros(5, 3))
+    assert alike.spacing == 0
 
 
 def test_the_reference_differs_from_itself_by_nothing():

@@ -22,9 +22,9 @@ class Settings:
     )
     sketch: bool = True  # start from a mapping fitted to a learned stand-in for the synthesiser
     balanced: bool = True  # weight each feature by 1 / its spread over the take
-    growing_share: float = 0.5  # share of inputs heard with ranges that are still growing
+    growing_share: float = 0.3  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
-    input_jitter: float = 0.02  # standard deviation of noise on the inputs: like hits sound alike
+    input_jitter: float = 0.75  # noise on the inputs, in spacings of the hits: between them, like the nearest
     restraint: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
     averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
     centred: bool = False  # subtract the reference hit's inputs, as the published code does

@@ -18,6 +18,10 @@ from timbrekit.hits import Hits
 NOMINAL_LKFS = -20.0
 CHUNK = 16  # hits rendered or measured at once: more fall out of a processor's cache and are slower each
 MINIMUM_HITS = 2  # one to follow and one to measure its difference from
+LEAST_JITTER, MOST_JITTER = (
+    0.025,
+    0.1,
+)  # standard deviation of noise on the inputs, however close or far hits lie
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,13 @@ class Take:
         return scale_to_range(self.onset, self.minimum, self.maximum)
 
     @cached_property
+    def spacing(self) -> float:
+        """How densely the take fills the inputs' cube: from a hit to the nearest other, the median over all."""
+        exact = "donot_use_mm_for_euclid_dist"
+        distances = torch.cdist(self.inputs, self.inputs, compute_mode=exact).fill_diagonal_(math.inf)
+        return float(distances.amin(1).median())
+
+    @cached_property
     def growing_inputs(self) -> Tensor:
         """``(n, n, 3)``: ``[start, i]`` is hit i as a plug-in hears it that was opened just before hit ``start``.
 
@@ -81,25 +92,28 @@ def draw_inputs(
 ) -> Tensor:
     """``(passes, n, 3)`` inputs for passes over a take, some of them as heard by a plug-in opened some hits earlier.
 
-    How many hits earlier is drawn log-uniformly from 1 to n, as the ranges grow most over the first few: a mapping
-    that has seen many such ranges plays sensibly while the plug-in's own are still growing.
+    How many hits earlier is drawn evenly from 0 to n - 1, and nothing is earlier than the first hit: many of an early
+    hit's inputs are those of a plug-in opened just before the take. A mapping that has seen such ranges plays sensibly
+    while the plug-in's own are still growing.
 
     Args:
         growing_share: share of the hits that are heard so; the others with the ranges of the whole take.
-        jitter: standard deviation of noise on them; they stay in [0, 1].
+        jitter: standard deviation of noise on them, in spacings of the take's hits (``Take.spacing``), within
+            ``LEAST_JITTER`` and ``MOST_JITTER``; 0 is none. They stay in [0, 1].
         generator: on the CPU.
     """
     heard = take.inputs.expand(passes, -1, -1)
     if growing_share:
         count = len(take)
         size = (passes, count)
-        earlier = torch.exp(torch.rand(size, generator=generator) * math.log(count + 1)).long() - 1
+        earlier = torch.randint(count, size, generator=generator)
         hits = torch.arange(count)
         growing = take.growing_inputs[(hits - earlier).clamp_min(0), hits]
         chosen = torch.rand(size, generator=generator) < growing_share
         heard = torch.where(chosen[..., None], growing, heard)
     if jitter:
-        heard = (heard + torch.randn(heard.shape, generator=generator) * jitter).clamp(0, 1)
+        deviation = min(max(jitter * take.spacing, LEAST_JITTER), MOST_JITTER)
+        heard = (heard + torch.randn(heard.shape, generator=generator) * deviation).clamp(0, 1)
     return heard
 
 

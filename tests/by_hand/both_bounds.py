@@ -1,6 +1,6 @@
 """``python -m tests.by_hand.both_bounds RECORDING PRESET …``: what preset and onsets leave when both bound together.
 
-A random forest foretells each hit's features from its onset; a direct search then looks for the parameters that play
+Regressions foretell each hit's features from its onset; a direct search then looks for the parameters that play
 what was foretold. Neither knows of the other, so a mapping trained for both at once can leave less.
 """
 
