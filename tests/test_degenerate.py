@@ -20,7 +20,8 @@ from timbrekit.presets import load_preset, preset_names
 from timbrekit.rehearse import modulated_parameters, normalize_running
 from timbrekit.settings import Settings
 from timbrekit.take import make_take
-from timbrekit.train import Variant, _Run, train
+from timbrekit.train import Variant, train
+from timbrekit.training_run import TrainingRun
 
 SNARE = load_preset("snare-1")
 QUICK = Settings(sketch=False, epochs=1)
@@ -66,7 +67,7 @@ def test_training_on_little_gives_numbers_and_bounded_slopes(kind):
     take = DEGENERATE[kind]()
     slopes = []
 
-    class Watched(_Run):
+    class Watched(TrainingRun):
         def _losses(self, *arguments):
             losses, slope = super()._losses(*arguments)
             slopes.extend([] if slope is None else [slope])

@@ -21,7 +21,8 @@ from timbrekit.presets import load_preset
 from timbrekit.settings import Settings, make_settings
 from timbrekit.split import split_hits
 from timbrekit.take import make_take
-from timbrekit.train import Variant, _Run, published_windows, train, train_many
+from timbrekit.train import Variant, published_windows, train, train_many
+from timbrekit.training_run import TrainingRun
 from timbrekit.worker import Worker
 
 SNARE = load_preset("snare-1")
@@ -133,7 +134,7 @@ def test_ctrl_c_before_there_is_anything_to_keep_is_passed_on(monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("timbrekit.train.draw_inputs", stop)
+    monkeypatch.setattr("timbrekit.training_run.draw_inputs", stop)
     with pytest.raises(KeyboardInterrupt):
         train(tiny_take(), SNARE, replace(QUICK, growing_share=0.0))
 
@@ -198,7 +199,7 @@ def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_sketc
     settings = replace(make_settings(recipe, device="cpu"), epochs=1)
     found = []
     for second_process in (False, True):
-        with _Run(tiny_take(), [Variant(SNARE, 3)], settings, second_process) as run:
+        with TrainingRun(tiny_take(), [Variant(SNARE, 3)], settings, second_process) as run:
             if settings.sketch:
                 run.sketch()
             found.append((run.run_epoch(), run.weights))

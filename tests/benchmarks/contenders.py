@@ -23,7 +23,8 @@ from timbrekit.settings import PUBLISHED, Settings
 from timbrekit.small_network import one_thread
 from timbrekit.split import split_hits
 from timbrekit.take import Take, gain_to_nominal, make_take, measure
-from timbrekit.train import batched_by_length, published_windows
+from timbrekit.train import published_windows
+from timbrekit.training_run import batched_by_length
 from timbrekit.voice import Voice
 
 from .paper_step import PaperTraining
