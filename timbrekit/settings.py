@@ -24,7 +24,7 @@ class Settings:
     balanced: bool = True  # weight each feature by 1 / its spread over the take
     growing_share: float = 0.3  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
-    input_jitter: float = 0.75  # noise on inputs, in spacings of hits: what lies between sounds like the nearest
+    input_jitter: float = 0.75  # noise on the inputs, in spacings of the hits: like hits sound alike
     restraint: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
     averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
     centred: bool = False  # subtract the reference hit's inputs, as the published code does
