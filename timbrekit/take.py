@@ -18,10 +18,8 @@ from timbrekit.hits import Hits
 NOMINAL_LKFS = -20.0
 CHUNK = 16  # hits rendered or measured at once: more fall out of a processor's cache and are slower each
 MINIMUM_HITS = 2  # one to follow and one to measure its difference from
-LEAST_JITTER, MOST_JITTER = (
-    0.025,
-    0.1,
-)  # standard deviation of noise on the inputs, however close or far hits lie
+# Standard deviation of noise on the inputs, however close to each other or far apart hits lie.
+LEAST_JITTER, MOST_JITTER = 0.025, 0.1
 
 
 @dataclass(frozen=True)
