@@ -164,22 +164,21 @@ class KitTraining:
 
     def loss(self, hits: np.ndarray) -> Tensor:
         """Of a batch, by the numbers of its hits."""
-        return self._forward(hits, with_slope=False)[1]
+        with one_thread():  # as the whole of a training is; a second one would wait for work all the time
+            return self._forward(hits, with_slope=False)[1]
 
     def step(self, hits: np.ndarray) -> None:
         """Loss, backward and one step of Adam."""
-        self.optimizer.zero_grad()
-        parameters, _, slope = self._forward(hits, with_slope=True)
-        parameters.backward(slope)
-        self.optimizer.step()
+        with one_thread():
+            self.optimizer.zero_grad()
+            parameters, _, slope = self._forward(hits, with_slope=True)
+            parameters.backward(slope)
+            self.optimizer.step()
 
     def _forward(self, hits: np.ndarray, with_slope: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         index = torch.from_numpy(hits).to(self.inputs.device)
-        with one_thread():
-            parameters = self.mapping.parameters_for(self.inputs[index])[None]
-            losses, slope = self.renderer.losses(
-                parameters.detach(), index[None], [self.generator], with_slope
-            )
+        parameters = self.mapping.parameters_for(self.inputs[index])[None]
+        losses, slope = self.renderer.losses(parameters.detach(), index[None], [self.generator], with_slope)
         return parameters, losses[0], slope
 
 
