@@ -15,7 +15,6 @@ LEARNING_RATE = 3e-2
 PUBLISHED_SEARCH = {"iterations": 1000, "learning_rate": 5e-3, "patience": 50, "balanced": False}
 FOLDS = 10
 NEIGHBOURS = 3  # hits
-LEAST_SPREAD = 1e-6  # so that nothing is divided by 0
 # Of the support vector regression: reach of a hit in the inputs' cube (exp(-30 d^2) is a half at 0.15), errors in mean
 # differences that do not count, and how much one hit may bend.
 KERNEL = {"gamma": 30.0, "epsilon": 0.05, "C": 1.0}
@@ -121,7 +120,7 @@ def predict_from_onsets(take: Take, seed: int = 0) -> NDArray[np.float32]:
     fewest = len(take) - -(-len(take) // folds.n_splits)  # hits that a fold leaves to learn from
     nearest = KNeighborsRegressor(min(NEIGHBOURS, fewest), weights="distance")
     both = VotingRegressor([("smooth", SVR(**KERNEL)), ("nearest", nearest)])
-    spread = take.intended.abs().mean(0).clamp_min(LEAST_SPREAD)
-    heard, wanted = take.inputs.numpy(), (take.intended / spread).numpy()
+    weights = spread_weights(take.intended)
+    heard, wanted = take.inputs.numpy(), (take.intended * weights).numpy()
     predicted = [cross_val_predict(both, heard, difference, cv=folds) for difference in wanted.T]
-    return (np.stack(predicted, 1) * spread.numpy()).astype(np.float32)
+    return (np.stack(predicted, 1) / weights.numpy()).astype(np.float32)
