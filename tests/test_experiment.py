@@ -223,6 +223,11 @@ def test_every_model_is_in_exactly_one_shard_however_the_options_are_ordered(dru
     assert shard_of(groups, 2, 3) == shard_of(groups[::-1], 2, 3)
 
 
+def test_seeds_start_where_asked(drums):
+    groups = all_groups(plan_of(drums, seeds=2, first_seed=5), batch=4)
+    assert {job.seed for group in groups for job in group.jobs} == {5, 6}
+
+
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2"])
 def test_a_shard_that_is_none_is_an_error(text):
     with pytest.raises(TrainingError, match="is not a shard"):
@@ -438,12 +443,14 @@ def test_shards_then_the_table(drums, tmp_path, capsys):
         "1",
         "--features",
         "gated",
+        "--first-seed",
+        "3",
     ]
     for number, table in ((1, None), (2, str(tmp_path / "results.md"))):
         assert main([*arguments, "--shard", f"{number}/2"]) == 0
         result = json.loads(capsys.readouterr().out)
         assert result == {"results": str(tmp_path / f"results-{number}-of-2.csv"), "table": table}
-    assert {record["features"] for record in read_folder(tmp_path)} == {"gated"}
+    assert {(record["features"], record["seed"]) for record in read_folder(tmp_path)} == {("gated", 3)}
     (tmp_path / "results.md").unlink()
     assert main(["experiment", "--merge", str(tmp_path)]) == 0
     assert "| Linear |" in (tmp_path / "results.md").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ BAR_WIDTH = 24
 # Options of ``timbrekit experiment`` that only one of its tables has, or only a run of either.
 PLAYED_ONLY = ("recipes", "models", "no_bounds")
 PAPER_ONLY = ("rows", "features", "iterations", "shard", "batch")
-RUN_ONLY = ("recordings", "presets", "seeds", "epochs", "out")
+RUN_ONLY = ("recordings", "presets", "seeds", "first_seed", "epochs", "out")
 UNFINISHED = "unfinished.pt"  # there only after a power cut or a kill: the next run goes on from it
 
 
@@ -245,6 +245,7 @@ def _run_paper(options: argparse.Namespace, talk: Callable[[str], None]) -> None
         "presets": options.presets and tuple(options.presets.split(",")),
         "rows": options.rows and tuple(options.rows.split(",")),
         "seeds": options.seeds,
+        "first_seed": options.first_seed,
         "features": options.features,
         "epochs": options.epochs,
         "iterations": options.iterations,
@@ -262,12 +263,13 @@ def _run_paper(options: argparse.Namespace, talk: Callable[[str], None]) -> None
 def _run_played(options: argparse.Namespace, talk: Callable[[str], None]) -> None:
     from timbrekit.experiment.played import PRESETS, RECIPES, run_played
 
+    first_seed = options.first_seed or 0
     table = run_played(
         options.recordings,
         options.presets.split(",") if options.presets else PRESETS,
         options.out,
         options.recipes.split(",") if options.recipes else RECIPES,
-        range(options.seeds or 1),
+        range(first_seed, first_seed + (options.seeds or 1)),
         not options.no_bounds,
         options.epochs,
         options.device,

@@ -21,6 +21,7 @@ class Plan:
     drums: tuple[str, ...]  # recordings and folders of hits
     presets: tuple[str, ...] = PAPER_PRESETS
     seeds: int = 1  # how many; a seed decides the first weights and which hits are held out
+    first_seed: int = 0  # others than those that a setting was chosen by tell whether it holds
     rows: tuple[str, ...] = tuple(ROWS)
     features: WorldName = "published"  # see ``timbrekit.experiment.rows.World``
     epochs: int | None = None  # of training; None: as each recipe has it
@@ -90,7 +91,8 @@ def all_groups(plan: Plan, batch: int) -> list[Group]:
     groups = []
     for drum in find_drums(plan.drums):
         for row in find_rows(plan.rows):
-            jobs = [Job(drum.name, row.key, name, seed) for name in names for seed in range(plan.seeds)]
+            seeds = range(plan.first_seed, plan.first_seed + plan.seeds)
+            jobs = [Job(drum.name, row.key, name, seed) for name in names for seed in seeds]
             groups += [Group(drum, row, tuple(jobs[i : i + batch])) for i in range(0, len(jobs), batch)]
     return groups
 
