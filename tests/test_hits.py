@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbrekit.hits import find_hits, hit_findings, onset_windows, pre_roll
+from timbrekit.hits import REACH, find_hits, hit_findings, onset_windows, pre_roll
 from timbrekit.onsets import DetectorSettings, detect
 
 RATE = 48_000
@@ -40,6 +40,18 @@ def test_windows_are_what_the_plug_in_takes():
         np.testing.assert_array_equal(window, samples[detection + 2 : detection + 258])
     np.testing.assert_array_equal(hits.triggers, hits.detections + 257)
     np.testing.assert_array_equal(hits.windows, onset_windows(samples, hits.triggers))
+    for shift in (-REACH, -1, 4, REACH):
+        np.testing.assert_array_equal(hits.windows_at(shift), onset_windows(samples, hits.triggers + shift))
+
+
+def test_shifted_windows_beyond_the_recording_hear_silence():
+    samples = bursts([20_000])
+    end = find_hits(samples, RATE).triggers[0] + 10
+    hits = find_hits(samples[:end], RATE)
+    (late,) = hits.windows_at(REACH)
+    beyond = REACH - 9
+    np.testing.assert_array_equal(late[:-beyond], samples[end - 256 + beyond : end])
+    assert not late[-beyond:].any()
 
 
 def test_an_uncut_segment_is_the_recording_itself():

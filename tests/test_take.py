@@ -8,24 +8,22 @@ from hypothesis import strategies as st
 from takes import RATE, strokes, take_with, tiny_take, varied_strokes
 
 from timbrekit.errors import TrainingError
-from timbrekit.features import TimbreFeatures
-from timbrekit.hits import find_hits
+from timbrekit.features import TimbreFeatures, onset_features
+from timbrekit.hits import find_hits, onset_windows
 from timbrekit.rehearse import normalize_running
-from timbrekit.take import (
-    LEAST_JITTER,
-    MOST_JITTER,
-    choose_reference,
-    draw_inputs,
-    make_take,
-    scale_to_range,
-)
+from timbrekit.take import SHIFTS, choose_reference, draw_inputs, make_take, scale_to_range
+
+
+def growing_inputs(take):
+    """``(n, n, 3)``: ``[start, i]`` is hit i as heard by a plug-in that was opened just before hit ``start``."""
+    return scale_to_range(take.onset, *take.growing_ranges)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(*[st.floats(-90, 110, width=32)] * 3), min_size=1, max_size=20))
-def test_growing_inputs_are_those_of_a_plug_in_opened_at_each_hit(onsets):
+def test_growing_ranges_are_those_of_a_plug_in_opened_at_each_hit(onsets):
     onset = torch.tensor(onsets, dtype=torch.float32)
-    growing = take_with(onset).growing_inputs
+    growing = growing_inputs(take_with(onset))
     for start in range(len(onset)):
         heard = normalize_running(onset[start:].numpy())
         assert np.allclose(growing[start, start:].numpy(), heard, atol=1e-5)
@@ -36,7 +34,7 @@ def test_inputs_fill_the_range_over_the_whole_take():
     assert torch.equal(take.inputs.amin(0), torch.zeros(3)) and torch.equal(
         take.inputs.amax(0), torch.ones(3)
     )
-    assert torch.equal(take.growing_inputs[0, -1], take.inputs[-1])
+    assert torch.equal(growing_inputs(take)[0, -1], take.inputs[-1])
 
 
 def test_a_feature_that_never_changes_is_in_the_middle():
@@ -48,8 +46,8 @@ def test_a_feature_that_never_changes_is_in_the_middle():
 def test_drawn_inputs_are_whole_take_ones_or_growing_ones():
     take, generator = tiny_take(), torch.Generator().manual_seed(0)
     assert torch.equal(draw_inputs(take, 0.0, 0.0, generator)[0], take.inputs)
-    drawn = draw_inputs(take, 0.5, 0.0, generator, passes=200)
-    possible = torch.cat([take.growing_inputs, take.inputs[None]])
+    drawn = draw_inputs(take, 0.0, 0.5, generator, passes=200)
+    possible = torch.cat([growing_inputs(take), take.inputs[None]])
     distance = (drawn[:, None] - possible[None]).abs().amax(-1).amin(1)
     assert distance.max() == 0
     grown = (drawn != take.inputs).any(-1).float().mean()
@@ -58,38 +56,40 @@ def test_drawn_inputs_are_whole_take_ones_or_growing_ones():
 
 def test_an_early_hit_is_mostly_heard_as_by_a_plug_in_opened_before_the_take():
     take = tiny_take()
-    drawn = draw_inputs(take, 1.0, 0.0, torch.Generator().manual_seed(0), passes=4000)
+    growing = growing_inputs(take)
+    drawn = draw_inputs(take, 0.0, 1.0, torch.Generator().manual_seed(0), passes=4000)
     for hit in (2, 5):
-        cold = (drawn[:, hit] == take.growing_inputs[0, hit]).all(-1).float().mean()
+        cold = (drawn[:, hit] == growing[0, hit]).all(-1).float().mean()
         # Opened at the take's start, or at a later hit that changes no range.
-        same = sum(
-            torch.equal(take.growing_inputs[s, hit], take.growing_inputs[0, hit]) for s in range(1, hit + 1)
-        )
+        same = sum(torch.equal(growing[s, hit], growing[0, hit]) for s in range(1, hit + 1))
         assert cold == pytest.approx((len(take) - hit + same) / len(take), abs=0.04)
 
 
+def test_shifted_inputs_are_those_of_the_same_strokes_caught_earlier_or_later():
+    samples, take = varied_strokes(12), tiny_take()
+    for shift, heard in zip(SHIFTS, take.shifted_onset, strict=True):
+        windows = torch.from_numpy(onset_windows(samples, take.hits.triggers + shift))
+        assert torch.equal(heard, onset_features(windows, RATE)), shift
+    assert torch.equal(take.onset, take.shifted_onset[SHIFTS.index(0)])
+
+
 @pytest.mark.parametrize("growing_share", [0.0, 0.5])
-@pytest.mark.parametrize("squeezed, expected", [(0.3, None), (1e-3, LEAST_JITTER), (5.0, MOST_JITTER)])
-def test_drawn_inputs_scatter_by_the_spacing_of_the_hits_and_stay_in_range(growing_share, squeezed, expected):
+def test_half_of_the_drawn_inputs_are_shifted_and_all_stay_in_range(growing_share):
     take = tiny_take()
-    expected = expected or squeezed * take.spacing
-    plain, jittered = (
-        draw_inputs(take, growing_share, jitter, torch.Generator().manual_seed(0), passes=500)
-        for jitter in (0.0, squeezed)
-    )
-    assert jittered.min() >= 0 and jittered.max() <= 1
-    inside = (plain > 0.4) & (plain < 0.6)  # where nothing is clipped
-    assert (jittered - plain)[inside].std() == pytest.approx(expected, rel=0.1)
-    assert (jittered - plain)[inside].mean().abs() < 5e-3
+    drawn = draw_inputs(take, 0.5, growing_share, torch.Generator().manual_seed(0), passes=500)
+    assert drawn.min() >= 0 and drawn.max() <= 1
+    if not growing_share:
+        possible = scale_to_range(take.shifted_onset, take.minimum, take.maximum).clamp(0, 1)
+        assert (drawn[:, None] == possible[None]).all(-1).any(1).all()
+        exact = (drawn == take.inputs).all(-1).float().mean()
+        assert exact == pytest.approx(0.5 + 0.5 / len(SHIFTS), abs=0.03)
 
 
-def test_spacing_is_the_median_distance_to_the_nearest_hit():
-    """On a line from 0 to 1 with two hits close to each end and one in the middle: 0.1 for four of five."""
-    line = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
-    take = take_with(torch.stack([line * 40 - 60, torch.full((5,), 60.0), torch.full((5,), -9.0)], 1))
-    assert take.spacing == pytest.approx(0.1, rel=1e-4)
-    alike = take_with(torch.zeros(5, 3))
-    assert alike.spacing == 0
+def test_hits_heard_through_other_windows_are_not_shifted():
+    take = tiny_take()
+    other = make_take(take.hits, onset_windows=take.hits.windows_at(-20))
+    assert torch.equal(other.shifted_onset, other.onset[None])
+    assert torch.equal(draw_inputs(other, 1.0, 0.0, torch.Generator().manual_seed(0))[0], other.inputs)
 
 
 def test_the_reference_differs_from_itself_by_nothing():

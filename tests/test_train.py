@@ -28,7 +28,7 @@ from timbrekit.worker import Worker
 SNARE = load_preset("snare-1")
 QUICK = Settings(sketch=False, epochs=2)
 # Nothing is drawn in it.
-STEADY = replace(QUICK, model="mlp", fresh_noise=False, growing_share=0.0, input_jitter=0.0)
+STEADY = replace(QUICK, model="mlp", fresh_noise=False, shifted_share=0.0, growing_share=0.0)
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_sketc
 def test_the_published_recipe_is_the_papers():
     published = make_settings("published", device="cpu")
     assert (published.epochs, published.batch_size, published.learning_rate) == (250, 16, 5e-4)
-    assert (published.model, published.input_jitter, published.restraint) == ("mlp", 0, 0)
+    assert (published.model, published.shifted_share, published.restraint) == ("mlp", 0, 0)
     assert not (published.balanced or published.fresh_noise or published.sketch) and published.centred
     assert make_settings("published", "linear", device="cpu").learning_rate == 5e-3
 

@@ -52,11 +52,11 @@ def onset_features(windows: Tensor, sample_rate: int) -> Tensor:
     """The plug-in's three onset features, in its order.
 
     Args:
-        windows: ``(batch, 256)`` samples, full scale 1; other lengths for comparisons.
+        windows: ``(…, 256)`` samples, full scale 1; other lengths for comparisons.
         sample_rate: in Hz.
 
     Returns:
-        ``(batch, 3)``: RMS in dB (at least -80), spectral centroid in MIDI semitones (0 where the spectrum is
+        ``(…, 3)``: RMS in dB (at least -80), spectral centroid in MIDI semitones (0 where the spectrum is
         empty or its centroid is at 0 Hz), spectral flatness in dB.
     """
     dtype = windows.dtype

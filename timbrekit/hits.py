@@ -19,6 +19,9 @@ SEGMENT_SECONDS = 1.0
 # in time gets 2.5 ms of what came before in front: 6 % of the first 2048-sample frame, alike for nearly all
 # hits, so that it falls out of feature differences.
 PRE_ROLL_SECONDS = 0.0025
+# Samples by which training also hears a hit earlier and later than the plug-in does: half of all strokes are detected
+# from 4 samples before to 72 after their start (above), so a like stroke may well be heard this much off.
+REACH = 32
 FADE_SECONDS = 0.005  # where the next hit cuts a segment short: a click would count as brightness
 
 FEW_HITS = 40  # fewer leave single hits for validation and test, and little of the space between them
@@ -41,7 +44,7 @@ class Hits:
     sample_rate: int  # Hz
     detections: NDArray[np.int64]  # (n,) where the plug-in's detector fires
     triggers: NDArray[np.int64]  # (n,) where its synth starts: 257 samples later
-    windows: NDArray[np.float32]  # (n, 256) the samples it takes features from, trigger - 255 to trigger
+    surroundings: NDArray[np.float32]  # (n, 320) each window with 32 samples before and after, zero-padded
     segments: NDArray[
         np.float32
     ]  # (n, sample_rate) the whole hit from 2.5 ms before its detection, zero-padded
@@ -51,6 +54,15 @@ class Hits:
 
     def __len__(self) -> int:
         return len(self.detections)
+
+    @property
+    def windows(self) -> NDArray[np.float32]:
+        """(n, 256) the samples that the plug-in takes features from, trigger - 255 to trigger."""
+        return self.windows_at(0)
+
+    def windows_at(self, shift: int) -> NDArray[np.float32]:
+        """(n, 256) the same ``shift`` samples later; earlier where it is negative. At most ``REACH``."""
+        return self.surroundings[:, REACH + shift : REACH + shift + ONSET_WINDOW]
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -92,7 +104,7 @@ def find_hits(samples: ArrayLike, sample_rate: int, settings: DetectorSettings |
         sample_rate=sample_rate,
         detections=detections,
         triggers=triggers,
-        windows=onset_windows(samples, triggers),
+        surroundings=_surroundings(samples, triggers),
         segments=_segments(samples, starts, ends, cut, size, round(FADE_SECONDS * sample_rate)),
         lengths=ends - starts,
         dropped=_dropped(found.positions, found.dropped, detections),
@@ -149,6 +161,11 @@ def hit_findings(hits: Hits) -> tuple[Finding, ...]:
             )
         )
     return tuple(findings)
+
+
+def _surroundings(samples: NDArray[np.float32], triggers: NDArray[np.int64]) -> NDArray[np.float32]:
+    padded = np.pad(samples, REACH)
+    return padded[triggers[:, None] + np.arange(1 - ONSET_WINDOW, 1 + 2 * REACH)]
 
 
 def _segments(samples, starts, ends, cut, size, fade_length) -> NDArray[np.float32]:

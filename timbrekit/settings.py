@@ -22,9 +22,11 @@ class Settings:
     )
     sketch: bool = True  # start from a mapping fitted to a learned stand-in for the synthesiser
     balanced: bool = True  # weight each feature by 1 / its spread over the take
+    shifted_share: float = 0.5  # share of inputs heard a little early or late: like strokes sound alike
     growing_share: float = 0.3  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
-    input_jitter: float = 0.75  # noise on the inputs, in spacings of the hits: like hits sound alike
+        2.0  # of a hit, in medians of its batch: one whose features leap throws nothing over; 0: none
+    )
     restraint: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
     averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
     centred: bool = False  # subtract the reference hit's inputs, as the published code does
@@ -46,8 +48,8 @@ PUBLISHED = Settings(
     learning_rate=5e-4,
     sketch=False,
     balanced=False,
+    shifted_share=0.0,
     growing_share=0.0,
-    input_jitter=0.0,
     restraint=0.0,
     averaging=0.0,
     fresh_noise=False,

@@ -81,7 +81,7 @@ def sketch_mapping(
     network = SmallNetwork(mapping.network)
 
     def draw(passes: int) -> Tensor:
-        return draw_inputs(take, settings.growing_share, settings.input_jitter, generator, passes)
+        return draw_inputs(take, settings.shifted_share, settings.growing_share, generator, passes)
 
     def fit(restraint: float) -> None:
         some = torch.rand(MAPPING_STEPS, len(hits), generator=generator).argsort()[:, :MAPPING_BATCH]

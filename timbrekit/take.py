@@ -1,6 +1,5 @@
 """A take: all that training and measuring need to know of a recording's hits."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from timbrekit.errors import TrainingError
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures, onset_features
-from timbrekit.hits import Hits
+from timbrekit.hits import REACH, Hits
 
 # Both sides are brought to this level before their features are taken, a recording by its reference hit and a
 # synthesiser by its preset, so that the gate of the features lies equally far below both. Differences of
@@ -18,8 +17,7 @@ from timbrekit.hits import Hits
 NOMINAL_LKFS = -20.0
 CHUNK = 16  # hits rendered or measured at once: more fall out of a processor's cache and are slower each
 MINIMUM_HITS = 2  # one to follow and one to measure its difference from
-# Standard deviation of noise on the inputs, however close to each other or far apart hits lie.
-LEAST_JITTER, MOST_JITTER = 0.025, 0.1
+SHIFTS = tuple(range(-REACH, REACH + 1, 4))  # samples by which hits are heard earlier (negative) and later
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,9 @@ class Take:
 
     hits: Hits
     onset: Tensor  # (n, 3) the plug-in's raw onset features
+    shifted_onset: (
+        Tensor  # (shifts, n, 3) the same of windows a little earlier and later, the plug-in's among them
+    )
     timbre: Tensor  # (n, 7) over the first ``lengths`` samples of each hit
     reference_timbre: Tensor  # (n, 7) the reference hit's, over the same first ``lengths`` samples
     lengths: Tensor  # (n,) samples over which a hit and the reference hit are compared
@@ -57,24 +58,17 @@ class Take:
         return scale_to_range(self.onset, self.minimum, self.maximum)
 
     @cached_property
-    def spacing(self) -> float:
-        """How densely the take fills the inputs' cube: from a hit to the nearest other, the median over all."""
-        exact = "donot_use_mm_for_euclid_dist"
-        distances = torch.cdist(self.inputs, self.inputs, compute_mode=exact).fill_diagonal_(math.inf)
-        return float(distances.amin(1).median())
+    def growing_ranges(self) -> tuple[Tensor, Tensor]:
+        """Lowest and highest, ``(n, n, 3)`` each: ``[start, i]`` is over hits ``start … i``.
 
-    @cached_property
-    def growing_inputs(self) -> Tensor:
-        """``(n, n, 3)``: ``[start, i]`` is hit i as a plug-in hears it that was opened just before hit ``start``.
-
-        Its ranges are those of hits ``start … i``. Only ``i >= start`` is meant.
+        They are the ranges that a plug-in scales hit i with that was opened just before hit ``start``. Only
+        ``i >= start`` is meant.
         """
-        starts = []
+        lowest, highest = torch.zeros(2, len(self), len(self), 3)
         for start in range(len(self)):
-            seen = self.onset[start:]
-            scaled = scale_to_range(seen, seen.cummin(0).values, seen.cummax(0).values)
-            starts.append(torch.nn.functional.pad(scaled, (0, 0, start, 0)))
-        return torch.stack(starts)
+            lowest[start, start:] = self.onset[start:].cummin(0).values
+            highest[start, start:] = self.onset[start:].cummax(0).values
+        return lowest, highest
 
 
 def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
@@ -86,33 +80,36 @@ def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
 
 
 def draw_inputs(
-    take: Take, growing_share: float, jitter: float, generator: torch.Generator, passes: int = 1
+    take: Take, shifted_share: float, growing_share: float, generator: torch.Generator, passes: int = 1
 ) -> Tensor:
-    """``(passes, n, 3)`` inputs for passes over a take, some of them as heard by a plug-in opened some hits earlier.
+    """``(passes, n, 3)`` inputs in [0, 1] for passes over a take: as the plug-in hears it, and as it might.
 
-    How many hits earlier is drawn evenly from 0 to n - 1, and nothing is earlier than the first hit: many of an early
-    hit's inputs are those of a plug-in opened just before the take. A mapping that has seen such ranges plays sensibly
-    while the plug-in's own are still growing.
+    Some hits are heard a little earlier or later (any of ``SHIFTS``), as the detector might have caught a like stroke:
+    a mapping that has heard them plays like strokes alike. Some are heard by a plug-in opened some hits earlier. How
+    many is drawn evenly from 0 to n - 1, and nothing is earlier than the first hit: many of an early hit's inputs are
+    those of a plug-in opened just before the take. A mapping that has seen such ranges plays sensibly while the
+    plug-in's own are still growing.
 
     Args:
-        growing_share: share of the hits that are heard so; the others with the ranges of the whole take.
-        jitter: standard deviation of noise on them, in spacings of the take's hits (``Take.spacing``), within
-            ``LEAST_JITTER`` and ``MOST_JITTER``; 0 is none. They stay in [0, 1].
+        shifted_share: share of the hits that are heard earlier or later.
+        growing_share: share of the hits that are scaled with ranges still growing; the others with the whole take's.
         generator: on the CPU.
     """
-    heard = take.inputs.expand(passes, -1, -1)
+    size, hits = (passes, len(take)), torch.arange(len(take))
+    heard = take.onset
+    if shifted_share:
+        shifted = take.shifted_onset[torch.randint(len(take.shifted_onset), size, generator=generator), hits]
+        chosen = torch.rand(size, generator=generator) < shifted_share
+        heard = torch.where(chosen[..., None], shifted, heard)
+    minimum, maximum = take.minimum, take.maximum
     if growing_share:
-        count = len(take)
-        size = (passes, count)
-        earlier = torch.randint(count, size, generator=generator)
-        hits = torch.arange(count)
-        growing = take.growing_inputs[(hits - earlier).clamp_min(0), hits]
-        chosen = torch.rand(size, generator=generator) < growing_share
-        heard = torch.where(chosen[..., None], growing, heard)
-    if jitter:
-        deviation = min(max(jitter * take.spacing, LEAST_JITTER), MOST_JITTER)
-        heard = (heard + torch.randn(heard.shape, generator=generator) * deviation).clamp(0, 1)
-    return heard
+        earlier = torch.randint(len(take), size, generator=generator)
+        starts = (hits - earlier).clamp_min(0)
+        chosen = (torch.rand(size, generator=generator) < growing_share)[..., None]
+        lowest, highest = take.growing_ranges
+        minimum = torch.where(chosen, lowest[starts, hits], minimum)
+        maximum = torch.where(chosen, highest[starts, hits], maximum)
+    return scale_to_range(heard, minimum, maximum).clamp(0, 1).expand(passes, -1, -1)
 
 
 def make_take(
@@ -123,7 +120,8 @@ def make_take(
     Args:
         hits: from ``timbrekit.hits.find_hits``.
         features: timbre features; the gated ones at the hits' sample rate by default.
-        onset_windows: ``(n, 256)`` other windows than those where the plug-in takes them, for comparisons.
+        onset_windows: ``(n, window)`` other windows than those where the plug-in takes them, for comparisons; hits are
+            then heard neither earlier nor later.
 
     Raises:
         TrainingError: fewer than two hits.
@@ -134,7 +132,8 @@ def make_take(
             "are needed (40 or more make a good model). Play more hits, or turn down the Trigger Threshold."
         )
     features = features or TimbreFeatures(hits.sample_rate)
-    windows = torch.from_numpy(hits.windows if onset_windows is None else onset_windows)
+    windows = [onset_windows] if onset_windows is not None else [hits.windows_at(shift) for shift in SHIFTS]
+    shifted_onset = onset_features(torch.from_numpy(np.stack(windows)), hits.sample_rate)
     segments, lengths = torch.from_numpy(hits.segments), torch.from_numpy(hits.lengths)
     unscaled = measure(features, segments, lengths)
     reference = choose_reference(unscaled, lengths)
@@ -144,7 +143,8 @@ def make_take(
     common = torch.minimum(lengths, lengths[reference])
     return Take(
         hits=hits,
-        onset=onset_features(windows, hits.sample_rate),
+        onset=shifted_onset[len(shifted_onset) // 2],
+        shifted_onset=shifted_onset,
         timbre=measure(features, segments, common),
         reference_timbre=measure(features, segments[reference].expand_as(segments), common),
         lengths=common,

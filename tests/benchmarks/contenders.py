@@ -80,17 +80,20 @@ def _published_take(gated: Take, samples: np.ndarray) -> Take:
 def without_sound(take: Take) -> Take:
     """Training looks at numbers only; the recording would come on top of every memory figure alike."""
     hits = take.hits
-    return replace(take, hits=replace(hits, windows=hits.windows[:, :0], segments=hits.segments[:, :0]))
+    return replace(
+        take, hits=replace(hits, surroundings=hits.surroundings[:, :0], segments=hits.segments[:, :0])
+    )
 
 
 def part_of(take: Take, indices: np.ndarray) -> Take:
     """The take of some hits only, its reference hit among them."""
     index = torch.from_numpy(indices)
-    names = ("detections", "triggers", "windows", "segments", "lengths")
+    names = ("detections", "triggers", "surroundings", "segments", "lengths")
     hits: Hits = replace(take.hits, **{name: getattr(take.hits, name)[indices] for name in names})
     return Take(
         hits=hits,
         onset=take.onset[index],
+        shifted_onset=take.shifted_onset[:, index],
         timbre=take.timbre[index],
         reference_timbre=take.reference_timbre[index],
         lengths=take.lengths[index],
