@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from timbrekit.mapping import MODEL_NAMES, Mapping, build_network
-from timbrekit.stack import Adam, Plateau, StackedMappings, one_cycle
+from timbrekit.stack import Adam, Plateau, StackedMappings, limit_slopes, one_cycle
 
 CPU = torch.device("cpu")
 
@@ -50,6 +50,26 @@ def test_the_plateau_is_torchs():
             schedule.step(float(loss))
         assert ours.factors.tolist() == [o.param_groups[0]["lr"] for o in optimizers]
     assert ours.factors[0] == 1 and ours.factors[1] < 0.01
+
+
+def test_a_long_slope_keeps_its_direction_and_no_more_than_the_limit():
+    slopes = torch.randn(2, 16, 14, generator=torch.Generator().manual_seed(0))
+    slopes[0, 3] *= 100
+    slopes[1] *= 1000  # each model has a median of its own
+    medians = slopes.norm(dim=-1).median(1).values
+    limited = limit_slopes(slopes, 2.0)
+    assert limited[0, 3].norm() == pytest.approx(float(2 * medians[0]), rel=1e-5)
+    torch.testing.assert_close(limited[0, 3] / limited[0, 3].norm(), slopes[0, 3] / slopes[0, 3].norm())
+    others = torch.ones(2, 16, dtype=torch.bool)
+    others[0, 3] = False
+    assert torch.equal(limited[others], slopes[others])
+
+
+def test_slopes_of_which_most_are_zero_stay():
+    slopes = torch.zeros(1, 5, 14)
+    slopes[0, 0] = 3
+    assert torch.equal(limit_slopes(slopes, 2.0), slopes)
+    assert torch.equal(limit_slopes(slopes * 0, 2.0), slopes * 0)
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)

@@ -130,6 +130,27 @@ def test_ctrl_c_keeps_the_best_so_far(after):
     assert weights_of(trained).isfinite().all()
 
 
+def test_a_hit_whose_slope_leaps_moves_the_mapping_no_further_however_far_it_leaps(monkeypatch):
+    plain = timbrekit.renderer.Renderer.losses
+
+    def trained(factor: float, slope_limit: float) -> torch.Tensor:
+        def losses(*arguments):
+            loss, slopes = plain(*arguments)
+            if slopes is not None:
+                slopes[:, 0] *= factor
+            return loss, slopes
+
+        monkeypatch.setattr(timbrekit.renderer.Renderer, "losses", losses)
+        return weights_of(train(tiny_take(), SNARE, replace(STEADY, slope_limit=slope_limit)))
+
+    def change(slope_limit: float) -> float:
+        near, far = trained(20, slope_limit), trained(1e4, slope_limit)
+        return float((near - far).norm() / near.norm())
+
+    assert change(2.0) < 1e-4
+    assert change(0.0) > 0.01
+
+
 def test_ctrl_c_before_there_is_anything_to_keep_is_passed_on(monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt

@@ -25,6 +25,7 @@ class Settings:
     shifted_share: float = 0.5  # share of inputs heard a little early or late: like strokes sound alike
     growing_share: float = 0.3  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
+    slope_limit: float = (
         2.0  # of a hit, in medians of its batch: one whose features leap throws nothing over; 0: none
     )
     restraint: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
@@ -50,6 +51,7 @@ PUBLISHED = Settings(
     balanced=False,
     shifted_share=0.0,
     growing_share=0.0,
+    slope_limit=0.0,
     restraint=0.0,
     averaging=0.0,
     fresh_noise=False,

@@ -22,7 +22,7 @@ from timbrekit.renderer import Aim, Renderer
 from timbrekit.settings import Settings
 from timbrekit.sketch import sketch_mapping
 from timbrekit.split import Split, split_hits
-from timbrekit.stack import Adam, Plateau, StackedMappings, one_cycle
+from timbrekit.stack import Adam, Plateau, StackedMappings, limit_slopes, one_cycle
 from timbrekit.take import Take, draw_inputs
 from timbrekit.voice import Voice
 
@@ -192,6 +192,8 @@ class TrainingRun:
             parameters.detach(), indices.to(self.device), generators, with_slope
         )
         if with_slope:
+            if self.settings.slope_limit:
+                slope = limit_slopes(slope, self.settings.slope_limit)
             torch.autograd.backward(
                 [parameters, restraint], [slope, torch.full_like(restraint, self.settings.restraint)]
             )
