@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from timbrekit.mapping import MODEL_NAMES, Mapping, build_network
-from timbrekit.stack import Adam, Plateau, StackedMappings, limit_slopes, one_cycle
+from timbrekit.stack import Adam, Plateau, SlopeLimit, StackedMappings, one_cycle
 
 CPU = torch.device("cpu")
 
@@ -55,9 +55,9 @@ def test_the_plateau_is_torchs():
 def test_a_long_slope_keeps_its_direction_and_no_more_than_the_limit():
     slopes = torch.randn(2, 16, 14, generator=torch.Generator().manual_seed(0))
     slopes[0, 3] *= 100
-    slopes[1] *= 1000  # each model has a median of its own
+    slopes[1] *= 1000  # what is typical, each model knows by itself
     medians = slopes.norm(dim=-1).median(1).values
-    limited = limit_slopes(slopes, 2.0)
+    limited = SlopeLimit(2.0, 2).shorten(slopes)
     assert limited[0, 3].norm() == pytest.approx(float(2 * medians[0]), rel=1e-5)
     torch.testing.assert_close(limited[0, 3] / limited[0, 3].norm(), slopes[0, 3] / slopes[0, 3].norm())
     others = torch.ones(2, 16, dtype=torch.bool)
@@ -65,11 +65,23 @@ def test_a_long_slope_keeps_its_direction_and_no_more_than_the_limit():
     assert torch.equal(limited[others], slopes[others])
 
 
+def test_a_batch_that_leaps_as_a_whole_is_held_to_the_batches_before_whatever_their_size():
+    generator = torch.Generator().manual_seed(0)
+    limit = SlopeLimit(2.0, 1)
+    for _ in range(5):
+        limit.shorten(torch.nn.functional.normalize(torch.randn(1, 16, 14, generator=generator), dim=-1) / 16)
+    leaping = torch.randn(1, 4, 14, generator=generator) * 100
+    torch.testing.assert_close(limit.shorten(leaping).norm(dim=-1) * 4, torch.full((1, 4), 2.0))
+    for _ in range(SlopeLimit.BATCHES):  # what lasts becomes typical
+        limit.shorten(leaping)
+    assert torch.equal(limit.shorten(leaping), leaping)
+
+
 def test_slopes_of_which_most_are_zero_stay():
     slopes = torch.zeros(1, 5, 14)
     slopes[0, 0] = 3
-    assert torch.equal(limit_slopes(slopes, 2.0), slopes)
-    assert torch.equal(limit_slopes(slopes * 0, 2.0), slopes * 0)
+    assert torch.equal(SlopeLimit(2.0, 1).shorten(slopes), slopes)
+    assert torch.equal(SlopeLimit(2.0, 1).shorten(slopes * 0), slopes * 0)
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)

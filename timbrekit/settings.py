@@ -26,7 +26,7 @@ class Settings:
     growing_share: float = 0.3  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
     slope_limit: float = (
-        2.0  # of a hit, in medians of its batch: one whose features leap throws nothing over; 0: none
+        2.0  # of a hit, in typical ones: where features leap nothing is thrown over; 0: no limit
     )
     restraint: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
     averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights

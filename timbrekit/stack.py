@@ -133,16 +133,34 @@ class Plateau:
         self.factors, self.best, self.waited = state["factors"], state["best"], state["waited"]
 
 
-def limit_slopes(slopes: Tensor, limit: float) -> Tensor:
-    """Slopes by what is played, ``(models, batch, parameters)``, none longer than ``limit`` medians of its batch.
+class SlopeLimit:
+    """Shortens the slopes of hits whose features leap: none is longer than some times what is typical.
 
-    Where a hit's features leap, its slope was seen forty times as long as that of the others: one step along it throws
-    over what the mapping does with all of them.
+    Typical is the median over the latest batches of their medians, for each model. Near the end of a parameter's range
+    slopes were seen forty times as long, one hit's or a whole batch's, and a few steps along them threw over what the
+    mapping had learned.
     """
-    lengths = slopes.norm(dim=-1, keepdim=True)
-    medians = lengths.median(1, keepdim=True).values
-    longest = torch.where(medians > 0, limit * medians, math.inf)
-    return slopes * (longest / lengths.clamp_min(torch.finfo(slopes.dtype).tiny)).clamp_max(1)
+
+    BATCHES = 22  # two epochs of a minute with two hundred hits
+
+    def __init__(self, limit: float, models: int):
+        """``limit``: in typical slopes."""
+        self.limit, self.medians = limit, torch.zeros(0, models)
+
+    def shorten(self, slopes: Tensor) -> Tensor:
+        """Slopes by what is played, ``(models, batch, parameters)``, of the mean loss over the batch."""
+        lengths = slopes.norm(dim=-1) * slopes.shape[1]  # as of each hit's own loss: batches differ in size
+        medians = lengths.median(1).values[None].cpu()
+        typical = (self.medians if len(self.medians) else medians).median(0).values.to(slopes.device)
+        self.medians = torch.cat([self.medians, medians])[-self.BATCHES :]
+        longest = torch.where(typical > 0, self.limit * typical, math.inf)[:, None]
+        return slopes * (longest / lengths.clamp_min(torch.finfo(slopes.dtype).tiny)).clamp_max(1)[..., None]
+
+    def state(self) -> dict[str, Tensor]:
+        return {"medians": self.medians}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        self.medians = state["medians"]
 
 
 def one_cycle(step: int, total_steps: int, highest: float) -> float:

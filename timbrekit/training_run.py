@@ -22,7 +22,7 @@ from timbrekit.renderer import Aim, Renderer
 from timbrekit.settings import Settings
 from timbrekit.sketch import sketch_mapping
 from timbrekit.split import Split, split_hits
-from timbrekit.stack import Adam, Plateau, StackedMappings, limit_slopes, one_cycle
+from timbrekit.stack import Adam, Plateau, SlopeLimit, StackedMappings, one_cycle
 from timbrekit.take import Take, draw_inputs
 from timbrekit.voice import Voice
 
@@ -120,6 +120,7 @@ class TrainingRun:
         self.weights = self.stacked.weights()
         self.averaged = self.weights.clone()
         self.optimizer, self.plateau = Adam(self.weights), Plateau(len(self.mappings))
+        self.slope_limit = SlopeLimit(self.settings.slope_limit, len(self.mappings))
         self.best_weights = self.weights.clone()
         self.best_losses = torch.full((len(self.mappings),), math.inf)
 
@@ -193,7 +194,7 @@ class TrainingRun:
         )
         if with_slope:
             if self.settings.slope_limit:
-                slope = limit_slopes(slope, self.settings.slope_limit)
+                slope = self.slope_limit.shorten(slope)
             torch.autograd.backward(
                 [parameters, restraint], [slope, torch.full_like(restraint, self.settings.restraint)]
             )
@@ -239,6 +240,7 @@ class TrainingRun:
             "averaged": self.averaged,
             "optimizer": self.optimizer.state(),
             "plateau": self.plateau.state(),
+            "slope_limit": self.slope_limit.state(),
             "generators": [generator.get_state() for generator in self.generators],
             "best_weights": self.best_weights,
             "best_losses": self.best_losses,
@@ -250,6 +252,7 @@ class TrainingRun:
         self.weights, self.averaged = state["weights"].to(self.device), state["averaged"].to(self.device)
         self.optimizer.load_state(state["optimizer"])
         self.plateau.load_state(state["plateau"])
+        self.slope_limit.load_state(state["slope_limit"])
         for generator, saved in zip(self.generators, state["generators"], strict=True):
             generator.set_state(saved)
         self.best_weights, self.best_losses = state["best_weights"].to(self.device), state["best_losses"]
