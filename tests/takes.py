@@ -55,7 +55,7 @@ def tiny_take(count=12, seed=0) -> Take:
 
 def take_with(onset=None, **changed) -> Take:
     """The tiny take with other numbers in it."""
-    return replace(tiny_take(), **({} if onset is None else {"onset": onset}), **changed)
+    return replace(tiny_take(), **({} if onset is None else {"shifted_onset": onset[None]}), **changed)
 
 
 def still_mapping(preset: Preset | None = None) -> Mapping:

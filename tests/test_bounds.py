@@ -96,7 +96,7 @@ def test_what_leaps_and_what_bends_are_both_foretold():
     """A difference that leaps in the middle of the range, as between two ways of playing, and one that bends."""
     generator = torch.Generator().manual_seed(0)
     onset = torch.rand(80, 3, generator=generator) * torch.tensor([1.0, 0.0, 0.0])
-    take = replace(tiny_take(80), onset=onset)
+    take = replace(tiny_take(80), shifted_onset=onset[None])
     level = take.inputs[:, 0]
     wanted = torch.stack([(level > 0.5) * 10.0, 10 * torch.sin(3 * level)] + [torch.zeros(80)] * 5, 1)
     take = replace(take, timbre=wanted, reference_timbre=torch.zeros(80, 7))

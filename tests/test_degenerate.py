@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_files import metadata_of, trained_mapping
-from takes import RATE, strokes, tiny_take
+from takes import RATE, strokes, take_with, tiny_take
 
 from timbrekit.export.examine import load
 from timbrekit.export.torchdrum import serialize
@@ -24,7 +24,7 @@ from timbrekit.train import Variant, train
 from timbrekit.training_run import TrainingRun
 
 SNARE = load_preset("snare-1")
-QUICK = Settings(sketch=False, epochs=1)
+QUICK = Settings(sketch=False, epochs=1, slope_limit=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +49,15 @@ def scaled(level):
 DEGENERATE = {
     "digital silence between": silence_between,
     "far too loud": lambda: scaled(100.0),
-    "every onset the same": lambda: replace(tiny_take(), onset=tiny_take().onset[:1].expand(12, 3)),
-    "loudness constant": lambda: replace(
-        tiny_take(), onset=tiny_take().onset * torch.tensor([0.0, 1.0, 1.0])
-    ),
+    "every onset the same": lambda: take_with(tiny_take().onset[:1].expand(12, 3)),
+    "loudness constant": lambda: take_with(tiny_take().onset * torch.tensor([0.0, 1.0, 1.0])),
     "one timbre feature constant": lambda: replace(
         tiny_take(), timbre=tiny_take().timbre.index_fill(1, torch.tensor([3]), -30.0)
     ),
     "two hits, the same": lambda: replace(
-        tiny_take(2), onset=tiny_take(2).onset[:1].expand(2, 3), timbre=tiny_take(2).timbre[:1].expand(2, 7)
+        tiny_take(2),
+        shifted_onset=tiny_take(2).onset[:1].expand(1, 2, 3),
+        timbre=tiny_take(2).timbre[:1].expand(2, 7),
     ),
 }
 

@@ -467,6 +467,7 @@ def test_shards_then_the_table(drums, tmp_path, capsys):
             "--shard belongs to --table paper",
         ),
         (["x.wav", "--merge", "y"], "no meaning with --merge"),
+        (["--merge", "y", "--first-seed", "0"], "--first-seed has no meaning with --merge"),
         (["x.wav", "--out", "y", "--shard", "3/2"], "'3/2' is not a shard"),
         (["x.wav", "--out", "y"], "no recording or folder x.wav"),
     ],
@@ -477,6 +478,16 @@ def test_what_cannot_be_meant_is_said_in_one_line(arguments, words, tmp_path, ca
     stderr = capsys.readouterr().err
     assert words in stderr and len(stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_seeds_of_what_is_played_start_where_asked(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        played, "run_played", lambda *given: asked.append(list(given[4])) or tmp_path / "t.md"
+    )
+    arguments = ["x.wav", "--out", str(tmp_path), "--table", "played", "--seeds", "2", "--first-seed", "7"]
+    assert main(["experiment", *arguments]) == 0
+    assert asked == [[7, 8]]
 
 
 def test_a_large_model_is_rehearsed_under_its_name_and_not_again(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbrekit.hits import REACH, find_hits, hit_findings, onset_windows, pre_roll
+from timbrekit.hits import MOST_SHIFT, find_hits, hit_findings, onset_windows, pre_roll
 from timbrekit.onsets import DetectorSettings, detect
 
 RATE = 48_000
@@ -40,7 +40,7 @@ def test_windows_are_what_the_plug_in_takes():
         np.testing.assert_array_equal(window, samples[detection + 2 : detection + 258])
     np.testing.assert_array_equal(hits.triggers, hits.detections + 257)
     np.testing.assert_array_equal(hits.windows, onset_windows(samples, hits.triggers))
-    for shift in (-REACH, -1, 4, REACH):
+    for shift in (-MOST_SHIFT, -1, 4, MOST_SHIFT):
         np.testing.assert_array_equal(hits.windows_at(shift), onset_windows(samples, hits.triggers + shift))
 
 
@@ -48,10 +48,23 @@ def test_shifted_windows_beyond_the_recording_hear_silence():
     samples = bursts([20_000])
     end = find_hits(samples, RATE).triggers[0] + 10
     hits = find_hits(samples[:end], RATE)
-    (late,) = hits.windows_at(REACH)
-    beyond = REACH - 9
+    (late,) = hits.windows_at(MOST_SHIFT)
+    beyond = MOST_SHIFT - 9
     np.testing.assert_array_equal(late[:-beyond], samples[end - 256 + beyond : end])
     assert not late[-beyond:].any()
+
+
+def test_shifted_windows_before_the_recording_hear_silence_and_no_shift_goes_farther():
+    hits = find_hits(bursts([20_000]), RATE)
+    before = int(hits.triggers[0]) - 255 - 10  # leaves 10 samples before the window
+    hits = find_hits(bursts([20_000])[before:], RATE)
+    (early,) = hits.windows_at(-MOST_SHIFT)
+    assert hits.triggers[0] == 265 and not early[: MOST_SHIFT - 10].any()
+    np.testing.assert_array_equal(
+        early[MOST_SHIFT - 10 :], bursts([20_000])[before:][: 256 - MOST_SHIFT + 10]
+    )
+    with pytest.raises(ValueError, match="from -32 to 32, not 33"):
+        hits.windows_at(MOST_SHIFT + 1)
 
 
 def test_an_uncut_segment_is_the_recording_itself():

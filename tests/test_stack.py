@@ -77,6 +77,18 @@ def test_a_batch_that_leaps_as_a_whole_is_held_to_the_batches_before_whatever_th
     assert torch.equal(limit.shorten(leaping), leaping)
 
 
+def test_a_slope_limit_goes_on_from_its_state():
+    generator = torch.Generator().manual_seed(0)
+    limit, other = SlopeLimit(2.0, 2), SlopeLimit(2.0, 2)
+    for _ in range(5):
+        limit.shorten(torch.randn(2, 8, 14, generator=generator))
+    other.load_state(limit.state())
+    leaping = torch.randn(2, 8, 14, generator=generator) * 50
+    shortened = limit.shorten(leaping)
+    assert torch.equal(other.shorten(leaping), shortened) and not torch.equal(shortened, leaping)
+    assert torch.equal(SlopeLimit(0.0, 2).shorten(leaping), leaping)
+
+
 def test_slopes_of_which_most_are_zero_stay():
     slopes = torch.zeros(1, 5, 14)
     slopes[0, 0] = 3

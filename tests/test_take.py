@@ -73,16 +73,22 @@ def test_shifted_inputs_are_those_of_the_same_strokes_caught_earlier_or_later():
     assert torch.equal(take.onset, take.shifted_onset[SHIFTS.index(0)])
 
 
-@pytest.mark.parametrize("growing_share", [0.0, 0.5])
-def test_half_of_the_drawn_inputs_are_shifted_and_all_stay_in_range(growing_share):
+def test_half_of_the_drawn_inputs_are_shifted_and_all_stay_in_range():
     take = tiny_take()
-    drawn = draw_inputs(take, 0.5, growing_share, torch.Generator().manual_seed(0), passes=500)
-    assert drawn.min() >= 0 and drawn.max() <= 1
-    if not growing_share:
-        possible = scale_to_range(take.shifted_onset, take.minimum, take.maximum).clamp(0, 1)
-        assert (drawn[:, None] == possible[None]).all(-1).any(1).all()
-        exact = (drawn == take.inputs).all(-1).float().mean()
-        assert exact == pytest.approx(0.5 + 0.5 / len(SHIFTS), abs=0.03)
+    drawn = draw_inputs(take, 0.5, 0.0, torch.Generator().manual_seed(0), passes=500)
+    possible = scale_to_range(take.shifted_onset, take.minimum, take.maximum).clamp(0, 1)
+    assert (drawn[:, None] == possible[None]).all(-1).any(1).all()
+    exact = (drawn == take.inputs).all(-1).float().mean()
+    assert exact == pytest.approx(0.5 + 0.5 / len(SHIFTS), abs=0.03)
+
+
+def test_shifted_hits_are_heard_with_growing_ranges_too():
+    take = tiny_take()
+    drawn = draw_inputs(take, 1.0, 1.0, torch.Generator().manual_seed(0), passes=100)
+    possible = scale_to_range(take.shifted_onset[:, None], *take.growing_ranges).clamp(0, 1)
+    for hit in range(len(take)):
+        heard = possible[:, : hit + 1, hit].flatten(0, 1)
+        assert (drawn[:, hit, None] == heard).all(-1).any(1).all(), hit
 
 
 def test_hits_heard_through_other_windows_are_not_shifted():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from takes import RATE, strokes, tiny_take, varied_strokes
+from takes import RATE, strokes, take_with, tiny_take, varied_strokes
 
 import timbrekit.renderer
 import timbrekit.sketch
@@ -235,7 +235,8 @@ def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_sketc
 def test_the_published_recipe_is_the_papers():
     published = make_settings("published", device="cpu")
     assert (published.epochs, published.batch_size, published.learning_rate) == (250, 16, 5e-4)
-    assert (published.model, published.shifted_share, published.restraint) == ("mlp", 0, 0)
+    assert (published.model, published.shifted_share, published.growing_share) == ("mlp", 0, 0)
+    assert (published.restraint, published.slope_limit) == (0, 0)
     assert not (published.balanced or published.fresh_noise or published.sketch) and published.centred
     assert make_settings("published", "linear", device="cpu").learning_rate == 5e-3
 
@@ -269,9 +270,7 @@ DEGENERATE = {
     "two identical hits": lambda: identical_hits(2),
     "two hits": lambda: tiny_take(2),
     "three hits": lambda: tiny_take(3),
-    "one feature constant": lambda: replace(
-        tiny_take(), onset=tiny_take().onset * torch.tensor([1.0, 0.0, 1.0])
-    ),
+    "one feature constant": lambda: take_with(tiny_take().onset * torch.tensor([1.0, 0.0, 1.0])),
     "nothing intended": lambda: replace(tiny_take(), reference_timbre=tiny_take().timbre),
     "one hit far louder": lambda: make_take(find_hits(strokes([-30] * 5 + [0], [400] * 6), RATE)),
 }

@@ -52,7 +52,7 @@ def load_checkpoint(path: str | Path, fingerprint: str) -> dict[str, Any] | None
 def fingerprint_of(take: Take, preset: Preset, settings: Any) -> str:
     """Equal for runs that give the same result: same hits, preset, settings and versions."""
     digest = hashlib.sha256()
-    for values in (take.shifted_onset, take.onset, take.timbre, take.reference_timbre, take.lengths):
+    for values in (take.shifted_onset, take.timbre, take.reference_timbre, take.lengths):
         digest.update(values.numpy().tobytes())
     digest.update(preset.normalized().tobytes() + preset.damping_vector().tobytes())
     digest.update(repr((sorted(asdict(settings).items()), take.reference, take.hits.sample_rate)).encode())

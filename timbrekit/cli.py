@@ -125,7 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     experiment.add_argument("--seeds", type=_whole(1), help="how many of each (default: 1)")
     experiment.add_argument(
-        "--first-seed", type=_whole(0), help="of them (default: 0); each holds out other hits"
+        "--first-seed", type=_whole(0), help="number of the first one (default: 0); each holds out other hits"
     )
     experiment.add_argument("--epochs", type=_whole(1), help="default: as each recipe has it")
     experiment.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

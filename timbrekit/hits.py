@@ -20,8 +20,9 @@ SEGMENT_SECONDS = 1.0
 # hits, so that it falls out of feature differences.
 PRE_ROLL_SECONDS = 0.0025
 # Samples by which training also hears a hit earlier and later than the plug-in does: half of all strokes are detected
-# from 4 samples before to 72 after their start (above), so a like stroke may well be heard this much off.
-REACH = 32
+# from 4 samples before to 72 after their start (above), so a like stroke may well be heard this much off. In samples at
+# any rate, as the detector's own constants are.
+MOST_SHIFT = 32
 FADE_SECONDS = 0.005  # where the next hit cuts a segment short: a click would count as brightness
 
 FEW_HITS = 40  # fewer leave single hits for validation and test, and little of the space between them
@@ -44,7 +45,9 @@ class Hits:
     sample_rate: int  # Hz
     detections: NDArray[np.int64]  # (n,) where the plug-in's detector fires
     triggers: NDArray[np.int64]  # (n,) where its synth starts: 257 samples later
-    surroundings: NDArray[np.float32]  # (n, 320) each window with 32 samples before and after, zero-padded
+    surroundings: NDArray[
+        np.float32
+    ]  # (n, 320) each window and ``MOST_SHIFT`` samples around it, zero-padded
     segments: NDArray[
         np.float32
     ]  # (n, sample_rate) the whole hit from 2.5 ms before its detection, zero-padded
@@ -61,8 +64,10 @@ class Hits:
         return self.windows_at(0)
 
     def windows_at(self, shift: int) -> NDArray[np.float32]:
-        """(n, 256) the same ``shift`` samples later; earlier where it is negative. At most ``REACH``."""
-        return self.surroundings[:, REACH + shift : REACH + shift + ONSET_WINDOW]
+        """(n, 256) the same ``shift`` samples later; earlier where it is negative. At most ``MOST_SHIFT``."""
+        if abs(shift) > MOST_SHIFT:
+            raise ValueError(f"shift must be from {-MOST_SHIFT} to {MOST_SHIFT}, not {shift}")
+        return self.surroundings[:, MOST_SHIFT + shift : MOST_SHIFT + shift + ONSET_WINDOW]
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -164,8 +169,8 @@ def hit_findings(hits: Hits) -> tuple[Finding, ...]:
 
 
 def _surroundings(samples: NDArray[np.float32], triggers: NDArray[np.int64]) -> NDArray[np.float32]:
-    padded = np.pad(samples, REACH)
-    return padded[triggers[:, None] + np.arange(1 - ONSET_WINDOW, 1 + 2 * REACH)]
+    padded = np.pad(samples, MOST_SHIFT)
+    return padded[triggers[:, None] + np.arange(1 - ONSET_WINDOW, 1 + 2 * MOST_SHIFT)]
 
 
 def _segments(samples, starts, ends, cut, size, fade_length) -> NDArray[np.float32]:

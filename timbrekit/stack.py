@@ -1,7 +1,7 @@
 """Several mappings of one shape as one: their weights as the rows of a matrix, and an optimiser for all at once.
 
-Written out because each model has a learning rate of its own, which ``torch.optim`` has for groups of whole tensors
-only. Arithmetic as there (tested).
+Adam and its schedules are written out because each model has a learning rate of its own, which ``torch.optim`` has for
+groups of whole tensors only. Arithmetic as there (tested).
 """
 
 import copy
@@ -134,21 +134,23 @@ class Plateau:
 
 
 class SlopeLimit:
-    """Shortens the slopes of hits whose features leap: none is longer than some times what is typical.
+    """Shortens the slopes of hits whose features leap, to at most ``limit`` times the typical length.
 
-    Typical is the median over the latest batches of their medians, for each model. Near the end of a parameter's range
-    slopes were seen forty times as long, one hit's or a whole batch's, and a few steps along them threw over what the
-    mapping had learned.
+    Typical is the median over the latest batches of their medians, for each model; the first batch is measured by
+    itself. Near the end of a parameter's range slopes were seen forty times as long, one hit's or a whole batch's, and
+    a few steps along them threw over what the mapping had learned.
     """
 
     BATCHES = 22  # two epochs of a minute with two hundred hits
 
     def __init__(self, limit: float, models: int):
-        """``limit``: in typical slopes."""
+        """``limit``: in typical lengths; 0: none."""
         self.limit, self.medians = limit, torch.zeros(0, models)
 
     def shorten(self, slopes: Tensor) -> Tensor:
         """Slopes by what is played, ``(models, batch, parameters)``, of the mean loss over the batch."""
+        if not self.limit:
+            return slopes
         lengths = slopes.norm(dim=-1) * slopes.shape[1]  # as of each hit's own loss: batches differ in size
         medians = lengths.median(1).values[None].cpu()
         typical = (self.medians if len(self.medians) else medians).median(0).values.to(slopes.device)

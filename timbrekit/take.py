@@ -9,7 +9,7 @@ from torch import Tensor
 
 from timbrekit.errors import TrainingError
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures, onset_features
-from timbrekit.hits import REACH, Hits
+from timbrekit.hits import MOST_SHIFT, Hits
 
 # Both sides are brought to this level before their features are taken, a recording by its reference hit and a
 # synthesiser by its preset, so that the gate of the features lies equally far below both. Differences of
@@ -17,7 +17,9 @@ from timbrekit.hits import REACH, Hits
 NOMINAL_LKFS = -20.0
 CHUNK = 16  # hits rendered or measured at once: more fall out of a processor's cache and are slower each
 MINIMUM_HITS = 2  # one to follow and one to measure its difference from
-SHIFTS = tuple(range(-REACH, REACH + 1, 4))  # samples by which hits are heard earlier (negative) and later
+SHIFTS = tuple(
+    range(-MOST_SHIFT, MOST_SHIFT + 1, 4)
+)  # samples by which hits are heard earlier (negative) and later
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,19 @@ class Take:
     """The hits of a recording as numbers: what the plug-in hears of each, and how each sounded."""
 
     hits: Hits
-    onset: Tensor  # (n, 3) the plug-in's raw onset features
-    shifted_onset: (
-        Tensor  # (shifts, n, 3) the same of windows a little earlier and later, the plug-in's among them
-    )
+    shifted_onset: Tensor  # (shifts, n, 3) raw onset features, the windows shifted by ``SHIFTS``
     timbre: Tensor  # (n, 7) over the first ``lengths`` samples of each hit
     reference_timbre: Tensor  # (n, 7) the reference hit's, over the same first ``lengths`` samples
     lengths: Tensor  # (n,) samples over which a hit and the reference hit are compared
     reference: int  # index of the hit that the unmodulated preset stands for
 
     def __len__(self) -> int:
-        return len(self.onset)
+        return self.shifted_onset.shape[1]
+
+    @property
+    def onset(self) -> Tensor:
+        """``(n, 3)`` raw onset features as the plug-in hears them: those in the middle, not shifted."""
+        return self.shifted_onset[len(self.shifted_onset) // 2]
 
     @cached_property
     def intended(self) -> Tensor:
@@ -84,14 +88,14 @@ def draw_inputs(
 ) -> Tensor:
     """``(passes, n, 3)`` inputs in [0, 1] for passes over a take: as the plug-in hears it, and as it might.
 
-    Some hits are heard a little earlier or later (any of ``SHIFTS``), as the detector might have caught a like stroke:
-    a mapping that has heard them plays like strokes alike. Some are heard by a plug-in opened some hits earlier. How
-    many is drawn evenly from 0 to n - 1, and nothing is earlier than the first hit: many of an early hit's inputs are
-    those of a plug-in opened just before the take. A mapping that has seen such ranges plays sensibly while the
-    plug-in's own are still growing.
+    Some hits are heard a little earlier or later, as the detector might have caught a similar stroke: a mapping that
+    has heard them plays similar strokes similarly. Some are heard by a plug-in opened some hits earlier. How many is
+    drawn evenly from 0 to n - 1, and nothing is earlier than the first hit: many of an early hit's inputs are those of
+    a plug-in opened just before the take. A mapping that has seen such ranges plays sensibly while the plug-in's own
+    are still growing. All ranges are those of the windows that are not shifted.
 
     Args:
-        shifted_share: share of the hits that are heard earlier or later.
+        shifted_share: share of the hits that are shifted by one of ``SHIFTS``, drawn evenly, 0 among them.
         growing_share: share of the hits that are scaled with ranges still growing; the others with the whole take's.
         generator: on the CPU.
     """
@@ -143,7 +147,6 @@ def make_take(
     common = torch.minimum(lengths, lengths[reference])
     return Take(
         hits=hits,
-        onset=shifted_onset[len(shifted_onset) // 2],
         shifted_onset=shifted_onset,
         timbre=measure(features, segments, common),
         reference_timbre=measure(features, segments[reference].expand_as(segments), common),

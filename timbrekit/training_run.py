@@ -96,7 +96,7 @@ class TrainingRun:
         validated = [split.validation if len(split.validation) else split.train for split in self.splits]
         # In order of length: a batch is rendered as far as its longest hit rings.
         self.validated = [hits[take.lengths[hits].argsort(stable=True).numpy()] for hits in validated]
-        # The same every time, and as in training: some as heard with ranges that are still growing.
+        # The same every time, and drawn as in training.
         self.validation_inputs = [
             self._draw_inputs(torch.Generator().manual_seed(seed)) for seed in self.seeds
         ]
@@ -193,8 +193,7 @@ class TrainingRun:
             parameters.detach(), indices.to(self.device), generators, with_slope
         )
         if with_slope:
-            if self.settings.slope_limit:
-                slope = self.slope_limit.shorten(slope)
+            slope = self.slope_limit.shorten(slope)
             torch.autograd.backward(
                 [parameters, restraint], [slope, torch.full_like(restraint, self.settings.restraint)]
             )

@@ -92,7 +92,6 @@ def part_of(take: Take, indices: np.ndarray) -> Take:
     hits: Hits = replace(take.hits, **{name: getattr(take.hits, name)[indices] for name in names})
     return Take(
         hits=hits,
-        onset=take.onset[index],
         shifted_onset=take.shifted_onset[:, index],
         timbre=take.timbre[index],
         reference_timbre=take.reference_timbre[index],
