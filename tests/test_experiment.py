@@ -16,14 +16,14 @@ from timbrekit.cli import main
 from timbrekit.errors import OutputError, PresetError, RecordingError, TimbrekitError, TrainingError
 from timbrekit.experiment import Plan, played, run_shard, shard, write_tables
 from timbrekit.experiment.drums import find_drums
-from timbrekit.experiment.measure import Measured, Source, longer_windows, measure_row
+from timbrekit.experiment.measure import Measured, Source, measure_row
 from timbrekit.experiment.plan import all_groups, parse_shard, shard_of
 from timbrekit.experiment.results import COLUMNS, read_folder, read_records, record_of, shard_path, write_csv
 from timbrekit.experiment.rows import ROWS, World, find_rows
 from timbrekit.experiment.statistics import summarise, worse_features
 from timbrekit.experiment.table import escape_latex
 from timbrekit.features import TIMBRE_FEATURES
-from timbrekit.hits import find_hits
+from timbrekit.hits import cut_windows, find_hits
 from timbrekit.presets import load_preset, save_preset
 from timbrekit.train import Trained, Variant, train_many
 
@@ -167,7 +167,7 @@ def test_rows_come_in_the_tables_order_and_unknown_ones_are_named():
 
 
 def test_longer_windows_begin_where_the_plugins_begin_and_end_in_silence(strokes, hits):
-    windows = longer_windows(hits, strokes[: hits.triggers[-1] + 100], 2048)
+    windows = cut_windows(strokes[: hits.triggers[-1] + 100], hits.triggers, 2048)
     assert windows.shape == (12, 2048)
     assert (windows[:, :256] == hits.windows).all()
     start = hits.triggers[3] - 255

@@ -157,7 +157,7 @@ def test_ctrl_c_before_there_is_anything_to_keep_is_passed_on(monkeypatch):
 
     monkeypatch.setattr("timbrekit.training_run.draw_inputs", stop)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_take(), SNARE, replace(QUICK, growing_share=0.0))
+        train(tiny_take(), SNARE, QUICK)
 
 
 def test_the_best_epoch_is_kept_not_the_last():

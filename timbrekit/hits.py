@@ -45,9 +45,7 @@ class Hits:
     sample_rate: int  # Hz
     detections: NDArray[np.int64]  # (n,) where the plug-in's detector fires
     triggers: NDArray[np.int64]  # (n,) where its synth starts: 257 samples later
-    surroundings: NDArray[
-        np.float32
-    ]  # (n, 320) each window and ``MOST_SHIFT`` samples around it, zero-padded
+    surroundings: NDArray[np.float32]  # (n, 320) windows and ``MOST_SHIFT`` samples around, zero-padded
     segments: NDArray[
         np.float32
     ]  # (n, sample_rate) the whole hit from 2.5 ms before its detection, zero-padded
@@ -109,7 +107,7 @@ def find_hits(samples: ArrayLike, sample_rate: int, settings: DetectorSettings |
         sample_rate=sample_rate,
         detections=detections,
         triggers=triggers,
-        surroundings=_surroundings(samples, triggers),
+        surroundings=cut_windows(samples, triggers, ONSET_WINDOW + 2 * MOST_SHIFT, lead=MOST_SHIFT),
         segments=_segments(samples, starts, ends, cut, size, round(FADE_SECONDS * sample_rate)),
         lengths=ends - starts,
         dropped=_dropped(found.positions, found.dropped, detections),
@@ -121,6 +119,14 @@ def onset_windows(samples: NDArray[np.float32], triggers: NDArray[np.int64]) -> 
     """The 256 samples up to and including each trigger, (n, 256): what the plug-in takes features from."""
     offsets = np.arange(1 - ONSET_WINDOW, 1)
     return np.asarray(samples, dtype=np.float32)[triggers[:, None] + offsets]
+
+
+def cut_windows(
+    samples: NDArray[np.float32], triggers: NDArray[np.int64], size: int, lead: int = 0
+) -> NDArray[np.float32]:
+    """(n, size) samples from ``lead`` before the plug-in's windows begin; zeros outside the recording."""
+    padded = np.pad(np.asarray(samples, dtype=np.float32), (lead, size))
+    return padded[triggers[:, None] + np.arange(1 - ONSET_WINDOW, 1 - ONSET_WINDOW + size)]
 
 
 def hit_findings(hits: Hits) -> tuple[Finding, ...]:
@@ -166,11 +172,6 @@ def hit_findings(hits: Hits) -> tuple[Finding, ...]:
             )
         )
     return tuple(findings)
-
-
-def _surroundings(samples: NDArray[np.float32], triggers: NDArray[np.int64]) -> NDArray[np.float32]:
-    padded = np.pad(samples, MOST_SHIFT)
-    return padded[triggers[:, None] + np.arange(1 - ONSET_WINDOW, 1 + 2 * MOST_SHIFT)]
 
 
 def _segments(samples, starts, ends, cut, size, fade_length) -> NDArray[np.float32]:

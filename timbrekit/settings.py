@@ -25,9 +25,7 @@ class Settings:
     shifted_share: float = 0.5  # share of inputs heard a little early or late: like strokes sound alike
     growing_share: float = 0.3  # share of inputs heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and a random phase at every hit, as in the plug-in
-    slope_limit: float = (
-        2.0  # of a hit, in typical ones: where features leap nothing is thrown over; 0: no limit
-    )
+    slope_limit: float = 2.0  # a hit's, in typical ones, so that no leap throws all over; 0: none
     restraint: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
     averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
     centred: bool = False  # subtract the reference hit's inputs, as the published code does

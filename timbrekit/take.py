@@ -17,9 +17,8 @@ from timbrekit.hits import MOST_SHIFT, Hits
 NOMINAL_LKFS = -20.0
 CHUNK = 16  # hits rendered or measured at once: more fall out of a processor's cache and are slower each
 MINIMUM_HITS = 2  # one to follow and one to measure its difference from
-SHIFTS = tuple(
-    range(-MOST_SHIFT, MOST_SHIFT + 1, 4)
-)  # samples by which hits are heard earlier (negative) and later
+# Samples by which hits are also heard earlier (negative) and later.
+SHIFTS = tuple(range(-MOST_SHIFT, MOST_SHIFT + 1, 4))
 
 
 @dataclass(frozen=True)

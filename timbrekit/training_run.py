@@ -133,8 +133,8 @@ class TrainingRun:
         self._start_from_mappings()
 
     def _draw_inputs(self, generator: torch.Generator) -> Tensor:
-        shifted, growing = self.settings.shifted_share, self.settings.growing_share
-        return draw_inputs(self.take, shifted, growing, generator)[0]
+        settings = self.settings
+        return draw_inputs(self.take, settings.shifted_share, settings.growing_share, generator)[0]
 
     def run_epoch(self) -> tuple[Tensor, Tensor]:
         """Take each training hit once. Mean loss of each model ``(models,)`` over training and validation hits."""

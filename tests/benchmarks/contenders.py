@@ -134,8 +134,9 @@ class KitTraining:
     """The step of ``timbrekit.train``: voice, features, loss and optimiser of a recipe.
 
     Left out, as in the paper-style training: the learning rate's schedule and the validation after each epoch; of
-    ours also the epoch's drawing of inputs, the restraint on the network's output and the running mean of its weights:
-    they touch only the small network. Where a whole training is timed, all of them are in it.
+    ours also the epoch's drawing of inputs, the limit on slopes, the restraint on the network's output and the running
+    mean of its weights: they touch only the small network and what leads to it. Where a whole training is timed, all of
+    them are in it.
     """
 
     def __init__(self, take: Take, published: bool, device: str, threads: int = 1):

@@ -11,7 +11,7 @@ from timbrekit.as_played import Followed, rank_correlations
 from timbrekit.bounds import PUBLISHED_SEARCH, optimize_directly
 from timbrekit.experiment.rows import DIRECT, UNCHANGED, Row, World
 from timbrekit.features import ONSET_WINDOW
-from timbrekit.hits import Hits
+from timbrekit.hits import Hits, cut_windows
 from timbrekit.report import measure_held_out
 from timbrekit.settings import make_settings
 from timbrekit.split import split_hits
@@ -62,15 +62,9 @@ class Source:
         """The take with onset features of windows that begin where the plug-in's begin."""
         if window not in self._takes:
             hits, features = self._hits, self.world.features(self._hits.sample_rate)
-            windows = None if window == ONSET_WINDOW else longer_windows(hits, self._samples, window)
+            windows = None if window == ONSET_WINDOW else cut_windows(self._samples, hits.triggers, window)
             self._takes[window] = make_take(hits, features, windows)
         return self._takes[window]
-
-
-def longer_windows(hits: Hits, samples: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """``(n, size)`` samples from where the plug-in's windows begin; zeros after the recording's end."""
-    padded = np.pad(np.asarray(samples, np.float32), (0, size))
-    return padded[(hits.triggers - (ONSET_WINDOW - 1))[:, None] + np.arange(size)]
 
 
 def measure_row(
