@@ -10,6 +10,7 @@ from benchmarks.contenders import CONTENDERS, PAPER, PUBLISHED_HERE, make_conten
 from benchmarks.page import QUICK
 from benchmarks.paper_step import PaperFeatures, PaperSynth, import_torchaudio
 from takes import varied_strokes
+from torch.nn.utils import parameters_to_vector
 
 from timbrekit.audio import Recording
 from timbrekit.features import TimbreFeatures
@@ -98,7 +99,7 @@ def test_both_ways_of_running_the_published_experiment_have_the_same_loss():
     with torch.no_grad():
         for weights in trainings[0].mapping.network.parameters():
             weights.copy_(torch.randn(weights.shape, generator=generator) * 0.2)
-    trainings[1].mapping.load_state_dict(trainings[0].mapping.state_dict())
+    trainings[1].run.learner.averaged.copy_(parameters_to_vector(trainings[0].mapping.parameters()).detach())
     hits = np.arange(len(material.practice))
     paper, here = (float(training.loss(hits).detach()) for training in trainings)
     unmoved = float(trainings[0].intended.abs().mean())

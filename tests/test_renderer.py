@@ -30,6 +30,11 @@ def drawn(aim, batch):
     return near.clamp(0, 1), indices
 
 
+def losses_of(renderer, parameters, indices, with_slope=True):
+    draws = renderer.draw(indices.shape[1], sources()[: len(indices)])
+    return renderer.losses(parameters, indices, draws, with_slope)
+
+
 def sources():
     return [torch.Generator().manual_seed(seed) for seed in range(len(PRESETS))]
 
@@ -39,8 +44,8 @@ def test_two_processes_give_the_very_numbers_of_one(aim, batch):
     parameters, indices = drawn(aim, batch)
     with Renderer(aim, second_process=False) as alone, Renderer(aim, second_process=True) as pair:
         assert pair.worker.wait()
-        losses, slopes = alone.losses(parameters, indices, sources(), with_slope=True)
-        same_losses, same_slopes = pair.losses(parameters, indices, sources(), with_slope=True)
+        losses, slopes = losses_of(alone, parameters, indices)
+        same_losses, same_slopes = losses_of(pair, parameters, indices)
         assert torch.equal(losses, same_losses) and torch.equal(slopes, same_slopes)
         some = parameters[1].repeat(3, 1), indices[1].repeat(3)
         heard = [renderer.differences(1, *some, sources()[1]) for renderer in (alone, pair)]
@@ -49,11 +54,11 @@ def test_two_processes_give_the_very_numbers_of_one(aim, batch):
 
 
 def test_losses_and_slopes_are_those_of_autograd(aim, monkeypatch):
-    monkeypatch.setitem(timbrekit.renderer.HITS_TOGETHER, "cpu", 16)  # one chunk, so one noise
+    monkeypatch.setattr(timbrekit.renderer, "HITS_TOGETHER", 16)  # one chunk, so one noise
     parameters, indices = drawn(aim, 12)
     with Renderer(aim, second_process=False) as renderer:
-        losses, slopes = renderer.losses(parameters, indices, sources(), with_slope=True)
-        assert renderer.losses(parameters, indices, sources(), with_slope=False)[1] is None
+        losses, slopes = losses_of(renderer, parameters, indices)
+        assert losses_of(renderer, parameters, indices, with_slope=False)[1] is None
     for number, voice in enumerate(aim.voices):
         seed = int(torch.randint(2**62, (), generator=sources()[number]))
         values = parameters[number].clone().requires_grad_()
@@ -73,9 +78,9 @@ def test_halves_of_a_batch_add_up_to_it(aim, monkeypatch):
     parameters, indices = (each[:1] for each in drawn(aim, 11))
     found = []
     for together in (8, 16):
-        monkeypatch.setitem(timbrekit.renderer.HITS_TOGETHER, "cpu", together)
+        monkeypatch.setattr(timbrekit.renderer, "HITS_TOGETHER", together)
         with Renderer(fixed, second_process=False) as renderer:
-            found.append(renderer.losses(parameters, indices, sources()[:1], with_slope=True))
+            found.append(losses_of(renderer, parameters, indices))
     torch.testing.assert_close(found[0][0], found[1][0])
     assert (found[0][1] - found[1][1]).abs().max() < 1e-3 * found[1][1].abs().max()
 
@@ -96,6 +101,6 @@ def test_models_rendered_at_once_as_on_a_gpu_give_the_same(aim, monkeypatch):
     for together in (1, 2):
         monkeypatch.setitem(timbrekit.renderer.MODELS_TOGETHER, "cpu", together)
         with Renderer(aim, second_process=False) as renderer:
-            found.append(renderer.losses(parameters, indices, sources(), with_slope=True))
+            found.append(losses_of(renderer, parameters, indices))
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=0)
     assert (found[0][1] - found[1][1]).abs().max() < 1e-4 * found[0][1].abs().max()

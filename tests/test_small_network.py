@@ -4,6 +4,7 @@ from torch import nn
 
 from timbrekit.mapping import MODEL_NAMES, build_network
 from timbrekit.small_network import SmallNetwork, one_thread
+from timbrekit.stack import Adam
 
 
 def networks():
@@ -50,14 +51,14 @@ def test_a_step_changes_the_network_it_was_made_of_as_torch_would():
     theirs = torch.optim.Adam(there.parameters(), 1e-2)
     with torch.no_grad():
         small = SmallNetwork(here)
-        ours = small.new_optimizer()
+        ours = Adam(small.weights)
     for _ in range(20):
         theirs.zero_grad()
         (there(rows) - wanted).square().mean().backward()
         theirs.step()
         with torch.no_grad():
             small.lead_back(2 * (small(rows) - wanted) / wanted.numel())
-            small.step(ours, 1e-2)
+            ours.step(small.weights, small.slope, torch.tensor([1e-2]))
     for mine, his in zip(here.parameters(), there.parameters(), strict=True):
         torch.testing.assert_close(mine, his, rtol=1e-4, atol=1e-5)
 

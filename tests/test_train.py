@@ -134,8 +134,8 @@ def test_a_hit_whose_slope_leaps_moves_the_mapping_no_further_however_far_it_lea
     plain = timbrekit.renderer.Renderer.losses
 
     def trained(factor: float, slope_limit: float) -> torch.Tensor:
-        def losses(*arguments):
-            loss, slopes = plain(*arguments)
+        def losses(*arguments, **how):
+            loss, slopes = plain(*arguments, **how)
             if slopes is not None:
                 slopes[:, 0] *= factor
             return loss, slopes
@@ -223,7 +223,7 @@ def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_sketc
         with TrainingRun(tiny_take(), [Variant(SNARE, 3)], settings, second_process) as run:
             if settings.sketch:
                 run.sketch()
-            found.append((run.run_epoch(), run.weights))
+            found.append((run.run_epoch(), run.learner.weights))
             assert run.renderer.worker.wait() == second_process
     (losses, weights), (same_losses, same_weights) = found
     assert torch.equal(weights, same_weights) and all(map(torch.equal, losses, same_losses))
@@ -254,6 +254,23 @@ def test_asking_for_a_gpu_that_is_not_there_says_what_to_do():
     with pytest.raises(TrainingError, match="--device cpu"):
         make_settings(device="cuda")
     assert make_settings(device="auto").device == "cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_does_not_work_is_left_alone_unless_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # nothing can be computed on it
+    assert make_settings(device="auto").device == "cpu"
+    with pytest.raises(TrainingError, match=r"use here \(.+\)\. Train on the CPU"):
+        make_settings(device="cuda")
+
+
+def test_a_gpu_without_memory_says_what_to_do(monkeypatch):
+    def full(*arguments):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+
+    monkeypatch.setattr(TrainingRun, "run_epoch", full)
+    with pytest.raises(TrainingError, match=r"not enough memory.*--device cpu"):
+        train(tiny_take(), SNARE, QUICK)
 
 
 # --- takes with nothing to follow --------------------------------------------------------------------------

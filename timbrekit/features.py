@@ -9,7 +9,7 @@ Two sets of features, both differentiable, batch first, on any device:
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -199,28 +199,24 @@ class TimbreFeatures:
         values = torch.stack([frames.loudness, frames.brightness, frames.flatness_db], 1)
         each = _transient_and_sustain(values, torch.stack([counted, heard, heard], 1), carried)
 
-        moments = _temporal_weights(self.sample_rate, energy.dtype).to(energy.device)
+        moments = _temporal_weights(self.sample_rate, energy.dtype, energy.device)
         moment, mass = (energy @ moments).unbind(-1)
         centroid_ms = moment / (mass + 1e-9)
         return torch.cat([each.flatten(1), 0.03 * centroid_ms.clamp_min(1e-3)[:, None] ** 1.864], 1)
 
     def _weighted_mean_square(self, frames: Tensor) -> Tensor:
         if self.gated:
-            return _power_spectrum(frames) @ _power_weights(self.sample_rate, frames.dtype).to(frames.device)
-        size = (
-            2 * FRAME
-        )  # the response has died out (38 Hz high-pass: 1e-5 after a frame), so nothing wraps round
-        response = frequency_response(k_weighting(self.sample_rate), size).to(_complex(frames.dtype))
-        filtered = torch.fft.irfft(torch.fft.rfft(frames, size) * response.to(frames.device), size)
+            return _power_spectrum(frames) @ _power_weights(self.sample_rate, frames.dtype, frames.device)
+        response = _k_response(self.sample_rate, frames.dtype, frames.device)
+        size = 2 * (len(response) - 1)
+        filtered = torch.fft.irfft(torch.fft.rfft(frames, size) * response, size)
         return filtered[..., :FRAME].square().mean(-1)
 
     def _brightness(self, frames: Tensor) -> Tensor:
-        magnitude = _power_spectrum(frames * _flat_top(frames.dtype).to(frames.device))
+        magnitude = _power_spectrum(frames * _flat_top(frames.dtype, frames.device))
         magnitude = torch.log1p(magnitude.clamp_min(MAGNITUDE_FLOOR**2).sqrt())
-        hz = torch.linspace(
-            0, self.sample_rate / 2, magnitude.shape[-1], dtype=frames.dtype, device=frames.device
-        )
-        moment, mass = (magnitude @ torch.stack([hz, torch.ones_like(hz)], 1)).unbind(-1)
+        moments = _spectral_weights(self.sample_rate, frames.dtype, frames.device)
+        moment, mass = (magnitude @ moments).unbind(-1)
         centroid_hz = moment / mass
         return -34.61 * centroid_hz**-0.1621 + 21.2985
 
@@ -236,8 +232,12 @@ class Frames:
     energy: Tensor  # (batch, samples) the squared signal of the first 125 ms
 
 
-@lru_cache(maxsize=8)
-def _temporal_weights(sample_rate: int, dtype: torch.dtype) -> Tensor:
+# What is cached below is computed once for every kind of tensor and never forgotten: a training step recorded on a GPU
+# can take nothing over from the CPU, and looks at these where they lie.
+
+
+@cache
+def _temporal_weights(sample_rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """``(samples, 2)``: what each squared sample adds to the moment in ms and to the mass of the temporal centroid.
 
     Smoothing then taking the centroid is linear in the squared signal, so one weight per sample does both.
@@ -249,7 +249,14 @@ def _temporal_weights(sample_rate: int, dtype: torch.dtype) -> Tensor:
     ones[0, :count] = torch.arange(count) * 1000 / sample_rate  # ms
     ones[1, :count] = 1
     smoothed = torch.fft.irfft(torch.fft.rfft(ones) * kernel, size)
-    return smoothed[:, FRAME // 2 - 1 : FRAME // 2 - 1 + count].T.to(dtype).contiguous()
+    return smoothed[:, FRAME // 2 - 1 : FRAME // 2 - 1 + count].T.to(dtype).contiguous().to(device)
+
+
+@cache
+def _spectral_weights(sample_rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``(1025, 2)``: what each bin's magnitude adds to the moment in Hz and to the mass of the centroid."""
+    hz = torch.linspace(0, sample_rate / 2, FRAME // 2 + 1, dtype=dtype)
+    return torch.stack([hz, torch.ones_like(hz)], 1).to(device)
 
 
 def _frames(segments: Tensor, hop: int) -> Tensor:
@@ -261,6 +268,7 @@ def _frames(segments: Tensor, hop: int) -> Tensor:
     return torch.cat([transient, rest.unfold(-1, FRAME, hop)], -2) if rest.shape[-1] >= FRAME else transient
 
 
+@cache
 def _frame_starts(hop: int, device: torch.device) -> Tensor:
     sustain = torch.arange(_sustain_start(hop), TIMBRE_SAMPLES - FRAME + 1, hop, device=device)
     return torch.cat([torch.arange(0, TRANSIENT_FRAMES * HOP, HOP, device=device), sustain])
@@ -279,7 +287,7 @@ def _transient_and_sustain(values: Tensor, weights: Tensor, carried: float) -> T
     """
     sizes = [TRANSIENT_FRAMES, values.shape[-1] - TRANSIENT_FRAMES]
     weights, rest_weights = weights.split(sizes, -1)
-    weights = torch.where(weights.sum(-1, keepdim=True) > 0, weights, 1.0)
+    weights = weights.masked_fill(weights.sum(-1, keepdim=True) <= 0, 1.0)
     values, rest = values.split(sizes, -1)
     transient = (values * weights).sum(-1) / weights.sum(-1)
     sustain = (rest * rest_weights).sum(-1) + transient * carried
@@ -317,26 +325,36 @@ def _power_spectrum(frames: Tensor) -> Tensor:
 
 
 def _flatness_db(frames: Tensor, floor: float) -> Tensor:
-    window = torch.hann_window(FRAME, dtype=frames.dtype, device=frames.device)
-    power = _power_spectrum(frames * window).clamp_min(floor)
+    power = _power_spectrum(frames * _hann(frames.dtype, frames.device)).clamp_min(floor)
     return 20 * torch.log10(torch.exp(power.log().mean(-1)) / power.mean(-1) + 1e-8)
 
 
-@lru_cache(maxsize=2)
-def _flat_top(dtype: torch.dtype) -> Tensor:
+@cache
+def _hann(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.hann_window(FRAME, dtype=dtype).to(device)
+
+
+@cache
+def _flat_top(dtype: torch.dtype, device: torch.device) -> Tensor:
     """Symmetric flat-top window (the paper's code uses the symmetric one, see the golden vectors)."""
     phase = torch.linspace(0, 2 * math.pi, FRAME, dtype=torch.float64)
     weights = (0.21557895, -0.41663158, 0.277263158, -0.083578947, 0.006947368)
-    return sum(w * torch.cos(k * phase) for k, w in enumerate(weights)).to(dtype)
+    return sum(w * torch.cos(k * phase) for k, w in enumerate(weights)).to(device, dtype)
 
 
-@lru_cache(maxsize=8)
-def _power_weights(sample_rate: int, dtype: torch.dtype) -> Tensor:
+@cache
+def _power_weights(sample_rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """What each bin of a real FFT's power adds to the K-weighted mean square."""
     weights = frequency_response(k_weighting(sample_rate), FRAME).abs().square() / FRAME**2
     weights[1:-1] *= 2  # the bins a real FFT leaves out
-    return weights.to(dtype)
+    return weights.to(device, dtype)
 
 
-def _complex(dtype: torch.dtype) -> torch.dtype:
-    return torch.complex128 if dtype == torch.float64 else torch.complex64
+@cache
+def _k_response(sample_rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """K-weighting at the bins of an FFT of two frames.
+
+    It has died out after one (38 Hz high-pass: 1e-5), so nothing wraps round.
+    """
+    response = frequency_response(k_weighting(sample_rate), 2 * FRAME)
+    return response.to(device, torch.complex128 if dtype == torch.float64 else torch.complex64)

@@ -6,7 +6,7 @@ n (1 - k / Q + k^2)), in transposed direct form II, as the plug-in runs it.
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -68,8 +68,7 @@ def _periodic(noise: Tensor, k: Tensor, q: Tensor, size: int) -> Tensor:
     At the angle w the bilinear transform has s = j tan(w / 2) / k. The high-pass s^2 / (s^2 + s / Q + 1) is written
     with x = k cot(w / 2): 1 / (1 - x^2 - j x / Q); only DC, where it is 0, needs a case of its own.
     """
-    k, q, cotangents = k.to(noise.dtype), q.to(noise.dtype), _cotangents(size, noise.dtype).to(q.device)
-    return _HighPassed.apply(torch.fft.rfft(noise, size), k, q, cotangents, size)
+    return _HighPassed.apply(torch.fft.rfft(noise, size), k.to(noise.dtype), q.to(noise.dtype), size)
 
 
 class _HighPassed(torch.autograd.Function):
@@ -81,36 +80,44 @@ class _HighPassed(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        context: Any, spectrum: Tensor, prewarped: Tensor, q: Tensor, cotangents: Tensor, size: int
-    ) -> Tensor:
-        x = prewarped[:, None] * cotangents
+    def forward(context: Any, spectrum: Tensor, prewarped: Tensor, q: Tensor, size: int) -> Tensor:
+        x = prewarped[:, None] * _cotangents(size, q.dtype, q.device)
         real, imaginary = 1 - x.square(), x / q[:, None]
         scale = 1 / (real.square() + imaginary.square())
         response = torch.complex(real.mul_(scale), imaginary.mul_(scale))
-        context.save_for_backward(spectrum, response, prewarped, q, cotangents)
+        context.save_for_backward(spectrum, response, prewarped, q)
         return torch.fft.irfft(torch.nn.functional.pad(spectrum[..., 1:] * response, (1, 0)), size)
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> tuple[None, Tensor, Tensor, None, None]:
-        spectrum, response, k, q, cotangents = context.saved_tensors
+    def backward(context: Any, slope: Tensor) -> tuple[None, Tensor, Tensor, None]:
+        spectrum, response, k, q = context.saved_tensors
         size = slope.shape[-1]
         by_response = torch.fft.rfft(slope)[..., 1:].conj() * spectrum[..., 1:]
         summed = by_response.mul_(response).mul_(response)
-        # Every bin but that of half the sample rate stands for two.
-        stands_for = torch.full_like(cotangents, 2 / size)
-        if size % 2 == 0:
-            stands_for[-1] /= 2
-        summed, weights = torch.view_as_real(summed), cotangents * stands_for
-        by_cot, by_cot_square = summed[..., 1] @ weights, summed[..., 0] @ (cotangents * weights)
-        return None, 2 * k * by_cot_square - by_cot / q, k / q.square() * by_cot, None, None
+        summed, (weights, square_weights) = (
+            torch.view_as_real(summed),
+            _slope_weights(size, q.dtype, q.device),
+        )
+        by_cot, by_cot_square = summed[..., 1] @ weights, summed[..., 0] @ square_weights
+        return None, 2 * k * by_cot_square - by_cot / q, k / q.square() * by_cot, None
 
 
-@lru_cache(maxsize=8)
-def _cotangents(size: int, dtype: torch.dtype) -> Tensor:
+@cache  # never forgotten: what is recorded on a GPU looks at it where it lies
+def _cotangents(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """cot(w / 2) at the bins of a real FFT but DC."""
     half = torch.arange(1, size // 2 + 1, dtype=torch.float64) * (math.pi / size)
-    return (torch.cos(half) / torch.sin(half)).to(dtype)
+    return (torch.cos(half) / torch.sin(half)).to(device, dtype)
+
+
+@cache
+def _slope_weights(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What each bin adds to the sums of ``cot`` and ``cot^2``: all but that of half the sample rate stand for two."""
+    cotangents = _cotangents(size, dtype, device)
+    stands_for = torch.full_like(cotangents, 2 / size)
+    if size % 2 == 0:
+        stands_for[-1] /= 2
+    weights = cotangents * stands_for
+    return weights, cotangents * weights
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
+from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss
 from timbrekit.take import CHUNK
-from timbrekit.voice import Voice, differences_together
+from timbrekit.voice import Voice, differences_together, draw_together
 from timbrekit.worker import Worker
 
-# Models, and hits of a training batch, that are rendered at once. On a CPU one model, since more fall out of its cache,
-# and half of a batch's sixteen hits, so that each of two processes has one.
+# Models that are rendered at once: on a CPU one, since more fall out of its cache.
 MODELS_TOGETHER = {"cpu": 1, "cuda": 64}
-HITS_TOGETHER = {"cpu": 8, "cuda": 1024}
+HITS_TOGETHER = 8  # of a training batch, on a CPU: half of its sixteen, so that each of two processes has one
 
 
 @dataclass(frozen=True)
@@ -49,45 +49,69 @@ class Renderer:
 
         Args:
             model: its number.
-            parameters: ``(batch, 14)`` normalised, on the CPU, as is the result.
-            indices: ``(batch,)`` hits of the take that they are played for.
+            parameters: ``(batch, 14)`` normalised, where the voices are, as is the result.
+            indices: ``(batch,)`` hits of the take that they are played for, there too.
             generator: source of noise and phases.
         """
-        lengths = self.aim.voices[model].lengths.cpu()[indices]
-        parts = lengths.argsort(stable=True).split(CHUNK)  # hits of like length are rendered fastest
-        calls = [(model, parameters[part], indices[part], draw_seed(generator)) for part in parts]
+        order = torch.arange(len(indices), device=indices.device)
+        if self._device == "cpu":  # hits of like length are rendered fastest
+            order = self.aim.voices[model].lengths[indices].argsort(stable=True)
+        full, together = len(order) // CHUNK, MODELS_TOGETHER[self._device]
+        rows = [*order[: full * CHUNK].view(full, CHUNK).split(together), order[None, full * CHUNK :]]
+        rows = [some for some in rows if some.numel()]  # (chunks, hits) each
+        calls = [
+            (model, parameters[some], indices[some], [draw_seed(generator) for _ in some]) for some in rows
+        ]
+        played = [each.flatten(0, 1) for each in self.worker.starmap(_differences, calls)]
         heard = parameters.new_empty(len(parameters), self.aim.intended.shape[1])
-        heard[torch.cat(parts)] = torch.cat(self.worker.starmap(_differences, calls))
+        heard[torch.cat([some.flatten() for some in rows])] = torch.cat(played)
         return heard
 
+    def draw(self, batch: int, generators: Sequence[torch.Generator]) -> tuple[Tensor, ...]:
+        """What is random in :meth:`losses` of a batch, on the CPU: from each model's own source of noise and phases."""
+        parts = -(-batch // HITS_TOGETHER) if self._device == "cpu" else 1
+        seeds = torch.tensor([[draw_seed(generator) for generator in generators] for _ in range(parts)])
+        if self._device == "cpu":
+            return (seeds,)
+        return draw_together(self.aim.voices, batch, TIMBRE_SAMPLES, _seeded(seeds[0].tolist()))
+
     def losses(
-        self, parameters: Tensor, indices: Tensor, generators: Sequence[torch.Generator], with_slope: bool
+        self, parameters: Tensor, indices: Tensor, draws: Sequence[Tensor], with_slope: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Feature difference loss of each model over its batch.
+        """Feature difference loss of each model over its batch. On a GPU nothing waits for its work.
 
         Args:
             parameters: ``(models, batch, 14)`` normalised, where the voices are.
-            indices: ``(models, batch)`` hits of the take.
-            generators: each model's own source of noise and phases.
+            indices: ``(models, batch)`` hits of the take, there too.
+            draws: from :meth:`draw`, on a GPU brought there.
             with_slope: also find out the slopes.
 
         Returns:
-            Losses ``(models,)`` on the CPU, and their slopes by the parameters ``(models, batch, 14)``.
+            Losses ``(models,)``, and their slopes by the parameters ``(models, batch, 14)``.
         """
         models, batch = indices.shape
-        parts = -(-batch // HITS_TOGETHER[self._device])
-        calls, places = [], []
-        for start in range(0, models, MODELS_TOGETHER[self._device]):
-            some = slice(start, start + MODELS_TOGETHER[self._device])
-            for part in range(parts):  # each with short hits and long ones, where they are in order of length
-                place = some, slice(part, None, parts)
-                seeds = [draw_seed(generator) for generator in generators[some]]
-                calls.append((some, parameters[place], indices[place], seeds, with_slope))
-                places.append(place)
-        losses = torch.zeros(models)
+        losses = torch.zeros(models, device=parameters.device)
         slopes = torch.empty_like(parameters) if with_slope else None
-        for place, (sums, slope) in zip(places, self.worker.starmap(_losses, calls), strict=True):
-            losses[place[0]] += sums.cpu() / batch
+        every = range(0, models, MODELS_TOGETHER[self._device])
+        groups = [slice(start, start + MODELS_TOGETHER[self._device]) for start in every]
+        if self._device == "cpu":
+            (seeds,) = draws
+            # Each part with short hits and long ones, where they are in order of length.
+            places = [(some, slice(part, None, len(seeds))) for some in groups for part in range(len(seeds))]
+            calls = [
+                (some, parameters[some, hits], indices[some, hits], seeds[hits.start, some], with_slope)
+                for some, hits in places
+            ]
+            answers = self.worker.starmap(_losses, calls)
+        else:
+            places = [(some, slice(None)) for some in groups]
+            each = [[values[some] for values in (parameters, indices, *draws)] for some in groups]
+            answers = [
+                _sums_and_slopes(self.aim, some, *values, TIMBRE_SAMPLES, with_slope)
+                for some, values in zip(groups, each, strict=True)
+            ]
+        for place, (sums, slope) in zip(places, answers, strict=True):
+            losses[place[0]] += sums / batch
             if with_slope:
                 slopes[place] = slope / batch
         return losses, slopes
@@ -106,20 +130,42 @@ def draw_seed(generator: torch.Generator) -> int:
     return int(torch.randint(2**62, (), generator=generator))
 
 
+def _seeded(seeds: Sequence[int]) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
 @torch.no_grad()
-def _differences(aim: Aim, model: int, parameters: Tensor, indices: Tensor, seed: int) -> Tensor:
-    voice, generator = aim.voices[model], torch.Generator().manual_seed(seed)
-    return voice.differences(parameters.to(voice.device), indices.to(voice.device), generator).cpu()
+def _differences(aim: Aim, model: int, parameters: Tensor, indices: Tensor, seeds: Sequence[int]) -> Tensor:
+    """``(chunks, hits, 7)`` of parameters ``(chunks, hits, 14)``, each chunk with a noise of its own."""
+    voices, device = [aim.voices[model]] * len(seeds), parameters.device
+    samples = voices[0].samples_for(indices.flatten())
+    noise, phases = draw_together(voices, indices.shape[1], samples, _seeded(seeds))
+    return differences_together(voices, parameters, indices, noise.to(device), phases.to(device), samples)
 
 
 def _losses(
-    aim: Aim, some: slice, parameters: Tensor, indices: Tensor, seeds: Sequence[int], with_slope: bool
+    aim: Aim, some: slice, parameters: Tensor, indices: Tensor, seeds: Tensor, with_slope: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Of some models over a part of their batches: sums over the hits ``(models,)``, and their slopes."""
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    voices = aim.voices[some]
+    samples = voices[0].samples_for(indices.flatten())
+    noise, phases = draw_together(voices, indices.shape[1], samples, _seeded(seeds.tolist()))
+    return _sums_and_slopes(aim, some, parameters, indices, noise, phases, samples, with_slope)
+
+
+def _sums_and_slopes(
+    aim: Aim,
+    some: slice,
+    parameters: Tensor,
+    indices: Tensor,
+    noise: Tensor,
+    phases: Tensor,
+    samples: int,
+    with_slope: bool,
+) -> tuple[Tensor, Tensor | None]:
     parameters = parameters.detach().requires_grad_(with_slope)
     with torch.set_grad_enabled(with_slope):
-        differences = differences_together(aim.voices[some], parameters, indices, generators)
+        differences = differences_together(aim.voices[some], parameters, indices, noise, phases, samples)
         losses = [
             feature_difference_loss(played, aim.intended[hits], aim.loss_weights)
             for played, hits in zip(differences, indices, strict=True)

@@ -73,20 +73,32 @@ def make_settings(
 
     Args:
         model: None for that of the recipe.
-        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one.
+        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one that works.
 
     Raises:
-        TrainingError: cuda is asked for and not there.
+        TrainingError: cuda is asked for and not there, or does not work.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError(
-            "There is no GPU that torch can use here. Train on the CPU (--device cpu), or in Colab choose Runtime > "
-            "Change runtime type > GPU."
-        )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu":
+        fault = _fault_of_gpu()
+        if fault is not None and device == "cuda":
+            raise TrainingError(
+                f"There is no GPU that torch can use here{fault}. Train on the CPU (--device cpu), or in Colab choose "
+                "Runtime > Change runtime type > GPU."
+            )
+        device = "cuda" if fault is None else "cpu"
     settings = PUBLISHED if recipe == "published" else Settings()
     settings = replace(settings, model=model or settings.model, seed=seed, device=device)
     if recipe == "published" and model == "linear":
         settings = replace(settings, learning_rate=PUBLISHED_LINEAR_RATE)
     return settings if epochs is None else replace(settings, epochs=epochs)
+
+
+def _fault_of_gpu() -> str | None:
+    """What is wrong with the GPU, in brackets if torch says so, or None: one that is there may be too old for torch."""
+    if not torch.cuda.is_available():
+        return ""
+    try:
+        (torch.ones(1, device="cuda") + 1).item()
+    except (RuntimeError, AssertionError) as error:
+        return f" ({str(error).splitlines()[0]})"
+    return None

@@ -9,8 +9,9 @@ Training on the synthesiser itself starts from there.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -21,8 +22,7 @@ from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import EXCESS_WEIGHT, Mapping
 from timbrekit.renderer import Aim, draw_seed
 from timbrekit.settings import Settings
-from timbrekit.small_network import SmallNetwork
-from timbrekit.stack import one_cycle
+from timbrekit.small_network import Fit, SmallNetwork
 from timbrekit.take import Take, draw_inputs
 from timbrekit.worker import Worker
 
@@ -57,58 +57,59 @@ def sketch_mapping(
 ) -> None:
     """Fit ``mapping`` in place.
 
-    The two small networks stay on the CPU, where their many short steps are fastest; and on one thread, as so small
-    products are slower on several, which wait for each other longer than they work.
+    The two small networks take many short steps: on a CPU on one thread, as so small products are slower on several,
+    which wait for each other longer than they work; on a GPU recorded and replayed.
 
     Args:
         mapping: fresh, on the CPU; its weights are replaced.
         take: the hits to follow.
         render: how the synthesiser with its preset answers: feature differences ``(batch, 7)`` of parameters
-            ``(batch, 14)`` played for hits ``(batch,)``, with noise and phases from a generator.
+            ``(batch, 14)`` played for hits ``(batch,)``, with noise and phases from a generator; all but that on the
+            device of the settings.
         worker: that teaches the stand-in while the mapping is fitted to what it knew before.
         indices: of the hits to train on; no other is looked at.
-        settings: how inputs are heard, and the weight of the restraint.
+        settings: how inputs are heard, the weight of the restraint, and the device.
         seed: of everything random; that of the settings does not count.
     """
     generator = torch.Generator().manual_seed(seed)
-    hits = torch.from_numpy(indices)
-    weights = spread_weights(take.intended[hits])
-    intended = take.intended[hits] * weights
-    stand_in = _StandIn(mapping, take.lengths, render, weights, generator)
-    tried = _first_tries(stand_in.preset, stand_in.damping, generator)
-    stand_in.hear(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator)])
+    device = torch.device(settings.device)
+    hits = torch.from_numpy(indices).to(device)
+    intended = take.intended.to(device)[hits]
+    weights = spread_weights(intended)
+    intended = intended * weights
+    stand_in = _StandIn(mapping.to(device), take.lengths, render, weights, generator)
+    tried = _first_tries(mapping.preset.cpu(), mapping.damping.cpu(), generator).to(device)
+    stand_in.hear(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator).to(device)])
     stand_in.learn(STAND_IN_STEPS)
     network = SmallNetwork(mapping.network)
+    fit = Fit(network, partial(_lead_back, network, mapping, stand_in), MAPPING_RATE)
 
     def draw(passes: int) -> Tensor:
-        return draw_inputs(take, settings.shifted_share, settings.growing_share, generator, passes)
+        shares = settings.shifted_share, settings.growing_share
+        return draw_inputs(take, *shares, generator, passes, device)[:, hits]
 
-    def fit(restraint: float) -> None:
-        some = torch.rand(MAPPING_STEPS, len(hits), generator=generator).argsort()[:, :MAPPING_BATCH]
-        inputs = draw(MAPPING_STEPS)[torch.arange(MAPPING_STEPS)[:, None], hits[some]]
-        batches = zip(inputs, stand_in.rings[hits[some]], intended[some], strict=True)
-
-        def lead_back(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-            _lead_back(network, mapping, stand_in, *batch, restraint)
-
-        _fit(network, lead_back, list(batches), MAPPING_RATE)
+    def batches(restraint: float) -> list[Tensor]:
+        drawn = torch.rand(MAPPING_STEPS, len(hits), generator=generator).to(device)
+        some = drawn.argsort()[:, :MAPPING_BATCH]
+        inputs = draw(MAPPING_STEPS)[torch.arange(MAPPING_STEPS, device=device)[:, None], some]
+        restraints = torch.full((MAPPING_STEPS,), restraint, dtype=torch.float64, device=device)
+        return [inputs, stand_in.rings[hits][some], intended[some], restraints]
 
     def rendered_loss() -> float:
-        played = stand_in.render(mapping.parameters_for(take.inputs[hits]), hits)
+        played = stand_in.render(mapping.parameters_for(take.inputs.to(device)[hits]), hits)
         return float(feature_difference_loss(played, intended))
 
     _draw_weights(mapping, generator)
     for number in range(ROUNDS - 1):
         held_back = settings.restraint * HELD_BACK ** max(0, 1 - number / max(1, ROUNDS - 2))
-        _, weights = worker.beside(partial(fit, held_back), _learn_apart, stand_in.lesson(BESIDE_STEPS))
-        stand_in.network.weights.copy_(weights)
-        (inputs,) = draw(1)[:, hits]
-        chosen = mapping.parameters_for(inputs)
-        jitter = torch.randn(chosen.shape, generator=generator) * JITTER * stand_in.damping
+        stand_in.learn_beside(fit, partial(batches, held_back), worker, BESIDE_STEPS)
+        chosen = mapping.parameters_for(draw(1)[0])
+        jitter = torch.randn(chosen.shape, generator=generator).to(device) * JITTER * stand_in.damping
         stand_in.hear(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
         stand_in.learn(RELEARN_STEPS)
-    fit(settings.restraint)
+    fit.run(batches(settings.restraint))
     _scale_to_best(mapping, rendered_loss)
+    mapping.cpu()
 
 
 def _lead_back(
@@ -118,7 +119,7 @@ def _lead_back(
     inputs: Tensor,
     rings: Tensor,
     intended: Tensor,
-    restraint: float,
+    restraint: Tensor | float,
 ) -> None:
     """Set the network's slope to that of the feature difference loss on the stand-in and of the mapping's penalty."""
     modulation = network(inputs - mapping.centre)
@@ -129,7 +130,8 @@ def _lead_back(
     by_parameters = stand_in.lead_back(error.sign().div_(error.numel()))
     penalty = 2 * modulation + EXCESS_WEIGHT * mapping.damping * excess.sign()
     network.lead_back(
-        by_parameters * mapping.damping * (excess == 0) + restraint / modulation.numel() * penalty
+        by_parameters * mapping.damping * (excess == 0) + restraint / modulation.numel() * penalty,
+        to_inputs=False,
     )
 
 
@@ -162,17 +164,20 @@ class _StandIn:
         self._render, self.weights, self.generator = render, weights, generator
         self.preset, self.damping = mapping.preset, mapping.damping
         self.reach = self.damping.clamp_min(1e-3)
-        self.rings = (lengths.clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES).log2()[:, None]
+        rings = (lengths.clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES).log2()[:, None]
+        self.rings = rings.to(self.preset.device)
+        self._aside: Fit | None = None  # of a copy of the network
         self.seen: list[Tensor] = []
         self.heard: list[Tensor] = []
-        inputs = len(self.preset) + 1
-        network = _stand_in_network(inputs, len(weights))
-        for layer in network:
+        self.network = SmallNetwork(_stand_in_network(len(self.preset) + 1, len(weights), self.preset.device))
+        for layer in self.network.layers:
             if isinstance(layer, nn.Linear):
                 bound = 1 / math.sqrt(layer.in_features)
-                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-        self.network = SmallNetwork(network)
+                for values in (layer.weight, layer.bias):
+                    values.copy_(
+                        nn.init.uniform_(torch.empty(values.shape), -bound, bound, generator=generator)
+                    )
+        self.fit = _stand_in_fit(self.network)
 
     def __call__(self, parameters: Tensor, rings: Tensor) -> Tensor:
         """``(batch, 7)`` of parameters ``(batch, 14)`` played for hits that ring for ``rings`` ``(batch, 1)``."""
@@ -204,35 +209,65 @@ class _StandIn:
 
     def learn(self, steps: int) -> None:
         """From all that was ever rendered."""
-        _learn(self.network, torch.cat(self.seen), torch.cat(self.heard), steps, self.generator)
+        self.fit.run(_lesson(torch.cat(self.seen), torch.cat(self.heard), steps, self.generator))
 
-    def lesson(self, steps: int) -> tuple[Tensor, Tensor, Tensor, int, int]:
-        """What :func:`_learn_apart` needs to learn in its place."""
-        seed = draw_seed(self.generator)
-        return self.network.weights, torch.cat(self.seen), torch.cat(self.heard), steps, seed
+    def learn_beside(self, fit: Fit, batches: Callable[[], list[Tensor]], worker: Worker, steps: int) -> None:
+        """Learn while the mapping is fitted to what was known before: ``fit.run(batches())``."""
+        lesson = torch.cat(self.seen), torch.cat(self.heard), steps, draw_seed(self.generator)
+        if self.preset.is_cuda:
+            weights = self._learn_aside(fit, batches, *lesson)
+        else:
+            here = partial(_run, fit, batches)
+            _, weights = worker.beside(here, _learn_apart, (self.network.weights, *lesson))
+        self.network.weights.copy_(weights)
+
+    def _learn_aside(
+        self,
+        fit: Fit,
+        batches: Callable[[], list[Tensor]],
+        seen: Tensor,
+        heard: Tensor,
+        steps: int,
+        seed: int,
+    ) -> Tensor:
+        """As :func:`_learn_apart`, on the same GPU."""
+        if self._aside is None:
+            network = _stand_in_network(seen.shape[1], heard.shape[1], seen.device)
+            self._aside = _stand_in_fit(SmallNetwork(network))
+        self._aside.network.weights.copy_(self.network.weights)
+        lesson = _lesson(seen, heard, steps, torch.Generator().manual_seed(seed))
+        for _ in zip_longest(self._aside.in_parts(lesson), fit.in_parts(batches())):
+            pass
+        return self._aside.network.weights
 
 
-def _stand_in_network(inputs: int, outputs: int) -> nn.Sequential:
+def _run(fit: Fit, batches: Callable[[], list[Tensor]]) -> None:
+    fit.run(batches())
+
+
+def _stand_in_network(inputs: int, outputs: int, device: torch.device | None = None) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, STAND_IN_WIDTH),
         nn.SiLU(),
         nn.Linear(STAND_IN_WIDTH, STAND_IN_WIDTH),
         nn.SiLU(),
         nn.Linear(STAND_IN_WIDTH, outputs),
-    )
+    ).to(device)
 
 
-def _learn(
-    network: SmallNetwork, seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator
-) -> None:
-    def lead_back(batch: tuple[Tensor, Tensor]) -> None:
+def _stand_in_fit(network: SmallNetwork) -> Fit:
+    def lead_back(inputs: Tensor, wanted: Tensor) -> None:
         """Of the smooth L1 loss: its slope grows with the error up to ``BEND`` and then stays."""
-        inputs, wanted = batch
         error = network(inputs) - wanted
-        network.lead_back(error.div_(BEND).clamp_(-1, 1).div_(error.numel()))
+        network.lead_back(error.div_(BEND).clamp_(-1, 1).div_(error.numel()), to_inputs=False)
 
-    some = torch.randint(len(seen), (steps, STAND_IN_BATCH), generator=generator)
-    _fit(network, lead_back, list(zip(seen[some], heard[some], strict=True)), STAND_IN_RATE)
+    return Fit(network, lead_back, STAND_IN_RATE, together=20)
+
+
+def _lesson(seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator) -> list[Tensor]:
+    """Batches of what was rendered."""
+    some = torch.randint(len(seen), (steps, STAND_IN_BATCH), generator=generator).to(seen.device)
+    return [seen[some], heard[some]]
 
 
 @torch.no_grad()
@@ -240,21 +275,8 @@ def _learn_apart(_: Aim, weights: Tensor, seen: Tensor, heard: Tensor, steps: in
     """The weights of a stand-in after ``steps`` more steps; those given stay."""
     network = SmallNetwork(_stand_in_network(seen.shape[1], heard.shape[1]))
     network.weights.copy_(weights)
-    _learn(network, seen, heard, steps, torch.Generator().manual_seed(seed))
+    _stand_in_fit(network).run(_lesson(seen, heard, steps, torch.Generator().manual_seed(seed)))
     return network.weights
-
-
-def _fit(
-    network: SmallNetwork,
-    lead_back: Callable[[tuple[Tensor, ...]], None],
-    batches: Sequence[tuple[Tensor, ...]],
-    rate: float,
-) -> None:
-    """One step of Adam for each batch, whose slope ``lead_back`` sets."""
-    optimizer = network.new_optimizer()
-    for number, batch in enumerate(batches):
-        lead_back(batch)
-        network.step(optimizer, one_cycle(number, len(batches) + 1, rate))
 
 
 def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,13 +4,14 @@ A step of Adam on some thousand weights takes half as long so (measured on one c
 through two hidden layers of 64). Results are those of autograd and ``torch.optim.Adam`` up to rounding (tested).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from timbrekit.stack import Adam
+from timbrekit.replay import Replayed
+from timbrekit.stack import Adam, one_cycle
 
 aten = torch.ops.aten
 
@@ -42,18 +43,19 @@ class SmallNetwork:
                     rows, layer.normalized_shape, None, None, layer.eps
                 )
             elif isinstance(layer, nn.Linear) and layer.bias is not None:
-                rows = torch.addmm(layer.bias, rows, layer.weight.T)  # calling the layer takes twice as long
+                rows = _linear(layer, rows)
             else:
                 rows = layer(rows)
             self.heard.append(rows)
         return rows
 
-    def lead_back(self, slope: Tensor, to_weights: bool = True) -> Tensor:
+    def lead_back(self, slope: Tensor, to_weights: bool = True, to_inputs: bool = True) -> Tensor | None:
         """Slopes of a loss.
 
         Args:
             slope: ``(batch, outputs)`` by the outputs.
             to_weights: also set ``self.slope``, those by the weights.
+            to_inputs: also find out those by the inputs.
 
         Returns:
             ``(batch, inputs)``, those by the inputs.
@@ -64,15 +66,78 @@ class SmallNetwork:
                 torch.mm(slope.T, rows, out=self.slopes[layer.weight])
                 if layer.bias is not None:
                     torch.sum(slope, 0, out=self.slopes[layer.bias])
+            if number == 0 and not to_inputs:
+                return None
             slope = _through(layer, rows, played, self.scales.get(layer), slope)
         return slope
 
-    def new_optimizer(self) -> Adam:
-        return Adam(self.weights)
 
-    def step(self, optimizer: Adam, rate: float) -> None:
-        """One step down the slopes that :meth:`lead_back` left."""
-        optimizer.step(self.weights, self.slope, torch.tensor([rate]))
+class Fit:
+    """Steps of Adam on a network, time and again.
+
+    Args:
+        network: whose weights change.
+        lead_back: sets the network's slope from the tensors of a batch.
+        rate: learning rate at its highest, of the cosine over all steps.
+        together: steps that are recorded as one on a GPU, where starting each would take longer than the step.
+    """
+
+    def __init__(
+        self, network: SmallNetwork, lead_back: Callable[..., None], rate: float, together: int = 10
+    ):
+        self.network, self._lead_back, self._rate, self._together = network, lead_back, rate, together
+        if network.weights.is_cuda:
+            self._adam, self._stream = Adam(network.weights), torch.cuda.Stream()
+            state = [network.weights, network.slope, self._adam.mean, self._adam.square]
+            self._recorded = Replayed(self._steps, state)
+
+    def run(self, batches: Sequence[Tensor]) -> None:
+        """A step for each batch, with an optimiser that is fresh.
+
+        Args:
+            batches: ``(steps, …)`` each, where the network is: what ``lead_back`` is given.
+        """
+        if self.network.weights.is_cuda:
+            for _ in self.in_parts(batches):
+                pass
+            return
+        optimizer = Adam(self.network.weights)
+        for *batch, rate in zip(*batches, self._rates(len(batches[0])), strict=True):
+            self._lead_back(*batch)
+            optimizer.step(self.network.weights, self.network.slope, rate)
+
+    def in_parts(self, batches: Sequence[Tensor]) -> Iterator[None]:
+        """:meth:`run` on a GPU, which is not waited for: starts a part of the steps at each turn.
+
+        Several fits go on at once where their parts are started by turns. The number of steps is a multiple of
+        ``together``.
+        """
+        steps, device = len(batches[0]), self.network.weights.device
+        if steps % self._together:
+            raise ValueError(f"{steps} steps are no multiple of {self._together}")
+        optimizer = Adam(self.network.weights[:0])  # for its count alone
+        counts = torch.tensor([optimizer.count() for _ in range(steps)], device=device)
+        parts = zip(
+            *(each.split(self._together) for each in (*batches, self._rates(steps).to(device), counts)),
+            strict=True,
+        )
+        self._adam.mean.zero_()
+        self._adam.square.zero_()
+        now = torch.cuda.current_stream()
+        self._stream.wait_stream(now)
+        for part in parts:
+            with torch.cuda.stream(self._stream):
+                self._recorded(*part)
+            yield
+        now.wait_stream(self._stream)
+
+    def _rates(self, steps: int) -> Tensor:
+        return torch.tensor([[one_cycle(number, steps + 1, self._rate)] for number in range(steps)])
+
+    def _steps(self, *part: Tensor) -> None:
+        for *batch, rate, count in zip(*part, strict=True):
+            self._lead_back(*batch)
+            self._adam.change(self.network.weights, self.network.slope, rate, *count)
 
 
 @contextmanager
@@ -84,6 +149,15 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _linear(layer: nn.Linear, rows: Tensor) -> Tensor:
+    """What the layer plays. Calling it takes twice as long."""
+    if (
+        rows.is_cuda
+    ):  # a product with a transposed matrix takes longer there than all of this (measured on an H100)
+        return (rows @ layer.weight.T.contiguous()).add_(layer.bias)
+    return torch.addmm(layer.bias, rows, layer.weight.T)
 
 
 def _through(

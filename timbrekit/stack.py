@@ -90,18 +90,35 @@ class Adam:
 
     def step(self, weights: Tensor, slope: Tensor, rates: Tensor) -> None:
         """Change ``weights`` in place. ``rates``: ``(models,)``."""
-        (beta1, beta2), self.steps = self.BETAS, self.steps + 1
+        self.change(weights, slope, rates, *self.count())
+
+    def count(self) -> tuple[float, float]:
+        """One step more: the shares of their final size that its running mean and mean square have by then."""
+        self.steps += 1
+        return 1 - self.BETAS[0] ** self.steps, 1 - self.BETAS[1] ** self.steps
+
+    def change(
+        self,
+        weights: Tensor,
+        slope: Tensor,
+        rates: Tensor,
+        mean_share: Tensor | float,
+        square_share: Tensor | float,
+    ) -> None:
+        """:meth:`step` that is counted elsewhere, so that it can be recorded on a GPU."""
+        beta1, beta2 = self.BETAS
         self.mean.lerp_(slope, 1 - beta1)
         self.square.mul_(beta2).addcmul_(slope, slope, value=1 - beta2)
-        spread = (self.square / (1 - beta2**self.steps)).sqrt_().add_(self.EPSILON)
-        weights -= (rates.to(weights)[:, None] / (1 - beta1**self.steps)) * self.mean / spread
+        spread = (self.square / square_share).sqrt_().add_(self.EPSILON)
+        weights -= (rates.to(weights)[:, None] / mean_share) * self.mean / spread
 
     def state(self) -> dict[str, Any]:
         return {"steps": self.steps, "mean": self.mean, "square": self.square}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.steps = state["steps"]
-        self.mean, self.square = state["mean"].to(self.mean), state["square"].to(self.square)
+        self.mean.copy_(state["mean"])
+        self.square.copy_(state["square"])
 
 
 @dataclass
@@ -143,26 +160,30 @@ class SlopeLimit:
 
     BATCHES = 22  # two epochs of a minute with two hundred hits
 
-    def __init__(self, limit: float, models: int):
+    def __init__(self, limit: float, models: int, device: torch.device | None = None):
         """``limit``: in typical lengths; 0: none."""
-        self.limit, self.medians = limit, torch.zeros(0, models)
+        self.limit = limit
+        self.medians = torch.full(
+            (self.BATCHES, models), math.nan, device=device
+        )  # the latest last; NaN: none yet
 
     def shorten(self, slopes: Tensor) -> Tensor:
         """Slopes by what is played, ``(models, batch, parameters)``, of the mean loss over the batch."""
         if not self.limit:
             return slopes
         lengths = slopes.norm(dim=-1) * slopes.shape[1]  # as of each hit's own loss: batches differ in size
-        medians = lengths.median(1).values[None].cpu()
-        typical = (self.medians if len(self.medians) else medians).median(0).values.to(slopes.device)
-        self.medians = torch.cat([self.medians, medians])[-self.BATCHES :]
-        longest = torch.where(typical > 0, self.limit * typical, math.inf)[:, None]
+        medians = lengths.median(1).values
+        typical = self.medians.nanmedian(0).values
+        typical = torch.where(typical.isnan(), medians, typical)
+        self.medians.copy_(torch.cat([self.medians[1:], medians[None]]))
+        longest = (self.limit * typical).masked_fill(~(typical > 0), math.inf)[:, None]
         return slopes * (longest / lengths.clamp_min(torch.finfo(slopes.dtype).tiny)).clamp_max(1)[..., None]
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> dict[str, Any]:
         return {"medians": self.medians}
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        self.medians = state["medians"]
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.medians.copy_(state["medians"])
 
 
 def one_cycle(step: int, total_steps: int, highest: float) -> float:

@@ -10,7 +10,7 @@ and r^b, each taken in double precision and only then rounded: as exact as the w
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -196,7 +196,7 @@ class _Outer(torch.autograd.Function):
         return (slope @ right[..., None])[..., 0], (left[..., None, :] @ slope)[..., 0, :]
 
 
-@lru_cache(maxsize=8)
+@cache  # never forgotten: what is recorded on a GPU looks at it where it lies
 def _ranges(parameters: tuple[Parameter, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Minima and spans ``(14,)``."""
     low, high = torch.tensor(
@@ -205,7 +205,7 @@ def _ranges(parameters: tuple[Parameter, ...], device: torch.device) -> tuple[Te
     return low, high - low
 
 
-@lru_cache(maxsize=8)
+@cache
 def _attack(sample_rate: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """The attack ``(samples,)``, and for each of its samples and the one after it the sum of all before."""
     ramp = torch.from_numpy(attack_ramp(sample_rate)).to(device)

@@ -83,7 +83,12 @@ def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
 
 
 def draw_inputs(
-    take: Take, shifted_share: float, growing_share: float, generator: torch.Generator, passes: int = 1
+    take: Take,
+    shifted_share: float,
+    growing_share: float,
+    generator: torch.Generator,
+    passes: int = 1,
+    device: torch.device | None = None,
 ) -> Tensor:
     """``(passes, n, 3)`` inputs in [0, 1] for passes over a take: as the plug-in hears it, and as it might.
 
@@ -97,19 +102,19 @@ def draw_inputs(
         shifted_share: share of the hits that are shifted by one of ``SHIFTS``, drawn evenly, 0 among them.
         growing_share: share of the hits that are scaled with ranges still growing; the others with the whole take's.
         generator: on the CPU.
+        device: of the inputs; the CPU by default.
     """
-    size, hits = (passes, len(take)), torch.arange(len(take))
-    heard = take.onset
+    size, hits = (passes, len(take)), torch.arange(len(take), device=device)
+    heard, minimum, maximum = (values.to(device) for values in (take.onset, take.minimum, take.maximum))
     if shifted_share:
-        shifted = take.shifted_onset[torch.randint(len(take.shifted_onset), size, generator=generator), hits]
-        chosen = torch.rand(size, generator=generator) < shifted_share
-        heard = torch.where(chosen[..., None], shifted, heard)
-    minimum, maximum = take.minimum, take.maximum
+        shifts = torch.randint(len(take.shifted_onset), size, generator=generator).to(device)
+        chosen = torch.rand(size, generator=generator).to(device) < shifted_share
+        heard = torch.where(chosen[..., None], take.shifted_onset.to(device)[shifts, hits], heard)
     if growing_share:
-        earlier = torch.randint(len(take), size, generator=generator)
+        earlier = torch.randint(len(take), size, generator=generator).to(device)
         starts = (hits - earlier).clamp_min(0)
-        chosen = (torch.rand(size, generator=generator) < growing_share)[..., None]
-        lowest, highest = take.growing_ranges
+        chosen = (torch.rand(size, generator=generator).to(device) < growing_share)[..., None]
+        lowest, highest = (values.to(device) for values in take.growing_ranges)
         minimum = torch.where(chosen, lowest[starts, hits], minimum)
         maximum = torch.where(chosen, highest[starts, hits], maximum)
     return scale_to_range(heard, minimum, maximum).clamp(0, 1).expand(passes, -1, -1)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from timbrekit.checkpoint import load_checkpoint, save_checkpoint
+from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures
 from timbrekit.hits import Hits, onset_windows
 from timbrekit.presets import Preset
@@ -52,7 +53,8 @@ def train(
         say: told in a sentence where training goes on from a checkpoint.
 
     Raises:
-        TrainingError: the loss is not a number (a preset or recording that the features cannot measure).
+        TrainingError: the loss is not a number (a preset or recording that the features cannot measure), or a GPU has
+            not enough memory.
         OutputError: the checkpoint cannot be written.
     """
     settings = settings or Settings()
@@ -75,9 +77,15 @@ def train_many(
     settings = settings or Settings()
     began = time.perf_counter()
     second_process = settings.device == "cpu" and torch.get_num_threads() > 1
-    with one_thread(), TrainingRun(take, variants, settings, second_process) as run:
-        interrupted = _go_through(run, progress, checkpoint, say)
-        return run.results(time.perf_counter() - began, interrupted)
+    try:
+        with one_thread(), TrainingRun(take, variants, settings, second_process) as run:
+            interrupted = _go_through(run, progress, checkpoint, say)
+            return run.results(time.perf_counter() - began, interrupted)
+    except torch.cuda.OutOfMemoryError as error:
+        raise TrainingError(
+            "The GPU has not enough memory left. Close what else uses it (in Colab: Runtime > Restart session), or "
+            "train on the CPU (--device cpu), which is a matter of seconds, too."
+        ) from error
 
 
 def _go_through(

@@ -14,6 +14,7 @@ from torch import Tensor
 from timbrekit.checkpoint import fingerprint_of
 from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures
+from timbrekit.learner import Batch, Learner
 from timbrekit.loss import spread_weights
 from timbrekit.mapping import Mapping, build_network
 from timbrekit.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
@@ -22,7 +23,7 @@ from timbrekit.renderer import Aim, Renderer
 from timbrekit.settings import Settings
 from timbrekit.sketch import sketch_mapping
 from timbrekit.split import Split, split_hits
-from timbrekit.stack import Adam, Plateau, SlopeLimit, StackedMappings, one_cycle
+from timbrekit.stack import Plateau, StackedMappings, one_cycle
 from timbrekit.take import Take, draw_inputs
 from timbrekit.voice import Voice
 
@@ -101,11 +102,11 @@ class TrainingRun:
             self._draw_inputs(torch.Generator().manual_seed(seed)) for seed in self.seeds
         ]
         self.generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
-        self._start_from_mappings()
         self.history: list[tuple[Epoch, Tensor, Tensor]] = []
         intended = take.intended.to(self.device)
         weights = spread_weights(intended) if settings.balanced else None
         self.renderer = Renderer(Aim(self.voices, intended, weights), second_process)
+        self._start_from_mappings()
 
     def __enter__(self) -> "TrainingRun":
         return self
@@ -116,12 +117,9 @@ class TrainingRun:
         self.renderer.worker.close()
 
     def _start_from_mappings(self) -> None:
-        self.stacked = StackedMappings(self.mappings, self.device)
-        self.weights = self.stacked.weights()
-        self.averaged = self.weights.clone()
-        self.optimizer, self.plateau = Adam(self.weights), Plateau(len(self.mappings))
-        self.slope_limit = SlopeLimit(self.settings.slope_limit, len(self.mappings))
-        self.best_weights = self.weights.clone()
+        self.learner = Learner(self.mappings, self.renderer, self.settings, self.device)
+        self.plateau = Plateau(len(self.mappings))
+        self.best_weights = self.learner.weights.clone()
         self.best_losses = torch.full((len(self.mappings),), math.inf)
 
     def sketch(self) -> None:
@@ -146,58 +144,38 @@ class TrainingRun:
             if settings.features == "gated":  # the published ones look at every sample, however long a hit is
                 shuffled = batched_by_length(shuffled, self.take.lengths, settings.batch_size, generator)
             order.append(shuffled)
-        total = torch.zeros(len(self.voices))
+        total = torch.zeros(len(self.voices), device=self.device)
         for indices in _batches(order, settings.batch_size):
-            losses, slope = self._losses(self.weights, inputs, indices, self.generators, True)
-            self.optimizer.step(self.weights, slope, self._learning_rate())
-            # Without averaging, and after the first step, these are the weights themselves.
-            share = settings.averaging if self.optimizer.steps > 1 else 0.0
-            self.averaged.lerp_(self.weights, 1 - share)
-            total += losses * indices.shape[1]
-        validation = self._validation_losses(self.averaged)
+            batch = self.batch(inputs, indices, self.generators)
+            total += self.learner.step(batch, self._learning_rates()) * indices.shape[1]
+        validation = self._validation_losses()
         if settings.plateau:
             self.plateau.see(validation)
-        return total / len(order[0]), validation
+        return total.cpu() / len(order[0]), validation
 
-    def _learning_rate(self) -> Tensor:
+    def batch(
+        self, inputs: Sequence[Tensor], indices: Tensor, generators: Sequence[torch.Generator]
+    ) -> Batch:
+        """Hits ``indices`` ``(models, hits)``, heard as ``inputs`` ``(n, 3)`` of each model say."""
+        heard = torch.stack([each[part] for each, part in zip(inputs, indices, strict=True)])
+        return Batch(heard, indices, self.renderer.draw(indices.shape[1], generators))
+
+    def _learning_rates(self) -> Tensor:
         """``(models,)``: on a plateau of the validation loss as published, or on one cosine over all steps."""
         if self.settings.plateau:
             return self.plateau.factors * self.settings.learning_rate
-        rate = one_cycle(self.optimizer.steps, self.total_steps, self.settings.learning_rate)
+        rate = one_cycle(self.learner.optimizer.steps, self.total_steps, self.settings.learning_rate)
         return torch.full((len(self.voices),), rate)
 
-    def _validation_losses(self, weights: Tensor) -> Tensor:
-        total = torch.zeros(len(self.voices))
+    def _validation_losses(self) -> Tensor:
+        total = torch.zeros(len(self.voices), device=self.device)
         generators = [
             torch.Generator().manual_seed(seed + 1) for seed in self.seeds
         ]  # the same noises every time
-        with torch.no_grad():
-            for indices in _batches(self.validated, self.settings.batch_size):
-                losses, _ = self._losses(weights, self.validation_inputs, indices, generators, False)
-                total += losses * indices.shape[1]
-        return total / len(self.validated[0])
-
-    def _losses(
-        self,
-        weights: Tensor,
-        inputs: Sequence[Tensor],
-        indices: Tensor,
-        generators: Sequence[torch.Generator],
-        with_slope: bool,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Loss of each model over its hits ``indices`` ``(models, batch)``, and its slope by the weights."""
-        heard = torch.stack([each[part] for each, part in zip(inputs, indices, strict=True)]).to(self.device)
-        weights = weights.detach().requires_grad_(with_slope)
-        parameters, restraint = self.stacked.play(weights, heard)
-        losses, slope = self.renderer.losses(
-            parameters.detach(), indices.to(self.device), generators, with_slope
-        )
-        if with_slope:
-            slope = self.slope_limit.shorten(slope)
-            torch.autograd.backward(
-                [parameters, restraint], [slope, torch.full_like(restraint, self.settings.restraint)]
-            )
-        return losses, weights.grad
+        for indices in _batches(self.validated, self.settings.batch_size):
+            batch = self.batch(self.validation_inputs, indices, generators)
+            total += self.learner.losses(batch) * indices.shape[1]
+        return total.cpu() / len(self.validated[0])
 
     def keep_best(self, train_losses: Tensor, validation_losses: Tensor) -> None:
         """Remember the weights of each model whose epoch was its best.
@@ -215,12 +193,13 @@ class TrainingRun:
             judged = _judged(validation_losses, train_losses, self.splits[0])
         better = judged < self.best_losses
         self.best_losses = torch.where(better, judged, self.best_losses)
-        self.best_weights = torch.where(better.to(self.device)[:, None], self.averaged, self.best_weights)
+        averaged = self.learner.averaged
+        self.best_weights = torch.where(better.to(self.device)[:, None], averaged, self.best_weights)
 
     def results(self, seconds: float, interrupted: bool) -> list[Trained]:
         trained = []
         for number, mapping in enumerate(self.mappings):
-            self.stacked.unstack(self.best_weights[number].cpu(), mapping)
+            StackedMappings.unstack(self.best_weights[number].cpu(), mapping)
             if self.settings.forgets_centre:
                 mapping.centre.zero_()
             history = [
@@ -235,11 +214,8 @@ class TrainingRun:
     def state(self) -> dict[str, Any]:
         """All that has changed since the start: tensors, numbers and lists of them."""
         return {
-            "weights": self.weights,
-            "averaged": self.averaged,
-            "optimizer": self.optimizer.state(),
+            "learner": self.learner.state(),
             "plateau": self.plateau.state(),
-            "slope_limit": self.slope_limit.state(),
             "generators": [generator.get_state() for generator in self.generators],
             "best_weights": self.best_weights,
             "best_losses": self.best_losses,
@@ -248,10 +224,8 @@ class TrainingRun:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state` gave."""
-        self.weights, self.averaged = state["weights"].to(self.device), state["averaged"].to(self.device)
-        self.optimizer.load_state(state["optimizer"])
+        self.learner.load_state(state["learner"])
         self.plateau.load_state(state["plateau"])
-        self.slope_limit.load_state(state["slope_limit"])
         for generator, saved in zip(self.generators, state["generators"], strict=True):
             generator.set_state(saved)
         self.best_weights, self.best_losses = state["best_weights"].to(self.device), state["best_losses"]

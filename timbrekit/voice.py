@@ -40,25 +40,37 @@ class Voice:
     ):
         self.features, self.fresh_noise = features, fresh_noise
         self.device = torch.device(device)
-        self.preset = torch.from_numpy(preset.normalized()).to(self.device)
-        self.damping = torch.from_numpy(preset.damping_vector()).to(self.device)
         self.sample_rate = take.hits.sample_rate
+        normalized = torch.from_numpy(preset.normalized())
+        self.preset = normalized.to(self.device)
+        self.damping = torch.from_numpy(preset.damping_vector()).to(self.device)
         self.lengths = take.lengths.to(self.device)
         generator = torch.Generator().manual_seed(seed)
         renders = PRESET_RENDERS if fresh_noise else 1
-        with torch.no_grad():
-            sounds = torch.cat(
-                [
-                    _render([self], self.preset[None, None], [generator], TIMBRE_SAMPLES)
-                    for _ in range(renders)
-                ]
-            )
-            self.gain = gain_to_nominal(float(features(sounds)[:, 0].mean()))
-            frames = features.analyze(sounds * self.gain)
+        with (
+            torch.no_grad()
+        ):  # on the CPU: these are many short operations, and the same numbers wherever training is
+            sounds = []
+            for _ in range(renders):
+                noise, phases = draw_together([self], 1, TIMBRE_SAMPLES, [generator])
+                sounds.append(_render([self], normalized[None, None], noise, phases, TIMBRE_SAMPLES))
+            sounds = torch.cat(sounds)
+            gain = gain_to_nominal(float(features(sounds)[:, 0].mean()))
+            frames = features.analyze(sounds * gain)
             # Where the next hit cuts a sound changes its features, so the preset has its own for every length.
-            rings, which = self.lengths.clamp_max(TIMBRE_SAMPLES).unique(return_inverse=True)
+            rings, which = take.lengths.clamp_max(TIMBRE_SAMPLES).unique(return_inverse=True)
             each = [features.summarize(frames, ring.expand(renders)).mean(0) for ring in rings]
-            self.unmodulated = torch.stack(each)[which]  # (n, 7)
+            self.unmodulated = torch.stack(each)[which].to(self.device)  # (n, 7)
+        self.gain = torch.tensor(gain, dtype=sounds.dtype, device=self.device)
+
+    def samples_for(self, indices: Tensor) -> int:
+        """How many samples have to be rendered for hits ``indices``: all that their features look at.
+
+        On a GPU always the same number: to look at the hits' lengths would be to wait for all that it has to do first.
+        """
+        if self.device.type == "cuda":
+            return TIMBRE_SAMPLES
+        return self.features.samples_needed(self.lengths[indices])
 
     def differences(self, parameters: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
         """How the synthesiser differs from its preset.
@@ -72,51 +84,65 @@ class Voice:
         Returns:
             ``(batch, 7)``, differentiable.
         """
-        return differences_together([self], parameters[None], indices[None], [generator])[0]
+        samples = self.samples_for(indices)
+        noise, phases = draw_together([self], len(indices), samples, [generator])
+        noise, phases = noise.to(self.device), phases.to(self.device)
+        return differences_together([self], parameters[None], indices[None], noise, phases, samples)[0]
 
 
 def differences_together(
-    voices: Sequence[Voice], parameters: Tensor, indices: Tensor, generators: Sequence[torch.Generator]
+    voices: Sequence[Voice], parameters: Tensor, indices: Tensor, noise: Tensor, phases: Tensor, samples: int
 ) -> Tensor:
     """``Voice.differences`` of several presets at once, of one take, measured alike.
 
     Args:
         parameters: ``(voices, batch, 14)`` normalised.
         indices: ``(voices, batch)`` hits of the take.
-        generators: each voice's own source of noise and phases, so that it hears the same in any company.
+        noise, phases: from :func:`draw_together`, where the voices are.
+        samples: at least what ``Voice.samples_for`` says of all these hits.
 
     Returns:
         ``(voices, batch, 7)``, differentiable.
     """
-    batch, lengths = parameters.shape[1], voices[0].lengths[indices.flatten()]
-    needed = voices[0].features.samples_needed(lengths)
-    gains = torch.tensor([voice.gain for voice in voices], device=parameters.device).repeat_interleave(batch)
-    sounds = _render(voices, parameters, generators, needed) * gains[:, None]
-    heard = voices[0].features(sounds, lengths)
+    batch, first = parameters.shape[1], voices[0]
+    gains = torch.stack([voice.gain for voice in voices])[:, None].expand(-1, batch).reshape(-1, 1)
+    sounds = _render(voices, parameters, noise, phases, samples) * gains
+    frames = first.features.analyze(sounds, samples)
+    heard = first.features.summarize(frames, first.lengths[indices.flatten()])
     unmodulated = [voice.unmodulated[each] for voice, each in zip(voices, indices, strict=True)]
     return heard.view(len(voices), batch, -1) - torch.stack(unmodulated)
 
 
+def draw_together(
+    voices: Sequence[Voice], batch: int, samples: int, generators: Sequence[torch.Generator]
+) -> tuple[Tensor, Tensor]:
+    """Noise ``(voices, period)``, one for each voice's batch, and phases ``(voices, batch, 2)``, all on the CPU.
+
+    Args:
+        samples: that will be rendered.
+        generators: each voice's own, so that it hears the same in any company.
+    """
+    period = NOISE_PERIODS[samples > NOISE_PERIODS[0]]
+    if not voices[0].fresh_noise:
+        noise = white_noise((period,), 0).expand(len(voices), -1)
+        return noise, torch.zeros(len(voices), batch, 2)
+    drawn = [
+        (torch.rand(period, generator=generator) * 2 - 1, torch.rand(batch, 2, generator=generator))
+        for generator in generators
+    ]
+    noise, phases = zip(*drawn, strict=True)
+    return torch.stack(noise), torch.stack(phases)
+
+
 def _render(
-    voices: Sequence[Voice], parameters: Tensor, generators: Sequence[torch.Generator], samples: int
+    voices: Sequence[Voice], parameters: Tensor, noise: Tensor, phases: Tensor, samples: int
 ) -> Tensor:
     """``(voices * batch, samples)`` of parameters ``(voices, batch, 14)``."""
     batch, like = parameters.shape[1], voices[0]
-    period = NOISE_PERIODS[samples > NOISE_PERIODS[0]]
-    drawn = [_draw(batch, period, like.fresh_noise, generator) for generator in generators]
-    noise = torch.stack([noise for noise, _ in drawn]).to(like.device)
-    phases = torch.cat([phases for _, phases in drawn]).to(like.device)
     if len(voices) > 1:
-        noise = noise.repeat_interleave(batch, 0)
+        noise = noise[:, None].expand(-1, batch, -1).flatten(0, 1)
     # Any other hit of its batch may have come before a hit.
     handed_on = batch if like.fresh_noise else 0
-    synth = Snare808(like.sample_rate, samples)
-    return synth.render(parameters.flatten(0, 1), noise, phases, filter_running=True, handed_on=handed_on)
-
-
-def _draw(batch: int, period: int, fresh: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One noise ``(period,)`` for a batch, and phases ``(batch, 2)``."""
-    if not fresh:
-        return white_noise((period,), 0), torch.zeros(batch, 2)
-    noise = torch.rand(period, generator=generator) * 2 - 1
-    return noise, torch.rand(batch, 2, generator=generator)
+    return Snare808(like.sample_rate, samples).render(
+        parameters.flatten(0, 1), noise, phases.flatten(0, 1), filter_running=True, handed_on=handed_on
+    )

@@ -20,7 +20,8 @@ QUICK_SECONDS = 4  # of the recording
 
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    options.threads = options.threads or ([1] if options.quick else [1, 2])
+    one_is_enough = options.quick or options.device == "cuda"
+    options.threads = options.threads or ([1] if one_is_enough else [1, 2])
     began, load = time.perf_counter(), os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     # Imported here: a wrong option is told at once, not after torch has loaded.
     from timbrekit.audio import read_recording
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
             job = {"kind": "steps", "repetitions": repetitions, "epochs": epochs, "warm_up": warm_up}
             steps[str(threads)] = _run(common | job, threads)
         growth = []
-        for hits in QUICK_SIZES if options.quick else SIZES:
+        for hits in options.sizes or (QUICK_SIZES if options.quick else SIZES):
             for name in (PAPER, OURS):
                 _say(f"{hits} hits, {name}")
                 job = {"kind": "growth", "contender": name, "hits": hits}
@@ -96,7 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument(
-        "--threads", type=int, nargs="+", help="of torch, 1 2 (quick: 1); quality with the last"
+        "--threads", type=int, nargs="+", help="of torch, 1 2 (quick, GPU: 1); quality with the last"
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", help=f"hits to measure growth at, {' '.join(map(str, SIZES))}"
     )
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[0], help="of our training to the same quality"

@@ -12,20 +12,18 @@ import torch
 from torch import Tensor
 
 from timbrekit.audio import Recording
-from timbrekit.features import THIN_HOP, TimbreFeatures
+from timbrekit.features import TimbreFeatures
 from timbrekit.hits import Hits
-from timbrekit.loss import spread_weights
-from timbrekit.mapping import Mapping, build_network
+from timbrekit.learner import Batch
+from timbrekit.mapping import Mapping
 from timbrekit.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
 from timbrekit.presets import Preset, load_preset
-from timbrekit.renderer import Aim, Renderer
 from timbrekit.settings import PUBLISHED, Settings
 from timbrekit.small_network import one_thread
 from timbrekit.split import split_hits
 from timbrekit.take import Take, gain_to_nominal, make_take, measure
 from timbrekit.train import published_windows
-from timbrekit.training_run import batched_by_length
-from timbrekit.voice import Voice
+from timbrekit.training_run import TrainingRun, Variant, batched_by_length
 
 from .paper_step import PaperTraining
 
@@ -131,58 +129,38 @@ def paper_training(take: Take, device: str) -> PaperTraining:
 
 
 class KitTraining:
-    """The step of ``timbrekit.train``: voice, features, loss and optimiser of a recipe.
+    """The step of ``timbrekit.train`` by a recipe.
 
-    Left out, as in the paper-style training: the learning rate's schedule and the validation after each epoch; of
-    ours also the epoch's drawing of inputs, the limit on slopes, the restraint on the network's output and the running
-    mean of its weights: they touch only the small network and what leads to it. Where a whole training is timed, all of
-    them are in it.
+    Left out, as in the paper-style training: the learning rate's schedule and the validation after each epoch, and of
+    ours the epoch's drawing of inputs. Where a whole training is timed, all of them are in it.
     """
 
     def __init__(self, take: Take, published: bool, device: str, threads: int = 1):
-        settings = PUBLISHED if published else Settings()
-        preset = published_preset() if published else load_preset(PRESET)
-        rate = take.hits.sample_rate
-        features = TimbreFeatures(rate, gated=False) if published else TimbreFeatures(rate, hop=THIN_HOP)
-        voice = Voice(preset, take, features, settings.fresh_noise, SEED, device)
-        self.inputs, intended = take.inputs.to(device), take.intended.to(device)
-        aim = Aim([voice], intended, spread_weights(intended) if settings.balanced else None)
-        self.renderer = Renderer(aim, second_process=device == "cpu" and threads > 1)
-        self.renderer.worker.wait()
-        self.mapping = Mapping(
-            build_network(settings.model, SEED),
-            torch.from_numpy(preset.normalized()),
-            torch.from_numpy(preset.damping_vector()),
-            take.inputs[take.reference] if settings.centred else None,
-        ).to(device)
-        self.optimizer = torch.optim.Adam(self.mapping.parameters(), settings.learning_rate)
-        self.generator = torch.Generator().manual_seed(SEED)
+        settings = replace(PUBLISHED if published else Settings(), device=device)
+        preset = Variant(load_preset(PRESET), SEED)
+        self.run = TrainingRun(take, [preset], settings, second_process=device == "cpu" and threads > 1)
+        self.run.renderer.worker.wait()
+        self.rates = torch.tensor([settings.learning_rate])
         self.lengths = None if published else take.lengths
 
     def in_order(self, hits: np.ndarray) -> np.ndarray:
         """Shuffled hits as an epoch takes them."""
         if self.lengths is None:
             return hits
-        return batched_by_length(hits, self.lengths, Settings.batch_size, self.generator)
+        return batched_by_length(hits, self.lengths, Settings.batch_size, self.run.generators[0])
 
     def loss(self, hits: np.ndarray) -> Tensor:
         """Of a batch, by the numbers of its hits."""
         with one_thread():  # as the whole of a training is; a second one would wait for work all the time
-            return self._forward(hits, with_slope=False)[1]
+            return self.run.learner.losses(self._batch(hits))[0]
 
     def step(self, hits: np.ndarray) -> None:
         """Loss, backward and one step of Adam."""
         with one_thread():
-            self.optimizer.zero_grad()
-            parameters, _, slope = self._forward(hits, with_slope=True)
-            parameters.backward(slope)
-            self.optimizer.step()
+            self.run.learner.step(self._batch(hits), self.rates)
 
-    def _forward(self, hits: np.ndarray, with_slope: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        index = torch.from_numpy(hits).to(self.inputs.device)
-        parameters = self.mapping.parameters_for(self.inputs[index])[None]
-        losses, slope = self.renderer.losses(parameters.detach(), index[None], [self.generator], with_slope)
-        return parameters, losses[0], slope
+    def _batch(self, hits: np.ndarray) -> Batch:
+        return self.run.batch([self.run.take.inputs], torch.from_numpy(hits)[None], self.run.generators)
 
 
 def make_contender(

@@ -16,7 +16,7 @@ from .jobs import BATCH, EVERY, MEASURES, RENDERS
 from .paper_step import filter_name
 
 INTRODUCTION = f"""\
-# How fast it trains
+# How fast it trains{{where}}
 
 Written whole by `python -m tests.benchmarks`; no figure here was typed in. To run it on your machine, see the end.
 
@@ -49,6 +49,14 @@ take; the published one is centred on the reference hit, as in its training (its
 """
 
 
+ON_TWO_THREADS = (
+    "with two threads timbrekit uses a second process (`timbrekit.worker`) instead, whose time comes on top."
+)
+ON_GPU = """\
+all wait for the GPU to end. timbrekit's steps are recorded and replayed there
+(`timbrekit/replay.py`); the paper-style step is started operation by operation."""
+
+
 def build_page(results: dict[str, Any]) -> str:
     """The page.
 
@@ -58,7 +66,8 @@ def build_page(results: dict[str, Any]) -> str:
             (:func:`jobs.measure_growth`), ``quality`` (:func:`jobs.time_to_quality`).
     """
     about = results["about"]
-    parts = [INTRODUCTION, *([QUICK] if about["quick"] else []), _machine(about)]
+    introduction = INTRODUCTION.format(where=" on a GPU" if about["device"] == "cuda" else "")
+    parts = [introduction, *([QUICK] if about["quick"] else []), _machine(about)]
     parts += [_steps(results["steps"], about), _growth(results["growth"], about)]
     parts += [_quality(results["quality"], results["steps"], about), _again(about)]
     return "\n".join(parts)
@@ -87,7 +96,7 @@ def _steps(steps: dict[str, Any], about: dict[str, Any]) -> str:
 All three in one process, in turn, batch by batch and epoch by epoch: median (smallest–largest). Batches:
 {about["repetitions"]}, after {about["warm_up"]} to warm up; epochs: {about["epochs"]}, of {about["epoch_hits"]} hits.
 *Forward*: network, synthesiser, features, loss. *Step*: that, the gradients and Adam. CPU time counts all threads of
-the process; with two threads timbrekit uses a second process (`timbrekit.worker`) instead, whose time comes on top.
+the process; {ON_GPU if about["device"] == "cuda" else ON_TWO_THREADS}
 *Times as fast*: the paper-style step's median epoch over this one's, wall time.
 """
     header = ("threads", "", "forward, ms", "step, ms", "epoch, s", "epoch, CPU s", "times as fast")
@@ -165,6 +174,10 @@ recipe follows them in the end; {_threads(threads)}.
 
 {MEASURED}
 {source}
+"""
+    if quality["first"]:
+        text += f"""
+The first training of a process, which brings the GPU up, took {quality["first"]:.1f} s. Those below come after it.
 """
     rows: list[tuple[str, ...]] = []
     for column, measure in enumerate(MEASURES, start=2):

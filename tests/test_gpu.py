@@ -1,0 +1,200 @@
+"""On a GPU: the numbers of the CPU, however they are recorded, replayed and run beside each other."""
+
+from dataclasses import replace
+from itertools import zip_longest
+
+import numpy as np
+import pytest
+import torch
+from takes import RATE, tiny_take
+from torch import nn
+
+import timbrekit.renderer
+import timbrekit.sketch
+from timbrekit.bounds import optimize_directly
+from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
+from timbrekit.loss import spread_weights
+from timbrekit.presets import load_preset
+from timbrekit.renderer import Aim, Renderer
+from timbrekit.replay import Replayed
+from timbrekit.settings import Settings, make_settings
+from timbrekit.small_network import Fit, SmallNetwork
+from timbrekit.train import Variant, train, train_many
+from timbrekit.training_run import TrainingRun
+from timbrekit.voice import Voice
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+
+SNARE = load_preset("snare-1")
+QUICK = Settings(sketch=False, epochs=3, batch_size=4, device="cuda")
+
+
+@pytest.fixture
+def short_sketch(monkeypatch):
+    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
+        monkeypatch.setattr(timbrekit.sketch, name, 100)
+    monkeypatch.setattr(timbrekit.sketch, "FIRST_RENDERS", 100)
+    monkeypatch.setattr(timbrekit.sketch, "ROUNDS", 3)
+
+
+def weights_of(trained):
+    return torch.cat([weights.flatten() for weights in trained.mapping.parameters()])
+
+
+def test_what_is_replayed_is_what_was_recorded_with_new_inputs_and_goes_on_from_the_state():
+    total = torch.zeros(3, device="cuda")
+
+    def add(values):
+        total.add_(values)
+        return total * 2
+
+    replayed = Replayed(add, [total])
+    for number in (1.0, 2.0, 3.0):
+        twice = replayed(torch.full((3,), number))
+    assert total.tolist() == [6, 6, 6] and twice.tolist() == [12, 12, 12]
+
+
+@pytest.mark.parametrize("recipe", ["timbrekit", "published"])
+def test_losses_and_slopes_are_those_of_the_cpu(recipe, monkeypatch):
+    take, gated = tiny_take(), recipe == "timbrekit"
+    features, found = TimbreFeatures.for_training(RATE, gated), []
+    generator = torch.Generator().manual_seed(0)
+    indices = torch.randint(len(take), (2, 6), generator=generator)
+    monkeypatch.setattr(Voice, "samples_for", lambda *_: TIMBRE_SAMPLES)  # so that the same noise is drawn
+    for device in ("cpu", "cuda"):
+        presets = [load_preset(name) for name in ("snare-1", "snare-3")]
+        voices = [Voice(preset, take, features, gated, 0, device) for preset in presets]
+        generator.manual_seed(1)
+        intended = take.intended.to(device)
+        near = torch.stack([voice.preset.cpu() for voice in voices])[:, None]
+        near = near + 0.1 * torch.randn(2, 6, 14, generator=generator)
+        with Renderer(Aim(voices, intended, spread_weights(intended)), second_process=False) as renderer:
+            sources = [torch.Generator().manual_seed(seed) for seed in range(2)]
+            draws = [values.to(device) for values in renderer.draw(6, sources)]
+            losses, slopes = renderer.losses(
+                near.clamp(0, 1).to(device), indices.to(device), draws, with_slope=True
+            )
+            heard = renderer.differences(
+                1, near[1].repeat(7, 1).clamp(0, 1).to(device), indices[1].repeat(7).to(device), generator
+            )
+        found.append((losses.cpu(), slopes.cpu(), heard.cpu()))
+    (losses, slopes, heard), (their_losses, their_slopes, their_heard) = found
+    torch.testing.assert_close(their_losses, losses, rtol=1e-4, atol=0)
+    assert (their_slopes - slopes).norm() < 1e-3 * slopes.norm()
+    if not gated:  # with fresh noise hits in another order hear another noise
+        torch.testing.assert_close(their_heard, heard, rtol=1e-3, atol=1e-3)
+
+
+def fits(device, count):
+    """Fits of small networks that differ, and what they are to learn."""
+    made = []
+    for seed in range(count):
+        generator = torch.Generator().manual_seed(seed)
+        network = nn.Sequential(nn.Linear(15, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 7))
+        for values in network.parameters():
+            nn.init.normal_(values, std=0.2, generator=generator)
+        small = SmallNetwork(network.to(device))
+
+        def lead_back(rows, wanted, small=small):
+            small.lead_back((small(rows) - wanted) / len(rows), to_inputs=False)
+
+        rows = torch.randn(60, 256, 15, generator=generator)
+        made.append((Fit(small, lead_back, 3e-3), [rows.to(device), rows[..., :7].sin().to(device)]))
+    return made
+
+
+@torch.no_grad()
+def test_a_fit_learns_what_it_learns_on_the_cpu_and_again_from_where_it_is():
+    found = []
+    for device in ("cpu", "cuda"):
+        ((fit, batches),) = fits(device, 1)
+        errors = []
+        for steps in (60, 20, 20):
+            fit.run([each[:steps] for each in batches])
+            errors.append(float((fit.network(batches[0][0]) - batches[1][0]).square().mean()))
+        found.append(errors)
+    assert found[1] == pytest.approx(found[0], rel=0.02) and found[0][2] < found[0][1] < found[0][0]
+
+
+@torch.no_grad()
+def test_fits_by_turns_do_not_disturb_each_other():
+    alone = []
+    for fit, batches in fits("cuda", 2):
+        fit.run(batches)
+        alone.append(fit.network.weights.clone())
+    for _ in range(5):
+        (first, some), (second, others) = fits("cuda", 2)
+        for _ in zip_longest(first.in_parts(some), second.in_parts(others)):
+            pass
+        assert torch.equal(first.network.weights, alone[0])
+        assert torch.equal(second.network.weights, alone[1])
+
+
+@torch.no_grad()
+def test_steps_that_do_not_come_out_even_are_refused():
+    ((fit, batches),) = fits("cuda", 1)
+    with pytest.raises(ValueError, match="21 steps"):
+        fit.run([each[:21] for each in batches])
+
+
+@pytest.mark.parametrize("recipe", ["timbrekit", "published"])
+def test_training_takes_the_steps_that_it_takes_on_the_cpu(recipe, monkeypatch):
+    monkeypatch.setattr(Voice, "samples_for", lambda *_: TIMBRE_SAMPLES)
+    monkeypatch.setattr(timbrekit.renderer, "HITS_TOGETHER", 16)  # one noise for a batch, as on a GPU
+    found = []
+    for device in ("cpu", "cuda"):
+        settings = replace(make_settings(recipe, device=device), sketch=False, epochs=3, batch_size=4)
+        with TrainingRun(tiny_take(), [Variant(SNARE, 3)], settings) as run:
+            before = run.learner.weights.cpu().clone()
+            losses = torch.stack([torch.stack(run.run_epoch()) for _ in range(3)])
+            found.append((losses, run.learner.weights.cpu() - before))
+    (losses, moved), (their_losses, their_moved) = found
+    torch.testing.assert_close(their_losses, losses, rtol=0.02, atol=0)
+    assert (their_moved - moved).norm() < 0.2 * moved.norm()
+
+
+def test_the_same_comes_out_again_sketch_and_all(short_sketch):
+    settings = Settings(epochs=2, device="cuda")
+    first, second = (weights_of(train(tiny_take(), SNARE, settings)) for _ in range(2))
+    assert torch.equal(first, second) and first.isfinite().all()
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
+    whole = train(tiny_take(), SNARE, QUICK)
+
+    def stop(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "run"
+    assert train(tiny_take(), SNARE, QUICK, stop, checkpoint).interrupted
+    resumed = train(tiny_take(), SNARE, QUICK, checkpoint=checkpoint)
+    assert torch.equal(weights_of(resumed), weights_of(whole))
+
+
+def test_models_trained_together_come_out_as_if_trained_alone():
+    variants = [Variant(SNARE, 0), Variant(load_preset("snare-3"), 1), Variant(SNARE, 2)]
+    together = train_many(tiny_take(), variants, QUICK)
+    for variant, trained in zip(variants, together, strict=True):
+        alone = train(tiny_take(), variant.preset, replace(QUICK, seed=variant.seed))
+        for ours, theirs in zip(trained.history, alone.history, strict=True):
+            assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=0.02)
+
+
+def test_the_sketch_follows_as_well_as_on_the_cpu():
+    found = []
+    for device in ("cpu", "cuda"):
+        settings = replace(Settings(), device=device)
+        with TrainingRun(tiny_take(), [Variant(SNARE, 0)], settings) as run:
+            run.sketch()
+            found.append(float(run.run_epoch()[0]))
+    assert found[1] < 1.15 * found[0] < 0.9
+
+
+def test_direct_optimisation_finds_on_a_gpu_what_it_finds_on_the_cpu():
+    steady = {"gated": False, "fresh_noise": False, "iterations": 20}
+    there, here = (
+        optimize_directly(tiny_take(), SNARE, np.arange(4), **steady, device=device)
+        for device in ("cuda", "cpu")
+    )
+    np.testing.assert_allclose(there, here, rtol=0.05, atol=0.05)
