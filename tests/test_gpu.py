@@ -191,10 +191,12 @@ def test_the_sketch_follows_as_well_as_on_the_cpu():
     assert found[1] < 1.15 * found[0] < 0.9
 
 
-def test_direct_optimisation_finds_on_a_gpu_what_it_finds_on_the_cpu():
-    steady = {"gated": False, "fresh_noise": False, "iterations": 20}
-    there, here = (
-        optimize_directly(tiny_take(), SNARE, np.arange(4), **steady, device=device)
-        for device in ("cuda", "cpu")
+def test_direct_optimisation_gets_as_near_as_on_the_cpu():
+    """As near, not to the same place: the first steps of Adam go where rounding points to."""
+    take, hits, steady = tiny_take(), np.arange(8), {"gated": False, "fresh_noise": False, "iterations": 40}
+    intended = take.intended[:8].numpy()
+    here, there = (
+        np.abs(optimize_directly(take, SNARE, hits, **steady, device=device) - intended).mean()
+        for device in ("cpu", "cuda")
     )
-    np.testing.assert_allclose(there, here, rtol=0.05, atol=0.05)
+    assert there == pytest.approx(here, rel=0.25) and here < 0.8 * np.abs(intended).mean()

@@ -143,7 +143,7 @@ per hit at 48 kHz) is left out for both.
             values = measured[name, hits]
             peak, before = values["peak"], values["before"]
             row += [
-                f"{values['ms_per_hit']:.1f}",
+                f"{values['ms_per_hit']:.{min(_digits(values['ms_per_hit']), 2)}f}",
                 "–" if peak is None else f"{peak:.0f}",
                 "–" if peak is None or before is None else f"{peak - before:.0f}",
             ]
@@ -241,8 +241,13 @@ def _threads(count: int) -> str:
 
 def _spread(values: list[float]) -> str:
     middle = statistics.median(values)
-    digits = 0 if middle >= 100 else 1 if middle >= 10 else 2
+    digits = _digits(middle)
     return f"{middle:.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def _digits(value: float) -> int:
+    """Behind the point, so that three count, and two of what is small."""
+    return 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 4
 
 
 def _table(header: tuple[str, ...], rows: list[Any]) -> str:
