@@ -131,5 +131,5 @@ def test_a_quick_run_writes_the_whole_page(tmp_path, monkeypatch):
     assert [row[1] for row in steps[2:]] == list(CONTENDERS)
     assert all(float(cell.split()[0]) > 0 for row in steps[2:] for cell in row[2:])
     assert growth[2][0] == "16" and all(float(cell) > 0 for cell in (growth[2][1], growth[2][4]))
-    assert [row[0] for row in quality[2:]] == ["published"] * 2 + ["played"] * 2
+    assert [row[0] for row in quality[2:]] == ["published"] * 3 + ["played"] * 3
     assert all(0 < float(row[4]) < 10 for row in quality[2:])

@@ -57,7 +57,7 @@ def test_what_is_replayed_is_what_was_recorded_with_new_inputs_and_goes_on_from_
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
 def test_losses_and_slopes_are_those_of_the_cpu(recipe, monkeypatch):
     take, gated = tiny_take(), recipe == "timbrekit"
-    features, found = TimbreFeatures.for_training(RATE, gated), []
+    features, found = TimbreFeatures.for_training(RATE, gated, gated), []
     generator = torch.Generator().manual_seed(0)
     indices = torch.randint(len(take), (2, 6), generator=generator)
     monkeypatch.setattr(Voice, "samples_for", lambda *_: TIMBRE_SAMPLES)  # so that the same noise is drawn

@@ -73,7 +73,7 @@ def test_losses_and_slopes_are_those_of_autograd(aim, monkeypatch):
 def test_halves_of_a_batch_add_up_to_it(aim, monkeypatch):
     """With noise and phases that are always the same, as published, only rounding is left."""
     take = tiny_take()
-    features = TimbreFeatures.for_training(RATE, gated=False)
+    features = TimbreFeatures.for_training(RATE, gated=False, thinned=False)
     fixed = Aim([Voice(load_preset("snare-1"), take, features, fresh_noise=False)], take.intended, None)
     parameters, indices = (each[:1] for each in drawn(aim, 11))
     found = []

@@ -57,7 +57,7 @@ def optimize_directly(
         ``(m, 7)`` played feature differences.
     """
     rate = take.hits.sample_rate
-    voice = Voice(preset, take, TimbreFeatures.for_training(rate, gated), fresh_noise, seed, device)
+    voice = Voice(preset, take, TimbreFeatures.for_training(rate, gated, gated), fresh_noise, seed, device)
     chosen = torch.from_numpy(np.asarray(indices)).to(device)
     intended = take.intended.to(device)[chosen]
     weights = spread_weights(take.intended.to(device)) if balanced else None

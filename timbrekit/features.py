@@ -147,9 +147,9 @@ class TimbreFeatures:
     hop: int = HOP  # a multiple of 512 thins out the sustain: faster, and close, for training
 
     @classmethod
-    def for_training(cls, sample_rate: int, gated: bool) -> "TimbreFeatures":
-        """What a synthesiser is led by: the gated features thinned out, the published ones at their full hop."""
-        return cls(sample_rate, gated, THIN_HOP if gated else HOP)
+    def for_training(cls, sample_rate: int, gated: bool, thinned: bool = True) -> "TimbreFeatures":
+        """What a synthesiser is led by: features of every fourth frame of the sustain, or of all."""
+        return cls(sample_rate, gated, THIN_HOP if thinned else HOP)
 
     def __call__(self, segments: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Features of ``segments``.

@@ -30,7 +30,8 @@ class Settings:
     averaging: float = 0.98  # per step: what is validated and kept is a running mean of the weights
     centred: bool = False  # subtract the reference hit's inputs, as the published code does
     forgets_centre: bool = False  # … and leave that out of the trained mapping, as its export does
-    features: Literal["gated", "published"] = "gated"  # published: silence counts, and no frame is left out
+    features: Literal["gated", "published"] = "gated"  # published: silence counts
+    thinned: bool = True  # hear every fourth frame of the sustain
     damping: Literal["preset", "published"] = "preset"  # published: 1 for the noise cutoff too
     plateau: bool = (
         False  # halve the learning rate where the validation loss stays, which alone picks the epoch
@@ -56,6 +57,7 @@ PUBLISHED = Settings(
     centred=True,
     forgets_centre=True,
     features="published",
+    thinned=False,
     damping="published",
     plateau=True,
 )

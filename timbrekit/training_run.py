@@ -77,7 +77,9 @@ class TrainingRun:
         presets = [_damped(variant.preset, settings) for variant in variants]
         self.names = [preset.name for preset in presets]
         self.splits = [split_hits(take.timbre[:, 0], take.reference, seed) for seed in self.seeds]
-        features = TimbreFeatures.for_training(take.hits.sample_rate, settings.features == "gated")
+        features = TimbreFeatures.for_training(
+            take.hits.sample_rate, settings.features == "gated", settings.thinned
+        )
         self.voices = [
             Voice(preset, take, features, settings.fresh_noise, seed, self.device)
             for preset, seed in zip(presets, self.seeds, strict=True)

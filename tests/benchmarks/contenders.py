@@ -28,6 +28,7 @@ from timbrekit.training_run import TrainingRun, Variant, batched_by_length
 from .paper_step import PaperTraining
 
 PAPER, PUBLISHED_HERE, OURS = "paper-style step", "timbrekit, published settings", "timbrekit, default"
+OURS_THERE = "timbrekit, led by the published features"
 CONTENDERS = (PAPER, PUBLISHED_HERE, OURS)
 PRESET = "snare-1"
 SEED = 0

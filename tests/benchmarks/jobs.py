@@ -191,7 +191,8 @@ def time_to_quality(material: Material, job: dict[str, Any]) -> dict[str, Any]:
     Returns:
         ``published``: ``[epoch, seconds, error, error]`` every few epochs. The seconds are the paper-style step's with
         ``full``; else the recipe runs in our implementation, and they are None. ``ours``: for each seed the same after
-        every epoch; ``seconds``: of each of our trainings as a whole; ``first``: of one before them, on a GPU.
+        every epoch, and the seconds of the training as a whole; ``there``: likewise, with the published features, one
+        noise and the published windows; ``first``: seconds of a training before all, on a GPU.
     """
     began, first = time.perf_counter(), None
     if job["device"] == "cuda":  # the first training of a process waits for the GPU to be brought up
@@ -217,17 +218,22 @@ def time_to_quality(material: Material, job: dict[str, Any]) -> dict[str, Any]:
         settings = replace(PUBLISHED, epochs=epochs, device=job["device"], seed=SEED, forgets_centre=False)
         for number, mapping in _mappings_along(practised, published_preset(), settings, EVERY):
             published.append((number, None, *error_of(mapping, material.published, practised)))
-    runs = [_our_run(material, error_of, seed, job) for seed in job["seeds"]]
-    ours, seconds = zip(*runs, strict=True)
-    return {"published": published, "ours": ours, "seconds": seconds, "first": first}
+    ours = [_our_run(material, error_of, "gated", seed, job) for seed in job["seeds"]]
+    there = [_our_run(material, error_of, "published", seed, job) for seed in job["seeds"]]
+    return {"published": published, "ours": ours, "there": there, "first": first}
 
 
 def _our_run(
-    material: Material, error_of: HeldOutError, seed: int, job: dict[str, Any]
+    material: Material, error_of: HeldOutError, which: str, seed: int, job: dict[str, Any]
 ) -> tuple[list[tuple[int, float, float, float]], float]:
-    """Timed in one go; then once more, stopped after each epoch, for the mappings on the way."""
-    practised, preset = material.for_training("gated"), load_preset(PRESET)
-    settings = replace(Settings(), seed=seed, device=job["device"])
+    """Timed in one go; then once more, stopped after each epoch, for the mappings on the way.
+
+    ``which``: gated or published features.
+    """
+    heard, practised, preset = getattr(material, which), material.for_training(which), load_preset(PRESET)
+    settings = replace(
+        Settings(), seed=seed, device=job["device"], features=which, fresh_noise=which == "gated"
+    )
     if job["quick"]:
         settings = replace(settings, epochs=2, sketch=False)
     seconds: list[float] = []
@@ -235,7 +241,7 @@ def _our_run(
     train(practised, preset, settings, lambda epoch: seconds.append(time.perf_counter() - began))
     total = time.perf_counter() - began
     run = [
-        (number, seconds[number - 1], *error_of(mapping, material.gated, practised))
+        (number, seconds[number - 1], *error_of(mapping, heard, practised))
         for number, mapping in _mappings_along(practised, preset, settings, 1)
     ]
     return run, total

@@ -88,6 +88,8 @@ class World:
     def settings(self, row: Row, epochs: int | None = None, device: str = "auto") -> Settings:
         """How a row's models are trained in this world: its recipe, but for what the world decides.
 
+        Ours hears every fourth frame of the sustain, as always; the paper's recipe all of them in its own world.
+
         The paper's recipe with this project's damping (but for the row that says otherwise), and with the centring that
         it trains with kept in the trained mapping: what its export loses on the way to the plug-in is not what the
         table is about.
@@ -97,6 +99,7 @@ class World:
         return replace(
             settings,
             features=self.name,
+            thinned=self.gated or row.ours,
             fresh_noise=self.fresh_noise and not row.as_published,
             damping="published" if row.as_published else "preset",
             forgets_centre=False,
