@@ -11,7 +11,7 @@ from takes import RATE, strokes, take_with, tiny_take, varied_strokes
 
 import timbrekit.renderer
 import timbrekit.sketch
-from timbrekit.errors import TrainingError
+from timbrekit.errors import GpuError, TrainingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import serialize
 from timbrekit.hits import find_hits
@@ -264,12 +264,20 @@ def test_a_gpu_that_does_not_work_is_left_alone_unless_it_is_asked_for(monkeypat
         make_settings(device="cuda")
 
 
-def test_a_gpu_without_memory_says_what_to_do(monkeypatch):
-    def full(*arguments):
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_fails_says_why_and_what_to_do():
+    with pytest.raises(
+        GpuError, match=r"^Training on the GPU failed \(.+\)\. The CPU can .+ \(--device cpu\)\.$"
+    ):
+        train(tiny_take(), SNARE, replace(QUICK, device="cuda"))
 
-    monkeypatch.setattr(TrainingRun, "run_epoch", full)
-    with pytest.raises(TrainingError, match=r"not enough memory.*--device cpu"):
+
+def test_what_goes_wrong_on_the_cpu_is_not_called_a_matter_of_the_gpu(monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(TrainingRun, "run_epoch", broken)
+    with pytest.raises(RuntimeError, match="of ours"):
         train(tiny_take(), SNARE, QUICK)
 
 

@@ -1,11 +1,14 @@
 """From a recording to a folder: what is prepared, what is kept, what the outcome holds."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from takes import RATE, varied_strokes
 
 from timbrekit.audio import read_recording
@@ -68,6 +71,17 @@ def test_the_outcome_is_what_lies_in_the_folder(trained):
     assert set(outcome.played) == {"cold", "second_pass", "after_primer", "other_rate"}
     heard, _ = soundfile.read(folder / "rehearsal.wav", dtype="float32")
     assert np.abs(heard - outcome.played["after_primer"].rehearsal.audio).max() < 1e-6
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_where_the_gpu_fails_training_goes_on_on_the_cpu_and_says_so(recording, trained, tmp_path):
+    stages = []
+    settings = replace(QUICK, device="cuda")
+    outcome = train_model(prepare(recording), load_preset("snare-1"), tmp_path, settings, stage=stages.append)
+    assert stages[0] == "Training" and stages[2:] == ["Measuring", "Rehearsing"]
+    assert re.fullmatch(r"Training on the GPU failed \(.+\)\. The CPU .+ It goes on there", stages[1])
+    assert outcome.trained.settings.device == "cpu"
+    assert outcome.report["error_ratio"] == trained[1].report["error_ratio"]
 
 
 def test_training_again_replaces_what_was_there(recording, trained, tmp_path):

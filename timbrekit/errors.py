@@ -27,6 +27,10 @@ class TrainingError(TimbrekitError):
     """Training cannot start or cannot go on."""
 
 
+class GpuError(TrainingError):
+    """A GPU is there, and training on it failed. The CPU can do the same."""
+
+
 class SessionError(TimbrekitError):
     """A session folder cannot be read or written."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from timbrekit.checkpoint import load_checkpoint, save_checkpoint
-from timbrekit.errors import TrainingError
+from timbrekit.errors import GpuError
 from timbrekit.features import TimbreFeatures
 from timbrekit.hits import Hits, onset_windows
 from timbrekit.presets import Preset
@@ -53,8 +53,8 @@ def train(
         say: told in a sentence where training goes on from a checkpoint.
 
     Raises:
-        TrainingError: the loss is not a number (a preset or recording that the features cannot measure), or a GPU has
-            not enough memory.
+        TrainingError: the loss is not a number (a preset or recording that the features cannot measure).
+        GpuError: training on a GPU failed.
         OutputError: the checkpoint cannot be written.
     """
     settings = settings or Settings()
@@ -81,10 +81,11 @@ def train_many(
         with one_thread(), TrainingRun(take, variants, settings, second_process) as run:
             interrupted = _go_through(run, progress, checkpoint, say)
             return run.results(time.perf_counter() - began, interrupted)
-    except torch.cuda.OutOfMemoryError as error:
-        raise TrainingError(
-            "The GPU has not enough memory left. Close what else uses it (in Colab: Runtime > Restart session), or "
-            "train on the CPU (--device cpu), which is a matter of seconds, too."
+    except (RuntimeError, AssertionError) as error:
+        if settings.device == "cpu":
+            raise
+        raise GpuError(
+            f"Training on the GPU failed ({str(error).splitlines()[0]}). The CPU can do the same (--device cpu)."
         ) from error
 
 

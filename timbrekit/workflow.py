@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from timbrekit.as_played import AsPlayed, measure_as_played
 from timbrekit.audio import Recording, read_recording, resample, write_wav
 from timbrekit.bounds import optimize_directly, predict_from_onsets
-from timbrekit.errors import Finding, OutputError, RecordingError
+from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.files import sweep_stale, write_json
@@ -104,7 +104,7 @@ def train_model(
         prepared: from :func:`prepare`.
         preset: the sound to modulate.
         folder: where the files go; files of those names are replaced.
-        settings: how to train.
+        settings: how to train. Where a GPU fails, training goes on on the CPU, and says so.
         progress: called after each epoch.
         stage: called with a few words at each step.
         bounds: also compute how far the preset can follow at all and what the onsets can tell (a minute more).
@@ -124,7 +124,12 @@ def train_model(
     take = make_take(hits)  # every model is measured on this one
     stage("Training")
     source = published_windows(hits, samples) if settings.recipe == "published" else take
-    trained = train(source, preset, settings, progress, checkpoint, stage)
+    try:
+        trained = train(source, preset, settings, progress, checkpoint, stage)
+    except GpuError as error:
+        stage(f"{error} It goes on there")
+        settings = replace(settings, device="cpu")
+        trained = train(source, preset, settings, progress, checkpoint, stage)
     stage("Measuring")
     held_out = measure_held_out(take, trained, preset)
     primer = make_primer(samples, rate, hits.settings)
