@@ -39,6 +39,11 @@ class OutputError(TimbrekitError):
     """A result cannot be written where the user asked for it."""
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in a line."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something measured about the user's input that they should know. It never stops the work."""

@@ -287,7 +287,8 @@ def _transient_and_sustain(values: Tensor, weights: Tensor, carried: float) -> T
     """
     sizes = [TRANSIENT_FRAMES, values.shape[-1] - TRANSIENT_FRAMES]
     weights, rest_weights = weights.split(sizes, -1)
-    weights = weights.masked_fill(weights.sum(-1, keepdim=True) <= 0, 1.0)
+    # Not ``where``, which would take the 1 over from the CPU.
+    weights = weights.masked_fill(~(weights.sum(-1, keepdim=True) > 0), 1.0)
     values, rest = values.split(sizes, -1)
     transient = (values * weights).sum(-1) / weights.sum(-1)
     sustain = (rest * rest_weights).sum(-1) + transient * carried

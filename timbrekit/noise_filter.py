@@ -94,10 +94,8 @@ class _HighPassed(torch.autograd.Function):
         size = slope.shape[-1]
         by_response = torch.fft.rfft(slope)[..., 1:].conj() * spectrum[..., 1:]
         summed = by_response.mul_(response).mul_(response)
-        summed, (weights, square_weights) = (
-            torch.view_as_real(summed),
-            _slope_weights(size, q.dtype, q.device),
-        )
+        weights, square_weights = _slope_weights(size, q.dtype, q.device)
+        summed = torch.view_as_real(summed)
         by_cot, by_cot_square = summed[..., 1] @ weights, summed[..., 0] @ square_weights
         return None, 2 * k * by_cot_square - by_cot / q, k / q.square() * by_cot, None
 

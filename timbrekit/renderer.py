@@ -13,7 +13,7 @@ from timbrekit.take import CHUNK
 from timbrekit.voice import Voice, differences_together, draw_together
 from timbrekit.worker import Worker
 
-# Models that are rendered at once: on a CPU one, since more fall out of its cache.
+# Models, or chunks of one model's hits, that are rendered at once: on a CPU one, since more fall out of its cache.
 MODELS_TOGETHER = {"cpu": 1, "cuda": 64}
 HITS_TOGETHER = 8  # of a training batch, on a CPU: half of its sixteen, so that each of two processes has one
 
@@ -60,7 +60,8 @@ class Renderer:
         rows = [*order[: full * CHUNK].view(full, CHUNK).split(together), order[None, full * CHUNK :]]
         rows = [some for some in rows if some.numel()]  # (chunks, hits) each
         calls = [
-            (model, parameters[some], indices[some], [draw_seed(generator) for _ in some]) for some in rows
+            (model, parameters[some], indices[some], [draw_seed(generator) for _ in range(len(some))])
+            for some in rows
         ]
         played = [each.flatten(0, 1) for each in self.worker.starmap(_differences, calls)]
         heard = parameters.new_empty(len(parameters), self.aim.intended.shape[1])

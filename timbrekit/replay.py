@@ -17,7 +17,8 @@ class Replayed:
 
     Args:
         function: of tensors on the GPU, whose shapes are always the same; gives a tensor, or nothing. It may neither
-            wait for the GPU nor take anything over from the CPU but its arguments: torch refuses to record that.
+            wait for the GPU nor take anything over from the CPU but its arguments: torch refuses to record that. A
+            number that it reads stays what it was then.
         state: tensors that it changes in place. They stay where they are for as long as this is used.
     """
 
@@ -37,8 +38,10 @@ class Replayed:
             self._record(inputs, *self._to_record)
             self._to_record = None  # its owner often is what it refers to: so both go when the owner does
         for place, given in zip(self._inputs, inputs, strict=True):
+            if place.shape != given.shape:
+                raise ValueError(f"recorded for {tuple(place.shape)}, not {tuple(given.shape)}")
             # From the CPU without waiting for what the GPU still has to do, which takes memory that is pinned.
-            place.copy_(given if given.is_cuda else given.pin_memory(), non_blocking=True)
+            place.copy_(given if given.is_cuda else given.contiguous().pin_memory(), non_blocking=True)
         self._graph.replay()
         return self._output
 
@@ -48,7 +51,8 @@ class Replayed:
         self._inputs = [given.to("cuda", copy=True) for given in inputs]
         before = [values.clone() for values in state]
         # Once for real, so that what is made at the first use is not recorded: plans of FFTs, tables. Both on a stream
-        # of its own: the memory that cuBLAS works in is the stream's, and two recordings may be played at once.
+        # of its own (one of the 32 that torch hands out by turns): the memory that cuBLAS works in is the stream's, and
+        # two recordings may be played at once.
         here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
@@ -57,7 +61,8 @@ class Replayed:
         for values, as_before in zip(state, before, strict=True):
             values.copy_(as_before)
         self._graph = torch.cuda.CUDAGraph()
-        with _nothing_collected(), torch.cuda.graph(self._graph, stream=aside):
+        # Its own stream twice: torch does not go back from it where recording fails.
+        with _nothing_collected(), torch.cuda.stream(aside), torch.cuda.graph(self._graph, stream=aside):
             self._output = function(*self._inputs)
 
 

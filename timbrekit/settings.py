@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from timbrekit.errors import TrainingError
+from timbrekit.errors import TrainingError, first_line
 from timbrekit.mapping import ModelName
 
 
@@ -62,6 +62,7 @@ PUBLISHED = Settings(
     plateau=True,
 )
 PUBLISHED_LINEAR_RATE = 5e-3
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def make_settings(
@@ -78,8 +79,10 @@ def make_settings(
         device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one that works.
 
     Raises:
-        TrainingError: cuda is asked for and not there, or does not work.
+        TrainingError: cuda is asked for and not there, or does not work; no such device.
     """
+    if device not in DEVICES:
+        raise TrainingError(f"The device is one of {', '.join(DEVICES)}, not {device!r}.")
     if device != "cpu":
         fault = _fault_of_gpu()
         if fault is not None and device == "cuda":
@@ -102,5 +105,5 @@ def _fault_of_gpu() -> str | None:
     try:
         (torch.ones(1, device="cuda") + 1).item()
     except (RuntimeError, AssertionError) as error:
-        return f" ({str(error).splitlines()[0]})"
+        return f" ({first_line(error)})"
     return None

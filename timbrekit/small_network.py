@@ -95,8 +95,10 @@ class Fit:
         """A step for each batch, with an optimiser that is fresh.
 
         Args:
-            batches: ``(steps, …)`` each, where the network is: what ``lead_back`` is given.
+            batches: ``(steps, …)`` each, where the network is: what ``lead_back`` is given. A multiple of ``together``,
+                on a CPU too, so that what works there works on a GPU.
         """
+        self._need_whole_parts(batches)
         if self.network.weights.is_cuda:
             for _ in self.in_parts(batches):
                 pass
@@ -109,35 +111,38 @@ class Fit:
     def in_parts(self, batches: Sequence[Tensor]) -> Iterator[None]:
         """:meth:`run` on a GPU, which is not waited for: starts a part of the steps at each turn.
 
-        Several fits go on at once where their parts are started by turns. The number of steps is a multiple of
-        ``together``.
+        Several fits go on at once where their parts are started by turns.
         """
+        self._need_whole_parts(batches)
         steps, device = len(batches[0]), self.network.weights.device
-        if steps % self._together:
-            raise ValueError(f"{steps} steps are no multiple of {self._together}")
-        optimizer = Adam(self.network.weights[:0])  # for its count alone
-        counts = torch.tensor([optimizer.count() for _ in range(steps)], device=device)
+        shares = torch.tensor([Adam.shares(number + 1) for number in range(steps)], device=device)
         parts = zip(
-            *(each.split(self._together) for each in (*batches, self._rates(steps).to(device), counts)),
+            *(each.split(self._together) for each in (*batches, self._rates(steps).to(device), shares)),
             strict=True,
         )
         self._adam.mean.zero_()
         self._adam.square.zero_()
         now = torch.cuda.current_stream()
         self._stream.wait_stream(now)
-        for part in parts:
-            with torch.cuda.stream(self._stream):
-                self._recorded(*part)
-            yield
-        now.wait_stream(self._stream)
+        try:
+            for part in parts:
+                with torch.cuda.stream(self._stream):
+                    self._recorded(*part)
+                yield
+        finally:  # also where nobody asks for the rest: what it works on must not be given away before
+            now.wait_stream(self._stream)
+
+    def _need_whole_parts(self, batches: Sequence[Tensor]) -> None:
+        if len(batches[0]) % self._together:
+            raise ValueError(f"{len(batches[0])} steps are no multiple of {self._together}")
 
     def _rates(self, steps: int) -> Tensor:
         return torch.tensor([[one_cycle(number, steps + 1, self._rate)] for number in range(steps)])
 
     def _steps(self, *part: Tensor) -> None:
-        for *batch, rate, count in zip(*part, strict=True):
+        for *batch, rate, shares in zip(*part, strict=True):
             self._lead_back(*batch)
-            self._adam.change(self.network.weights, self.network.slope, rate, *count)
+            self._adam.change(self.network.weights, self.network.slope, rate, *shares)
 
 
 @contextmanager
@@ -153,9 +158,8 @@ def one_thread() -> Iterator[None]:
 
 def _linear(layer: nn.Linear, rows: Tensor) -> Tensor:
     """What the layer plays. Calling it takes twice as long."""
-    if (
-        rows.is_cuda
-    ):  # a product with a transposed matrix takes longer there than all of this (measured on an H100)
+    if rows.is_cuda:
+        # A product with a transposed matrix takes longer there than all of this (measured on an H100).
         return (rows @ layer.weight.T.contiguous()).add_(layer.bias)
     return torch.addmm(layer.bias, rows, layer.weight.T)
 

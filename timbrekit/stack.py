@@ -93,9 +93,15 @@ class Adam:
         self.change(weights, slope, rates, *self.count())
 
     def count(self) -> tuple[float, float]:
-        """One step more: the shares of their final size that its running mean and mean square have by then."""
+        """One step more: :meth:`shares` by then."""
         self.steps += 1
-        return 1 - self.BETAS[0] ** self.steps, 1 - self.BETAS[1] ** self.steps
+        return self.shares(self.steps)
+
+    @classmethod
+    def shares(cls, step: int) -> tuple[float, float]:
+        """The shares of their final size that running mean and mean square have by a step, 1 …"""
+        beta1, beta2 = cls.BETAS
+        return 1 - beta1**step, 1 - beta2**step
 
     def change(
         self,
@@ -163,9 +169,8 @@ class SlopeLimit:
     def __init__(self, limit: float, models: int, device: torch.device | None = None):
         """``limit``: in typical lengths; 0: none."""
         self.limit = limit
-        self.medians = torch.full(
-            (self.BATCHES, models), math.nan, device=device
-        )  # the latest last; NaN: none yet
+        # The latest last; NaN where there is none yet.
+        self.medians = torch.full((self.BATCHES, models), math.nan, device=device)
 
     def shorten(self, slopes: Tensor) -> Tensor:
         """Slopes by what is played, ``(models, batch, parameters)``, of the mean loss over the batch."""

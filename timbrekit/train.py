@@ -1,5 +1,6 @@
 """Train mappings on one take, so that the synthesiser follows the player's changes."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 
 from timbrekit.checkpoint import load_checkpoint, save_checkpoint
-from timbrekit.errors import GpuError
+from timbrekit.errors import GpuError, first_line
 from timbrekit.features import TimbreFeatures
 from timbrekit.hits import Hits, onset_windows
 from timbrekit.presets import Preset
@@ -19,6 +20,7 @@ from timbrekit.training_run import Epoch, Trained, TrainingRun, Variant
 
 __all__ = ["Epoch", "Trained", "Variant", "published_windows", "train", "train_many"]
 
+OF_A_GPU = re.compile("cuda|cublas|cufft|nvrtc|nvidia", re.IGNORECASE)  # in torch's words where one fails
 PUBLISHED_LEAD = 20  # samples by which the published code's window starts before the plug-in's
 
 
@@ -82,10 +84,10 @@ def train_many(
             interrupted = _go_through(run, progress, checkpoint, say)
             return run.results(time.perf_counter() - began, interrupted)
     except (RuntimeError, AssertionError) as error:
-        if settings.device == "cpu":
+        if settings.device == "cpu" or not OF_A_GPU.search(str(error)):
             raise
         raise GpuError(
-            f"Training on the GPU failed ({str(error).splitlines()[0]}). The CPU can do the same (--device cpu)."
+            f"Training on the GPU failed ({first_line(error)}). The CPU can do the same (--device cpu)."
         ) from error
 
 

@@ -47,9 +47,8 @@ class Voice:
         self.lengths = take.lengths.to(self.device)
         generator = torch.Generator().manual_seed(seed)
         renders = PRESET_RENDERS if fresh_noise else 1
-        with (
-            torch.no_grad()
-        ):  # on the CPU: these are many short operations, and the same numbers wherever training is
+        # On the CPU: these are many short operations, and the same numbers wherever training is.
+        with torch.no_grad():
             sounds = []
             for _ in range(renders):
                 noise, phases = draw_together([self], 1, TIMBRE_SAMPLES, [generator])

@@ -104,7 +104,7 @@ def train_model(
         prepared: from :func:`prepare`.
         preset: the sound to modulate.
         folder: where the files go; files of those names are replaced.
-        settings: how to train. Where a GPU fails, training goes on on the CPU, and says so.
+        settings: how to train. Where a GPU fails, training starts again on the CPU, and says so.
         progress: called after each epoch.
         stage: called with a few words at each step.
         bounds: also compute how far the preset can follow at all and what the onsets can tell (a minute more).
@@ -127,7 +127,7 @@ def train_model(
     try:
         trained = train(source, preset, settings, progress, checkpoint, stage)
     except GpuError as error:
-        stage(f"{error} It goes on there")
+        stage(f"{error} It starts again there")
         settings = replace(settings, device="cpu")
         trained = train(source, preset, settings, progress, checkpoint, stage)
     stage("Measuring")

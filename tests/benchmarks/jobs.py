@@ -196,7 +196,10 @@ def time_to_quality(material: Material, job: dict[str, Any]) -> dict[str, Any]:
     """
     began, first = time.perf_counter(), None
     if job["device"] == "cuda":  # the first training of a process waits for the GPU to be brought up
-        train(material.for_training("gated"), load_preset(PRESET), replace(Settings(), device="cuda"))
+        short = {"epochs": 2, "sketch": False} if job["quick"] else {}
+        train(
+            material.for_training("gated"), load_preset(PRESET), replace(Settings(), device="cuda", **short)
+        )
         first = time.perf_counter() - began
     error_of = HeldOutError.of(material)
     practised = material.for_training("published")

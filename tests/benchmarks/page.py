@@ -251,7 +251,7 @@ def _spread(values: list[float]) -> str:
 
 
 def _digits(value: float) -> int:
-    """Behind the point, so that three count, and two of what is small."""
+    """Behind the point, so that at least two count."""
     return 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 4
 
 

@@ -88,7 +88,7 @@ class World:
     def settings(self, row: Row, epochs: int | None = None, device: str = "auto") -> Settings:
         """How a row's models are trained in this world: its recipe, but for what the world decides.
 
-        Ours hears every fourth frame of the sustain, as always; the paper's recipe all of them in its own world.
+        In the paper's world its recipe hears all frames of the sustain, ours every fourth, as in the plug-in's.
 
         The paper's recipe with this project's damping (but for the row that says otherwise), and with the centring that
         it trains with kept in the trained mapping: what its export loses on the way to the plug-in is not what the
