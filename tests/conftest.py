@@ -48,3 +48,14 @@ def shared_audio_dir() -> Path:
 def sample_recording() -> Path:
     """The minute of playing that ships with the project."""
     return REPOSITORY / "sample_audio" / "snare_minute.flac"
+
+
+@pytest.fixture
+def short_sketch(monkeypatch):
+    """The sketch with a hundredth of its work: all its steps, none of its patience."""
+    import timbrekit.sketch
+
+    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
+        monkeypatch.setattr(timbrekit.sketch, name, 20)
+    monkeypatch.setattr(timbrekit.sketch, "FIRST_RENDERS", 32)
+    monkeypatch.setattr(timbrekit.sketch, "ROUNDS", 2)

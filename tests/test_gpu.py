@@ -11,7 +11,6 @@ from takes import RATE, tiny_take
 from torch import nn
 
 import timbrekit.renderer
-import timbrekit.sketch
 from timbrekit.bounds import optimize_directly
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
 from timbrekit.loss import spread_weights
@@ -28,14 +27,6 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 
 SNARE = load_preset("snare-1")
 QUICK = Settings(sketch=False, epochs=3, batch_size=4, device="cuda")
-
-
-@pytest.fixture
-def short_sketch(monkeypatch):
-    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
-        monkeypatch.setattr(timbrekit.sketch, name, 100)
-    monkeypatch.setattr(timbrekit.sketch, "FIRST_RENDERS", 100)
-    monkeypatch.setattr(timbrekit.sketch, "ROUNDS", 3)
 
 
 def weights_of(trained):

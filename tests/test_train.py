@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from takes import RATE, strokes, take_with, tiny_take, varied_strokes
 
 import timbrekit.renderer
-import timbrekit.sketch
 from timbrekit.errors import GpuError, TrainingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import serialize
@@ -29,15 +28,6 @@ SNARE = load_preset("snare-1")
 QUICK = Settings(sketch=False, epochs=2)
 # Nothing is drawn in it.
 STEADY = replace(QUICK, model="mlp", fresh_noise=False, shifted_share=0.0, growing_share=0.0)
-
-
-@pytest.fixture
-def short_sketch(monkeypatch):
-    """The sketch with a hundredth of its work: all its steps, none of its patience."""
-    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
-        monkeypatch.setattr(timbrekit.sketch, name, 20)
-    monkeypatch.setattr(timbrekit.sketch, "FIRST_RENDERS", 32)
-    monkeypatch.setattr(timbrekit.sketch, "ROUNDS", 2)
 
 
 def weights_of(trained) -> torch.Tensor:
