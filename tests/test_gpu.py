@@ -7,8 +7,8 @@ from itertools import zip_longest
 import numpy as np
 import pytest
 import torch
+from fits import fits
 from takes import RATE, tiny_take
-from torch import nn
 
 import timbrekit.renderer
 from timbrekit.bounds import optimize_directly
@@ -18,7 +18,6 @@ from timbrekit.presets import load_preset
 from timbrekit.renderer import Aim, Renderer
 from timbrekit.replay import Replayed
 from timbrekit.settings import Settings, make_settings
-from timbrekit.small_network import Fit, SmallNetwork
 from timbrekit.train import Variant, train, train_many
 from timbrekit.training_run import TrainingRun
 from timbrekit.voice import Voice
@@ -91,24 +90,6 @@ def test_losses_and_slopes_are_those_of_the_cpu(recipe, monkeypatch):
     torch.testing.assert_close(their_heard, heard, rtol=1e-3, atol=1e-3)
 
 
-def fits(device, count):
-    """Fits of small networks that differ, and what they are to learn."""
-    made = []
-    for seed in range(count):
-        generator = torch.Generator().manual_seed(seed)
-        network = nn.Sequential(nn.Linear(15, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 7))
-        for values in network.parameters():
-            nn.init.normal_(values, std=0.2, generator=generator)
-        small = SmallNetwork(network.to(device))
-
-        def lead_back(rows, wanted, small=small):
-            small.lead_back((small(rows) - wanted) / len(rows), to_inputs=False)
-
-        rows = torch.randn(60, 256, 15, generator=generator)
-        made.append((Fit(small, lead_back, 3e-3), [rows.to(device), rows[..., :7].sin().to(device)]))
-    return made
-
-
 @torch.no_grad()
 def test_a_fit_learns_what_it_learns_on_the_cpu_and_again_from_where_it_is():
     found = []
@@ -134,13 +115,6 @@ def test_fits_by_turns_do_not_disturb_each_other():
             pass
         assert torch.equal(first.network.weights, alone[0])
         assert torch.equal(second.network.weights, alone[1])
-
-
-@torch.no_grad()
-def test_steps_that_do_not_come_out_even_are_refused():
-    ((fit, batches),) = fits("cuda", 1)
-    with pytest.raises(ValueError, match="21 steps"):
-        fit.run([each[:21] for each in batches])
 
 
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
