@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     # Imported here, so that Ctrl-C while torch loads is answered by main too.
     from timbrekit import commands
     from timbrekit.mapping import MODEL_NAMES
-    from timbrekit.settings import PUBLISHED, Settings
+    from timbrekit.settings import DEVICES, PUBLISHED, Settings
 
     parser = _Parser(prog="timbrekit", description="Turn a minute of drumming into an instrument.")
     parser.add_argument("--version", action="version", version=f"timbrekit {__version__}")
@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--recipe", choices=("timbrekit", "published"), default="timbrekit")
     train.add_argument("--epochs", type=_whole(1), help="rounds of training (default: as the recipe has it)")
     train.add_argument("--seed", type=_whole(0), default=0)
-    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    train.add_argument("--device", choices=DEVICES, default="auto")
     train.add_argument("--sample-rate", type=_whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW")
     train.add_argument(
         "--bounds", action="store_true", help="also compute what preset and onsets allow (slow)"
@@ -128,7 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--first-seed", type=_whole(0), help="number of the first one (default: 0); each holds out other hits"
     )
     experiment.add_argument("--epochs", type=_whole(1), help="default: as each recipe has it")
-    experiment.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    experiment.add_argument("--device", choices=DEVICES, default="auto")
     paper = experiment.add_argument_group("the paper's table")
     paper.add_argument("--rows", help="of the table, separated by commas (default: all)")
     paper.add_argument(

@@ -40,8 +40,10 @@ class OutputError(TimbrekitError):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, in a line."""
-    return str(error).partition("\n")[0] or type(error).__name__
+    """The first line of an error's message, for use within a sentence. It may quote a stranger's bytes."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    words = (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
 
 
 @dataclass(frozen=True)

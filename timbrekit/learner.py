@@ -35,31 +35,27 @@ class Learner:
         self.averaged = self.weights.clone()
         self.optimizer = Adam(self.weights)
         self.slope_limit = SlopeLimit(settings.slope_limit, len(mappings), device)
-        self._recorded: dict[tuple[str, torch.Size], Replayed] = {}
+        self._recorded: dict[tuple, Replayed] = {}  # by function and shapes
 
     def step(self, batch: Batch, rates: Tensor) -> Tensor:
         """One step of the optimiser, at the learning rates ``(models,)``. Losses ``(models,)`` before it."""
         # Without averaging, and after the first step, the mean is the weights themselves.
         share = self.settings.averaging if self.optimizer.steps else 0.0
-        return self._run(self._step, batch, rates, *self.optimizer.count(), 1 - share)
+        how = rates, *self.optimizer.count(), 1 - share
+        return self._run(self._step, *how, batch.heard, batch.indices, *batch.draws)
 
     def losses(self, batch: Batch) -> Tensor:
         """Losses ``(models,)`` of the running mean, which is what is validated and kept."""
-        return self._run(self._losses, batch)
+        return self._run(self._losses, batch.heard, batch.indices, *batch.draws)
 
-    def _run(self, function: Callable[..., Tensor], batch: Batch, *more: Tensor | float) -> Tensor:
+    def _run(self, function: Callable[..., Tensor], *inputs: Tensor | float) -> Tensor:
         if self.device.type != "cuda":
-            return function(batch.heard, batch.indices, batch.draws, *more)
-        key = function.__name__, batch.heard.shape
+            return function(*inputs)
+        tensors = [torch.as_tensor(each) for each in inputs]
+        key = function.__name__, *(each.shape for each in tensors)
         if key not in self._recorded:
-            number = len(batch.draws)
-
-            def flat(heard: Tensor, indices: Tensor, *others: Tensor) -> Tensor:
-                return function(heard, indices, others[:number], *others[number:])
-
-            self._recorded[key] = Replayed(flat, self._changed())
-        inputs = batch.heard, batch.indices, *batch.draws, *map(torch.as_tensor, more)
-        return self._recorded[key](*inputs)
+            self._recorded[key] = Replayed(function, self._changed())
+        return self._recorded[key](*tensors)
 
     def _changed(self) -> list[Tensor]:
         """All tensors that a step changes."""
@@ -68,13 +64,13 @@ class Learner:
 
     def _step(
         self,
-        heard: Tensor,
-        indices: Tensor,
-        draws: Sequence[Tensor],
         rates: Tensor,
         mean_share: Tensor | float,
         square_share: Tensor | float,
         follow: Tensor | float,
+        heard: Tensor,
+        indices: Tensor,
+        *draws: Tensor,
     ) -> Tensor:
         weights = self.weights.detach().requires_grad_()
         parameters, restraint = self.stacked.play(weights, heard)
@@ -88,7 +84,7 @@ class Learner:
         return losses
 
     @torch.no_grad()
-    def _losses(self, heard: Tensor, indices: Tensor, draws: Sequence[Tensor]) -> Tensor:
+    def _losses(self, heard: Tensor, indices: Tensor, *draws: Tensor) -> Tensor:
         parameters, _ = self.stacked.play(self.averaged, heard)
         return self.renderer.losses(parameters, indices, draws, with_slope=False)[0]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss
 from timbrekit.take import CHUNK
-from timbrekit.voice import Voice, differences_together, draw_together
+from timbrekit.voice import Voice, differences_together, draw_for, draw_together
 from timbrekit.worker import Worker
 
 # Models, or chunks of one model's hits, that are rendered at once: on a CPU one, since more fall out of its cache.
@@ -105,11 +105,11 @@ class Renderer:
             ]
             answers = self.worker.starmap(_losses, calls)
         else:
+            inputs = parameters, indices, *draws
             places = [(some, slice(None)) for some in groups]
-            each = [[values[some] for values in (parameters, indices, *draws)] for some in groups]
             answers = [
-                _sums_and_slopes(self.aim, some, *values, TIMBRE_SAMPLES, with_slope)
-                for some, values in zip(groups, each, strict=True)
+                _sums_and_slopes(self.aim, some, *(each[some] for each in inputs), TIMBRE_SAMPLES, with_slope)
+                for some in groups
             ]
         for place, (sums, slope) in zip(places, answers, strict=True):
             losses[place[0]] += sums / batch
@@ -138,20 +138,16 @@ def _seeded(seeds: Sequence[int]) -> list[torch.Generator]:
 @torch.no_grad()
 def _differences(aim: Aim, model: int, parameters: Tensor, indices: Tensor, seeds: Sequence[int]) -> Tensor:
     """``(chunks, hits, 7)`` of parameters ``(chunks, hits, 14)``, each chunk with a noise of its own."""
-    voices, device = [aim.voices[model]] * len(seeds), parameters.device
-    samples = voices[0].samples_for(indices.flatten())
-    noise, phases = draw_together(voices, indices.shape[1], samples, _seeded(seeds))
-    return differences_together(voices, parameters, indices, noise.to(device), phases.to(device), samples)
+    voices = [aim.voices[model]] * len(seeds)
+    return differences_together(voices, parameters, indices, *draw_for(voices, indices, _seeded(seeds)))
 
 
 def _losses(
     aim: Aim, some: slice, parameters: Tensor, indices: Tensor, seeds: Tensor, with_slope: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Of some models over a part of their batches: sums over the hits ``(models,)``, and their slopes."""
-    voices = aim.voices[some]
-    samples = voices[0].samples_for(indices.flatten())
-    noise, phases = draw_together(voices, indices.shape[1], samples, _seeded(seeds.tolist()))
-    return _sums_and_slopes(aim, some, parameters, indices, noise, phases, samples, with_slope)
+    draws = draw_for(aim.voices[some], indices, _seeded(seeds.tolist()))
+    return _sums_and_slopes(aim, some, parameters, indices, *draws, with_slope)
 
 
 def _sums_and_slopes(

@@ -169,14 +169,13 @@ class _StandIn:
         self._aside: Fit | None = None  # of a copy of the network
         self.seen: list[Tensor] = []
         self.heard: list[Tensor] = []
-        self.network = SmallNetwork(_stand_in_network(len(self.preset) + 1, len(weights), self.preset.device))
-        for layer in self.network.layers:
+        network = _stand_in_network(len(self.preset) + 1, len(weights))
+        for layer in network:
             if isinstance(layer, nn.Linear):
                 bound = 1 / math.sqrt(layer.in_features)
-                for values in (layer.weight, layer.bias):
-                    values.copy_(
-                        nn.init.uniform_(torch.empty(values.shape), -bound, bound, generator=generator)
-                    )
+                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        self.network = SmallNetwork(network.to(self.preset.device))
         self.fit = _stand_in_fit(self.network)
 
     def __call__(self, parameters: Tensor, rings: Tensor) -> Tensor:
@@ -217,8 +216,8 @@ class _StandIn:
         if self.preset.is_cuda:
             weights = self._learn_aside(fit, batches, *lesson)
         else:
-            here = partial(_run, fit, batches)
-            _, weights = worker.beside(here, _learn_apart, (self.network.weights, *lesson))
+            taught = self.network.weights, *lesson
+            _, weights = worker.beside(lambda: fit.run(batches()), _learn_apart, taught)
         self.network.weights.copy_(weights)
 
     def _learn_aside(
@@ -232,8 +231,8 @@ class _StandIn:
     ) -> Tensor:
         """As :func:`_learn_apart`, on the same GPU."""
         if self._aside is None:
-            network = _stand_in_network(seen.shape[1], heard.shape[1], seen.device)
-            self._aside = _stand_in_fit(SmallNetwork(network))
+            network = _stand_in_network(seen.shape[1], heard.shape[1])
+            self._aside = _stand_in_fit(SmallNetwork(network.to(seen.device)))
         self._aside.network.weights.copy_(self.network.weights)
         lesson = _lesson(seen, heard, steps, torch.Generator().manual_seed(seed))
         for _ in zip_longest(self._aside.in_parts(lesson), fit.in_parts(batches())):
@@ -241,18 +240,14 @@ class _StandIn:
         return self._aside.network.weights
 
 
-def _run(fit: Fit, batches: Callable[[], list[Tensor]]) -> None:
-    fit.run(batches())
-
-
-def _stand_in_network(inputs: int, outputs: int, device: torch.device | None = None) -> nn.Sequential:
+def _stand_in_network(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, STAND_IN_WIDTH),
         nn.SiLU(),
         nn.Linear(STAND_IN_WIDTH, STAND_IN_WIDTH),
         nn.SiLU(),
         nn.Linear(STAND_IN_WIDTH, outputs),
-    ).to(device)
+    )
 
 
 def _stand_in_fit(network: SmallNetwork) -> Fit:

@@ -58,7 +58,7 @@ class SmallNetwork:
             to_inputs: also find out those by the inputs.
 
         Returns:
-            ``(batch, inputs)``, those by the inputs.
+            ``(batch, inputs)``, those by the inputs, or None.
         """
         for number in reversed(range(len(self.layers))):
             layer, rows, played = self.layers[number], self.heard[number], self.heard[number + 1]

@@ -83,10 +83,8 @@ class Voice:
         Returns:
             ``(batch, 7)``, differentiable.
         """
-        samples = self.samples_for(indices)
-        noise, phases = draw_together([self], len(indices), samples, [generator])
-        noise, phases = noise.to(self.device), phases.to(self.device)
-        return differences_together([self], parameters[None], indices[None], noise, phases, samples)[0]
+        draws = draw_for([self], indices[None], [generator])
+        return differences_together([self], parameters[None], indices[None], *draws)[0]
 
 
 def differences_together(
@@ -97,8 +95,7 @@ def differences_together(
     Args:
         parameters: ``(voices, batch, 14)`` normalised.
         indices: ``(voices, batch)`` hits of the take.
-        noise, phases: from :func:`draw_together`, where the voices are.
-        samples: at least what ``Voice.samples_for`` says of all these hits.
+        noise, phases, samples: from :func:`draw_for`.
 
     Returns:
         ``(voices, batch, 7)``, differentiable.
@@ -110,6 +107,20 @@ def differences_together(
     heard = first.features.summarize(frames, first.lengths[indices.flatten()])
     unmodulated = [voice.unmodulated[each] for voice, each in zip(voices, indices, strict=True)]
     return heard.view(len(voices), batch, -1) - torch.stack(unmodulated)
+
+
+def draw_for(
+    voices: Sequence[Voice], indices: Tensor, generators: Sequence[torch.Generator]
+) -> tuple[Tensor, Tensor, int]:
+    """What :func:`differences_together` needs for hits ``indices`` ``(voices, batch)``, where the voices are.
+
+    Returns:
+        Noise and phases of :func:`draw_together`, and how many samples have to be rendered.
+    """
+    first = voices[0]
+    samples = first.samples_for(indices.flatten())
+    noise, phases = draw_together(voices, indices.shape[1], samples, generators)
+    return noise.to(first.device), phases.to(first.device), samples
 
 
 def draw_together(

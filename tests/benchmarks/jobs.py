@@ -196,10 +196,7 @@ def time_to_quality(material: Material, job: dict[str, Any]) -> dict[str, Any]:
     """
     began, first = time.perf_counter(), None
     if job["device"] == "cuda":  # the first training of a process waits for the GPU to be brought up
-        short = {"epochs": 2, "sketch": False} if job["quick"] else {}
-        train(
-            material.for_training("gated"), load_preset(PRESET), replace(Settings(), device="cuda", **short)
-        )
+        train(material.for_training("gated"), load_preset(PRESET), _our_settings(job))
         first = time.perf_counter() - began
     error_of = HeldOutError.of(material)
     practised = material.for_training("published")
@@ -234,11 +231,7 @@ def _our_run(
     ``which``: gated or published features.
     """
     heard, practised, preset = getattr(material, which), material.for_training(which), load_preset(PRESET)
-    settings = replace(
-        Settings(), seed=seed, device=job["device"], features=which, fresh_noise=which == "gated"
-    )
-    if job["quick"]:
-        settings = replace(settings, epochs=2, sketch=False)
+    settings = replace(_our_settings(job), seed=seed, features=which, fresh_noise=which == "gated")
     seconds: list[float] = []
     began = time.perf_counter()
     train(practised, preset, settings, lambda epoch: seconds.append(time.perf_counter() - began))
@@ -248,6 +241,11 @@ def _our_run(
         for number, mapping in _mappings_along(practised, preset, settings, 1)
     ]
     return run, total
+
+
+def _our_settings(job: dict[str, Any]) -> Settings:
+    settings = replace(Settings(), device=job["device"])
+    return replace(settings, epochs=2, sketch=False) if job["quick"] else settings
 
 
 def _mappings_along(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from timbrekit.errors import ModelFileError
+from timbrekit.errors import ModelFileError, first_line
 
 MAX_READ_BYTES = 16 * 1024 * 1024  # of a file, and of all that it unpacks to; the published models have 30 KB
 MAX_ENTRIES = 1000
@@ -152,10 +152,3 @@ def pack(saved: bytes) -> bytes:
             record.extra = b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
             target.writestr(record, content)
     return output.getvalue()
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, for use within a sentence. It may quote a stranger's bytes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    words = (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
-    return "".join(letter if letter.isprintable() else "?" for letter in words)

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from timbrekit.export.archive import NotAModel, compare_with_libtorch, first_line, unpack
+from timbrekit.errors import first_line
+from timbrekit.export.archive import NotAModel, compare_with_libtorch, unpack
 from timbrekit.export.guard import MEMORY_BYTES, Verdict, try_out
 from timbrekit.mapping import MODEL_NAMES, NUM_INPUTS, Mapping, build_network
 from timbrekit.parameters import NUM_PARAMETERS

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export.archive import first_line
+from timbrekit.errors import ModelFileError, OutputError, first_line
 from timbrekit.export.check import check_model, read_metadata
 from timbrekit.export.metadata import decode
 from timbrekit.files import atomic_path

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from timbrekit.errors import ModelFileError, OutputError, TimbrekitError
-from timbrekit.export.archive import first_line, pack
+from timbrekit.errors import ModelFileError, OutputError, TimbrekitError, first_line
+from timbrekit.export.archive import pack
 from timbrekit.export.check import ALLOWED_OPERATORS, check_model, read_metadata
 from timbrekit.export.metadata import EXTRA_FILE
 from timbrekit.export.nn_attributes import ATTRIBUTES
