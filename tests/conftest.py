@@ -53,9 +53,9 @@ def sample_recording() -> Path:
 @pytest.fixture
 def short_sketch(monkeypatch):
     """The sketch with a hundredth of its work: all its steps, none of its patience."""
-    import timbrekit.sketch
+    import timbrekit.training.warm_start
 
     for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
-        monkeypatch.setattr(timbrekit.sketch, name, 20)
-    monkeypatch.setattr(timbrekit.sketch, "FIRST_RENDERS", 32)
-    monkeypatch.setattr(timbrekit.sketch, "ROUNDS", 2)
+        monkeypatch.setattr(timbrekit.training.warm_start, name, 20)
+    monkeypatch.setattr(timbrekit.training.warm_start, "FIRST_RENDERS", 32)
+    monkeypatch.setattr(timbrekit.training.warm_start, "ROUNDS", 2)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from timbrekit.small_network import Fit, SmallNetwork
+from timbrekit.training.fast.small_network import Fit, SmallNetwork
 
 
 def fits(device: str, count: int) -> list[tuple[Fit, list[Tensor]]]:

@@ -10,8 +10,8 @@ from torch import nn
 
 from timbrekit.export.metadata import build_metadata
 from timbrekit.mapping import Mapping, build_network
-from timbrekit.onsets import DetectorSettings
 from timbrekit.presets import load_preset
+from timbrekit.recording.onsets import DetectorSettings
 
 PROBES = torch.cartesian_prod(*[torch.linspace(0, 1, 5)] * 3)
 

@@ -14,9 +14,9 @@ import torch
 from timbrekit.export.live_page import core_source
 from timbrekit.export.metadata import build_metadata
 from timbrekit.mapping import Mapping, build_network
-from timbrekit.onsets import DetectorSettings
-from timbrekit.parameters import PARAMETERS
 from timbrekit.presets import load_preset
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth.parameters import PARAMETERS
 
 PARAMETER_TABLE = [
     {"key": p.key, "title": p.title, "unit": p.unit, "min": p.minimum, "max": p.maximum} for p in PARAMETERS

@@ -6,10 +6,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from timbrekit.hits import find_hits
 from timbrekit.mapping import Mapping, build_network
 from timbrekit.presets import Preset, load_preset
-from timbrekit.take import Take, make_take
+from timbrekit.recording.hits import find_hits
+from timbrekit.training.take import Take, make_take
 
 RATE = 48_000
 GAP_SECONDS = 0.3

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from takes import RATE, still_mapping, tiny_take, varied_strokes
 
-from timbrekit.as_played import AsPlayed, error_ratio, measure_as_played, rank_correlations
 from timbrekit.export.torchdrum import PluginModel
-from timbrekit.hits import find_hits
-from timbrekit.parameters import PARAMETER_KEYS
-from timbrekit.plugin_synth import play
+from timbrekit.plugin.as_played import AsPlayed, error_ratio, measure_as_played, rank_correlations
+from timbrekit.plugin.stream import play
 from timbrekit.presets import load_preset
-from timbrekit.take import make_take
+from timbrekit.recording.hits import find_hits
+from timbrekit.synth.parameters import PARAMETER_KEYS
+from timbrekit.training.take import make_take
 
 differences = arrays(np.float32, (6, 7), elements=st.floats(-20, 20, width=32))
 

@@ -18,8 +18,8 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from timbrekit.audio import Recording, decode, describe, read_recording, resample, write_wav
 from timbrekit.errors import OutputError, RecordingError, TimbrekitError
+from timbrekit.recording import Recording, decode, describe, read_recording, resample, write_wav
 
 RATE = 48_000
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
@@ -579,6 +579,6 @@ def test_samples_that_are_not_numbers_are_never_written(tmp_path):
 
 def test_importing_the_package_does_not_load_the_resampler_or_librosa():
     heavy = "('soxr', 'librosa', 'scipy', 'torch')"
-    code = f"import sys, timbrekit.audio; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, timbrekit.recording; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

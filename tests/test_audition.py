@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from timbrekit.audition import (
+from timbrekit.errors import TimbrekitError
+from timbrekit.plugin.rehearse import rehearse
+from timbrekit.presets import load_preset
+from timbrekit.results.audition import (
     MIX,
     ORIGINAL,
     PRESET,
@@ -15,9 +18,6 @@ from timbrekit.audition import (
     match_loudness,
     mix,
 )
-from timbrekit.errors import TimbrekitError
-from timbrekit.presets import load_preset
-from timbrekit.rehearse import rehearse
 
 RATE = 48_000
 

@@ -12,11 +12,11 @@ from benchmarks.paper_step import PaperFeatures, PaperSynth, import_torchaudio
 from takes import varied_strokes
 from torch.nn.utils import parameters_to_vector
 
-from timbrekit.audio import Recording
 from timbrekit.features import TimbreFeatures
-from timbrekit.parameters import NUM_PARAMETERS
 from timbrekit.presets import load_preset
-from timbrekit.synth import Snare808, white_noise
+from timbrekit.recording import Recording
+from timbrekit.synth.parameters import NUM_PARAMETERS
+from timbrekit.synth.snare808 import Snare808, white_noise
 
 RATE = 48_000
 PRESETS = ("snare-1", "snare-2", "snare-3", "open-snare", "noisy-snare")

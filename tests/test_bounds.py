@@ -7,11 +7,11 @@ import pytest
 import torch
 from takes import tiny_take
 
-from timbrekit.as_played import error_ratio, rank_correlations
-from timbrekit.bounds import PUBLISHED_SEARCH, optimize_directly, predict_from_onsets
 from timbrekit.features import TimbreFeatures
+from timbrekit.plugin.as_played import error_ratio, rank_correlations
 from timbrekit.presets import load_preset
-from timbrekit.take import make_take
+from timbrekit.training.bounds import PUBLISHED_SEARCH, optimize_directly, predict_from_onsets
+from timbrekit.training.take import make_take
 
 pytest.importorskip("sklearn", reason="the information bound needs scikit-learn, which librosa brings")
 
@@ -61,7 +61,8 @@ def test_a_hit_that_gets_no_better_is_searched_in_smaller_steps(monkeypatch):
         torch.optim.Adam, "step", lambda self: (rates.append(self.param_groups[0]["lr"]), step(self))
     )
     monkeypatch.setattr(
-        "timbrekit.bounds.feature_difference_loss", lambda played, intended, weights: played.sum() * 0 + 1
+        "timbrekit.training.bounds.feature_difference_loss",
+        lambda played, intended, weights: played.sum() * 0 + 1,
     )
     optimize_directly(
         take, load_preset("snare-1"), np.array([1, 4]), 8, learning_rate=1e-2, patience=2, balanced=False

@@ -9,15 +9,15 @@ import pytest
 import soundfile
 import torch
 
-from timbrekit.audio import write_wav
-from timbrekit.bundle import NAME, PREVIEW_SECONDS, write_bundle
 from timbrekit.errors import ModelFileError, OutputError
 from timbrekit.export.check import check_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.mapping import Mapping, build_network
-from timbrekit.onsets import DetectorSettings
 from timbrekit.presets import load_preset, parse_preset
+from timbrekit.recording import write_wav
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.results.bundle import NAME, PREVIEW_SECONDS, write_bundle
 
 RATE = 48_000
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from timbrekit.checkpoint import load_checkpoint, save_checkpoint
-from timbrekit.hits import find_hits
 from timbrekit.presets import load_preset
-from timbrekit.settings import PUBLISHED, Settings
-from timbrekit.take import make_take
-from timbrekit.train import train
+from timbrekit.recording.hits import find_hits
+from timbrekit.training.checkpoint import load_checkpoint, save_checkpoint
+from timbrekit.training.fast.train import train
+from timbrekit.training.settings import PUBLISHED, Settings
+from timbrekit.training.take import make_take
 
 RATE = 48_000
 QUICK = {"epochs": 4, "sketch": False, "batch_size": 4}

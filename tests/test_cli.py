@@ -14,7 +14,7 @@ import torch
 from model_files import metadata_of, trained_mapping
 from takes import RATE, strokes, varied_strokes
 
-import timbrekit.sketch
+import timbrekit.training.warm_start
 from timbrekit.cli import main
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
@@ -42,7 +42,7 @@ def model(tmp_path_factory) -> Path:
 @pytest.fixture
 def short_sketch(monkeypatch):
     for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("STAND_IN_STEPS", 20)):
-        monkeypatch.setattr(timbrekit.sketch, name, few)
+        monkeypatch.setattr(timbrekit.training.warm_start, name, few)
 
 
 @pytest.fixture

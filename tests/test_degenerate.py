@@ -12,16 +12,16 @@ from takes import RATE, strokes, take_with, tiny_take
 
 from timbrekit.export.examine import load
 from timbrekit.export.torchdrum import serialize
-from timbrekit.hits import find_hits
 from timbrekit.mapping import MODEL_NAMES
-from timbrekit.parameters import PARAMETERS
-from timbrekit.plugin_synth import play, white_noise
+from timbrekit.plugin.rehearse import modulated_parameters, normalize_running
+from timbrekit.plugin.stream import play, white_noise
 from timbrekit.presets import load_preset, preset_names
-from timbrekit.rehearse import modulated_parameters, normalize_running
-from timbrekit.settings import Settings
-from timbrekit.take import make_take
-from timbrekit.train import Variant, train
-from timbrekit.training_run import TrainingRun
+from timbrekit.recording.hits import find_hits
+from timbrekit.synth.parameters import PARAMETERS
+from timbrekit.training.fast.run import TrainingRun
+from timbrekit.training.fast.train import Variant, train
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import make_take
 
 SNARE = load_preset("snare-1")
 QUICK = Settings(sketch=False, epochs=1, slope_limit=0.0)

@@ -23,9 +23,9 @@ from timbrekit.experiment.rows import ROWS, World, find_rows
 from timbrekit.experiment.statistics import summarise, worse_features
 from timbrekit.experiment.table import escape_latex
 from timbrekit.features import TIMBRE_FEATURES
-from timbrekit.hits import cut_windows, find_hits
 from timbrekit.presets import load_preset, save_preset
-from timbrekit.train import Trained, Variant, train_many
+from timbrekit.recording.hits import cut_windows, find_hits
+from timbrekit.training.fast.train import Trained, Variant, train_many
 
 QUICK = {"presets": ("snare-1", "snare-3"), "epochs": 1, "iterations": 1}
 COUNT = 8  # hits of each drum

@@ -23,9 +23,9 @@ from timbrekit.export.check import ALLOWED_OPERATORS, MAX_MODEL_BYTES, check_mod
 from timbrekit.export.metadata import decode, encode, fold_centre, network_layers
 from timbrekit.export.torchdrum import PluginModel, serialize, write_model
 from timbrekit.mapping import MODEL_NAMES
-from timbrekit.onsets import DetectorSettings
-from timbrekit.parameters import PARAMETER_KEYS
 from timbrekit.presets import load_preset
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth.parameters import PARAMETER_KEYS
 
 
 @pytest.fixture(params=[(m, c) for m in MODEL_NAMES for c in (False, True)], ids=lambda p: f"{p[0]}-{p[1]}")

@@ -12,8 +12,8 @@ from timbrekit.export.flucoma import write_flucoma
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.mapping import MODEL_NAMES, Mapping, build_network, count_weights
-from timbrekit.onsets import DetectorSettings
 from timbrekit.presets import load_preset
+from timbrekit.recording.onsets import DetectorSettings
 
 MINIMUM, MAXIMUM = [-48.5, 61.25, -42.0], [-6.0, 98.5, -3.75]
 

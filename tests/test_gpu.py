@@ -10,17 +10,17 @@ import torch
 from fits import fits
 from takes import RATE, tiny_take
 
-import timbrekit.renderer
-from timbrekit.bounds import optimize_directly
+import timbrekit.training.fast.renderer
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
 from timbrekit.loss import spread_weights
 from timbrekit.presets import load_preset
-from timbrekit.renderer import Aim, Renderer
-from timbrekit.replay import Replayed
-from timbrekit.settings import Settings, make_settings
-from timbrekit.train import Variant, train, train_many
-from timbrekit.training_run import TrainingRun
-from timbrekit.voice import Voice
+from timbrekit.training.bounds import optimize_directly
+from timbrekit.training.fast.cuda_graph import Replayed
+from timbrekit.training.fast.renderer import Aim, Renderer
+from timbrekit.training.fast.run import TrainingRun
+from timbrekit.training.fast.train import Variant, train, train_many
+from timbrekit.training.objective import Voice
+from timbrekit.training.settings import Settings, make_settings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
@@ -120,7 +120,9 @@ def test_fits_by_turns_do_not_disturb_each_other():
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
 def test_training_takes_the_steps_that_it_takes_on_the_cpu(recipe, monkeypatch):
     monkeypatch.setattr(Voice, "samples_for", lambda *_: TIMBRE_SAMPLES)
-    monkeypatch.setattr(timbrekit.renderer, "HITS_TOGETHER", 16)  # one noise for a batch, as on a GPU
+    monkeypatch.setattr(
+        timbrekit.training.fast.renderer, "HITS_TOGETHER", 16
+    )  # one noise for a batch, as on a GPU
     found = []
     for device in ("cpu", "cuda"):
         settings = replace(make_settings(recipe, device=device), sketch=False, epochs=3, batch_size=4)

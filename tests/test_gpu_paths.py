@@ -9,15 +9,15 @@ import torch
 from fits import fits
 from takes import tiny_take
 
-import timbrekit.learner
-import timbrekit.renderer
-import timbrekit.sketch
+import timbrekit.training.fast.learner
+import timbrekit.training.fast.renderer
+import timbrekit.training.warm_start
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.presets import load_preset
-from timbrekit.settings import make_settings
-from timbrekit.stack import Adam
-from timbrekit.training_run import TrainingRun, Variant
-from timbrekit.voice import Voice
+from timbrekit.training.fast.run import TrainingRun, Variant
+from timbrekit.training.fast.stacked import Adam
+from timbrekit.training.objective import Voice
+from timbrekit.training.settings import make_settings
 
 VARIANTS = [Variant(load_preset("snare-1"), 0), Variant(load_preset("snare-3"), 1)]
 
@@ -92,8 +92,8 @@ def test_steps_that_do_not_come_out_even_are_refused_on_a_cpu_too():
 
 
 def test_the_sketchs_steps_come_out_even():
-    stand_in = timbrekit.sketch._stand_in_fit(fits("cpu", 1)[0][0].network)
-    sketch = timbrekit.sketch
+    stand_in = timbrekit.training.warm_start._stand_in_fit(fits("cpu", 1)[0][0].network)
+    sketch = timbrekit.training.warm_start
     for steps in (sketch.STAND_IN_STEPS, sketch.BESIDE_STEPS, sketch.RELEARN_STEPS):
         stand_in._need_whole_parts([torch.zeros(steps)])
     fits("cpu", 1)[0][0]._need_whole_parts([torch.zeros(sketch.MAPPING_STEPS)])
@@ -102,8 +102,10 @@ def test_the_sketchs_steps_come_out_even():
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
 def test_recorded_steps_are_those_of_the_cpu(recipe, monkeypatch):
     monkeypatch.setattr(Voice, "samples_for", lambda *_: TIMBRE_SAMPLES)
-    monkeypatch.setattr(timbrekit.renderer, "HITS_TOGETHER", 16)  # one noise for a batch, as on a GPU
-    monkeypatch.setattr(timbrekit.learner, "Replayed", Called)
+    monkeypatch.setattr(
+        timbrekit.training.fast.renderer, "HITS_TOGETHER", 16
+    )  # one noise for a batch, as on a GPU
+    monkeypatch.setattr(timbrekit.training.fast.learner, "Replayed", Called)
     settings = replace(make_settings(recipe, device="cpu"), sketch=False, epochs=2, batch_size=4)
     found = []
     for recorded in (False, True):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from timbrekit.mapping import MODEL_NAMES, Mapping, build_network, count_weights
-from timbrekit.parameters import NUM_PARAMETERS
+from timbrekit.synth.parameters import NUM_PARAMETERS
 
 
 def inputs(count=200, seed=0):

@@ -6,15 +6,15 @@ import soundfile
 import torch
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export import nn_tilde
 from timbrekit.export.metadata import build_metadata
-from timbrekit.export.nn_tilde import NN_OPERATORS, operators, play_in_blocks, write_nn_tilde
+from timbrekit.export.nn_tilde import write as nn_tilde
+from timbrekit.export.nn_tilde.write import NN_OPERATORS, operators, play_in_blocks, write_nn_tilde
 from timbrekit.export.torchdrum import write_model
 from timbrekit.mapping import Mapping, build_network
-from timbrekit.onsets import DetectorSettings
-from timbrekit.parameters import PARAMETER_KEYS
+from timbrekit.plugin.rehearse import rehearse
 from timbrekit.presets import Preset, load_preset
-from timbrekit.rehearse import rehearse
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth.parameters import PARAMETER_KEYS
 
 RATE = 48_000
 RANGES = (torch.tensor([-70.0, 30.0, -250.0]), torch.tensor([0.0, 140.0, 0.0]))  # wider than any drumming

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from timbrekit.noise_filter import filter_from_rest, filter_running
+from timbrekit.synth.highpass import filter_from_rest, filter_running
 
 RATE = 48_000
 PERIOD, LENGTH = 36_864, 35_328

@@ -10,8 +10,6 @@ import soundfile
 
 ipywidgets = pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
 
-from timbrekit.audio import read_recording  # noqa: E402
-from timbrekit.bundle import NAME  # noqa: E402
 from timbrekit.errors import PresetError, RecordingError, TrainingError  # noqa: E402
 from timbrekit.notebook import widgets  # noqa: E402
 from timbrekit.notebook.audition_panel import busiest_stretch  # noqa: E402
@@ -22,11 +20,13 @@ from timbrekit.notebook.plots import smoothed_spectrum  # noqa: E402
 from timbrekit.notebook.preset_panel import PresetPanel, own_presets, preset_sound, save_own  # noqa: E402
 from timbrekit.notebook.recording_panel import SAMPLE, RecordingPanel, keep_if_readable  # noqa: E402
 from timbrekit.notebook.training_panel import TrainingPanel, is_fast, progress_words  # noqa: E402
-from timbrekit.onsets import DetectorSettings  # noqa: E402
 from timbrekit.presets import load_preset  # noqa: E402
+from timbrekit.recording import read_recording  # noqa: E402
+from timbrekit.recording.onsets import DetectorSettings  # noqa: E402
+from timbrekit.recording.suggest import suggest_settings  # noqa: E402
+from timbrekit.results.bundle import NAME  # noqa: E402
 from timbrekit.session import Session  # noqa: E402
-from timbrekit.suggest import suggest_settings  # noqa: E402
-from timbrekit.train import Epoch  # noqa: E402
+from timbrekit.training.fast.train import Epoch  # noqa: E402
 
 RATE = 48_000
 

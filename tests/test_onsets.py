@@ -12,7 +12,7 @@ from numba.core import caching
 
 from timbrekit.compiled import compiled, let_compile
 from timbrekit.errors import RecordingError, TimbrekitError
-from timbrekit.onsets import (
+from timbrekit.recording.onsets import (
     TRIGGER_DELAY,
     DetectorSettings,
     detect,
@@ -186,7 +186,7 @@ def test_compiles_where_no_cache_can_be_written(tmp_path):
         "import numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = []\n"
         "import numpy as np\n"
-        "from timbrekit.onsets import detect\n"
+        "from timbrekit.recording.onsets import detect\n"
         "print(detect(np.zeros(1000), 48000).positions.size)\n"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -17,13 +17,13 @@ from page_support import (
     wide_mapping,
 )
 
-from timbrekit.audio import read_recording
 from timbrekit.export.check import read_metadata
 from timbrekit.export.live_page import page_model
 from timbrekit.export.torchdrum import write_model
-from timbrekit.onsets import DetectorSettings
-from timbrekit.parameters import PARAMETERS
-from timbrekit.rehearse import rehearse
+from timbrekit.plugin.rehearse import rehearse
+from timbrekit.recording import read_recording
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth.parameters import PARAMETERS
 
 RATES = (48_000, 44_100, 96_000)
 GROWING = {"fixed": False}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from timbrekit import plots
+from timbrekit.results import plots
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_the_same_data_make_the_same_picture():
 def test_drawing_changes_nothing_global_and_does_not_import_pyplot():
     code = (
         "import sys, matplotlib\n"
-        "from timbrekit import plots\n"
+        "from timbrekit.results import plots\n"
         "before = {key: matplotlib.rcParams[key] for key in plots.STYLE}\n"
         "figure, ax = plots.new_figure(); plots.plot_losses(ax, [1], [1]); plots.to_png(figure)\n"
         "assert before == {key: matplotlib.rcParams[key] for key in plots.STYLE}\n"

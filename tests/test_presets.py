@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from timbrekit.errors import OutputError, PresetError
 from timbrekit.features import TimbreFeatures
-from timbrekit.parameters import PARAMETER_KEYS, PARAMETERS
 from timbrekit.presets import Preset, load_preset, parse_preset, preset_names, save_preset
-from timbrekit.synth import Snare808, white_noise
+from timbrekit.synth.parameters import PARAMETER_KEYS, PARAMETERS
+from timbrekit.synth.snare808 import Snare808, white_noise
 
 RATE = 48_000
 PUBLISHED = {  # NIME 2024, in the parameter table's order

@@ -6,11 +6,11 @@ import soundfile
 import torch
 from scipy.signal import resample_poly
 
-from timbrekit.audio import resample, write_wav
 from timbrekit.errors import RecordingError
-from timbrekit.onsets import DetectorSettings
-from timbrekit.primer import make_primer, primed_deviation
-from timbrekit.rehearse import normalize_running, rehearse
+from timbrekit.plugin.primer import make_primer, primed_deviation
+from timbrekit.plugin.rehearse import normalize_running, rehearse
+from timbrekit.recording import resample, write_wav
+from timbrekit.recording.onsets import DetectorSettings
 
 RATE = 48_000
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from timbrekit.errors import ModelFileError, OutputError, TimbrekitError
-from timbrekit.onsets import DetectorSettings
-from timbrekit.parameters import PARAMETERS
-from timbrekit.rehearse import load_model, modulated_parameters, normalize_running, rehearse
+from timbrekit.plugin.rehearse import load_model, modulated_parameters, normalize_running, rehearse
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth.parameters import PARAMETERS
 
 RATE = 48_000
 PATCH = torch.linspace(0.2, 0.8, 14)

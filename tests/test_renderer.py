@@ -4,12 +4,12 @@ import pytest
 import torch
 from takes import RATE, tiny_take
 
-import timbrekit.renderer
+import timbrekit.training.fast.renderer
 from timbrekit.features import TimbreFeatures
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.presets import load_preset
-from timbrekit.renderer import Aim, Renderer
-from timbrekit.voice import Voice
+from timbrekit.training.fast.renderer import Aim, Renderer
+from timbrekit.training.objective import Voice
 
 PRESETS = ("snare-1", "snare-3")
 
@@ -54,7 +54,7 @@ def test_two_processes_give_the_very_numbers_of_one(aim, batch):
 
 
 def test_losses_and_slopes_are_those_of_autograd(aim, monkeypatch):
-    monkeypatch.setattr(timbrekit.renderer, "HITS_TOGETHER", 16)  # one chunk, so one noise
+    monkeypatch.setattr(timbrekit.training.fast.renderer, "HITS_TOGETHER", 16)  # one chunk, so one noise
     parameters, indices = drawn(aim, 12)
     with Renderer(aim, second_process=False) as renderer:
         losses, slopes = losses_of(renderer, parameters, indices)
@@ -78,7 +78,7 @@ def test_halves_of_a_batch_add_up_to_it(aim, monkeypatch):
     parameters, indices = (each[:1] for each in drawn(aim, 11))
     found = []
     for together in (8, 16):
-        monkeypatch.setattr(timbrekit.renderer, "HITS_TOGETHER", together)
+        monkeypatch.setattr(timbrekit.training.fast.renderer, "HITS_TOGETHER", together)
         with Renderer(fixed, second_process=False) as renderer:
             found.append(losses_of(renderer, parameters, indices))
     torch.testing.assert_close(found[0][0], found[1][0])
@@ -99,7 +99,7 @@ def test_models_rendered_at_once_as_on_a_gpu_give_the_same(aim, monkeypatch):
     parameters, indices = drawn(aim, 9)
     found = []
     for together in (1, 2):
-        monkeypatch.setitem(timbrekit.renderer.MODELS_TOGETHER, "cpu", together)
+        monkeypatch.setitem(timbrekit.training.fast.renderer.MODELS_TOGETHER, "cpu", together)
         with Renderer(aim, second_process=False) as renderer:
             found.append(losses_of(renderer, parameters, indices))
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=0)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from takes import RATE, still_mapping, tiny_take
 
-from timbrekit.as_played import AsPlayed
 from timbrekit.features import TIMBRE_FEATURES
+from timbrekit.plugin.as_played import AsPlayed
+from timbrekit.plugin.primer import Primer
 from timbrekit.presets import load_preset
-from timbrekit.primer import Primer
-from timbrekit.report import HeldOut, build_report, measure_held_out, verdict, write_card
-from timbrekit.settings import Settings
-from timbrekit.split import Split
-from timbrekit.train import Epoch, Trained
+from timbrekit.results.report import HeldOut, build_report, measure_held_out, verdict, write_card
+from timbrekit.training.fast.train import Epoch, Trained
+from timbrekit.training.settings import Settings
+from timbrekit.training.split import Split
 
 SNARE = load_preset("snare-1")
 

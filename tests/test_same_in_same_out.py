@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from takes import RATE, varied_strokes
 
-import timbrekit.sketch
+import timbrekit.training.warm_start
 from timbrekit.cli import main
 
 DESCRIPTION = "archive/extra/timbrekit.json"
@@ -16,7 +16,7 @@ DESCRIPTION = "archive/extra/timbrekit.json"
 @pytest.fixture
 def short_sketch(monkeypatch):
     for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("STAND_IN_STEPS", 20)):
-        monkeypatch.setattr(timbrekit.sketch, name, few)
+        monkeypatch.setattr(timbrekit.training.warm_start, name, few)
 
 
 def parts_of(model):

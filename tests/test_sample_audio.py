@@ -12,7 +12,7 @@ import torch
 from scipy.signal import butter, sosfilt
 
 from timbrekit.features import TIMBRE_FEATURES, TimbreFeatures
-from timbrekit.onsets import detect
+from timbrekit.recording.onsets import detect
 
 TOLERANCE_S = 0.025  # between a detection and the onset it belongs to
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from timbrekit.errors import OutputError, SessionError
-from timbrekit.onsets import DetectorSettings
+from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.session import STATE_FILE, Session, default_folder, safe_name
 
 SNARE_2 = {"name": "snare-2", "values": {"osc1.freq": 179.0}}

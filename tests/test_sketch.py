@@ -6,8 +6,8 @@ from torch import nn
 
 from timbrekit.loss import feature_difference_loss
 from timbrekit.mapping import Mapping, build_network
-from timbrekit.sketch import FACTORS, WIDEST, _lead_back, _scale_to_best, _StandIn
-from timbrekit.small_network import SmallNetwork
+from timbrekit.training.fast.small_network import SmallNetwork
+from timbrekit.training.warm_start import FACTORS, WIDEST, _lead_back, _scale_to_best, _StandIn
 
 HITS = 40
 

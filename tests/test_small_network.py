@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from timbrekit.mapping import MODEL_NAMES, build_network
-from timbrekit.small_network import SmallNetwork, one_thread
-from timbrekit.stack import Adam
+from timbrekit.training.fast.small_network import SmallNetwork, one_thread
+from timbrekit.training.fast.stacked import Adam
 
 
 def networks():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from timbrekit.mapping import MODEL_NAMES, Mapping, build_network
-from timbrekit.stack import Adam, Plateau, SlopeLimit, StackedMappings, one_cycle
+from timbrekit.training.fast.stacked import Adam, Plateau, SlopeLimit, StackedMappings, one_cycle
 
 CPU = torch.device("cpu")
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-import timbrekit.suggest
-from timbrekit.audio import resample
-from timbrekit.onsets import DetectorSettings, detect
-from timbrekit.suggest import match_onsets, reference_onsets, suggest_settings
+import timbrekit.recording.suggest
+from timbrekit.recording import resample
+from timbrekit.recording.onsets import DetectorSettings, detect
+from timbrekit.recording.suggest import match_onsets, reference_onsets, suggest_settings
 
 RATE = 48_000
 
@@ -96,9 +96,9 @@ def test_a_long_recording_is_heard_in_parts_without_a_hit_lost_or_counted_twice(
     starts = np.array([20_000, 39_900, 60_000, 75_000, 79_500, 110_000, 121_000, 230_000])
     gains = [0.5, 0.3, 0.05, 0.3, 0.2, 0.1, 0.5, 0.3]
     samples = bursts(starts, gains, 5.0)
-    monkeypatch.setattr(timbrekit.suggest, "PART_SECONDS", 1.0)
-    monkeypatch.setattr(timbrekit.suggest, "PART_MARGIN_SECONDS", 0.3)
-    edges = [start for (start, _), _ in timbrekit.suggest._parts(len(samples), RATE)]
+    monkeypatch.setattr(timbrekit.recording.suggest, "PART_SECONDS", 1.0)
+    monkeypatch.setattr(timbrekit.recording.suggest, "PART_MARGIN_SECONDS", 0.3)
+    edges = [start for (start, _), _ in timbrekit.recording.suggest._parts(len(samples), RATE)]
     assert len(edges) == 5
     for shift in (0, *(edges[2] - starts[[1, 4]])):
         found, _ = reference_onsets(np.roll(samples, shift), RATE)

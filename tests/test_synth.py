@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from timbrekit.parameters import NUM_PARAMETERS, PARAMETER_KEYS, PARAMETERS
-from timbrekit.plugin_synth import play
-from timbrekit.synth import Snare808, attack_ramp, white_noise
+from timbrekit.plugin.stream import play
+from timbrekit.synth.parameters import NUM_PARAMETERS, PARAMETER_KEYS, PARAMETERS
+from timbrekit.synth.snare808 import Snare808, attack_ramp, white_noise
 
 RATE = 48_000
 TOLERANCE = {"extreme": 5e-2}  # its phase sum magnifies rounding; the plug-in's own spreads as much

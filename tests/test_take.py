@@ -9,9 +9,9 @@ from takes import RATE, strokes, take_with, tiny_take, varied_strokes
 
 from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures, onset_features
-from timbrekit.hits import find_hits, onset_windows
-from timbrekit.rehearse import normalize_running
-from timbrekit.take import SHIFTS, choose_reference, draw_inputs, make_take, scale_to_range
+from timbrekit.plugin.rehearse import normalize_running
+from timbrekit.recording.hits import find_hits, onset_windows
+from timbrekit.training.take import SHIFTS, choose_reference, draw_inputs, make_take, scale_to_range
 
 
 def growing_inputs(take):

@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from takes import RATE, strokes, take_with, tiny_take, varied_strokes
 
-import timbrekit.renderer
+import timbrekit.training.fast.renderer
 from timbrekit.errors import GpuError, TrainingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import serialize
-from timbrekit.hits import find_hits
 from timbrekit.mapping import MODEL_NAMES
-from timbrekit.parameters import PARAMETERS
 from timbrekit.presets import load_preset
-from timbrekit.settings import Settings, make_settings
-from timbrekit.split import split_hits
-from timbrekit.take import make_take
-from timbrekit.train import Variant, published_windows, train, train_many
-from timbrekit.training_run import TrainingRun
-from timbrekit.worker import Worker
+from timbrekit.recording.hits import find_hits
+from timbrekit.synth.parameters import PARAMETERS
+from timbrekit.training.fast.run import TrainingRun
+from timbrekit.training.fast.train import Variant, published_windows, train, train_many
+from timbrekit.training.fast.worker import Worker
+from timbrekit.training.settings import Settings, make_settings
+from timbrekit.training.split import split_hits
+from timbrekit.training.take import make_take
 
 SNARE = load_preset("snare-1")
 QUICK = Settings(sketch=False, epochs=2)
@@ -121,7 +121,7 @@ def test_ctrl_c_keeps_the_best_so_far(after):
 
 
 def test_a_hit_whose_slope_leaps_moves_the_mapping_no_further_however_far_it_leaps(monkeypatch):
-    plain = timbrekit.renderer.Renderer.losses
+    plain = timbrekit.training.fast.renderer.Renderer.losses
 
     def trained(factor: float, slope_limit: float) -> torch.Tensor:
         def losses(*arguments, **how):
@@ -130,7 +130,7 @@ def test_a_hit_whose_slope_leaps_moves_the_mapping_no_further_however_far_it_lea
                 slopes[:, 0] *= factor
             return loss, slopes
 
-        monkeypatch.setattr(timbrekit.renderer.Renderer, "losses", losses)
+        monkeypatch.setattr(timbrekit.training.fast.renderer.Renderer, "losses", losses)
         return weights_of(train(tiny_take(), SNARE, replace(STEADY, slope_limit=slope_limit)))
 
     def change(slope_limit: float) -> float:
@@ -145,7 +145,7 @@ def test_ctrl_c_before_there_is_anything_to_keep_is_passed_on(monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("timbrekit.training_run.draw_inputs", stop)
+    monkeypatch.setattr("timbrekit.training.fast.run.draw_inputs", stop)
     with pytest.raises(KeyboardInterrupt):
         train(tiny_take(), SNARE, QUICK)
 
@@ -188,7 +188,7 @@ def test_rendering_models_at_once_as_on_a_gpu_gives_the_same(recipe, monkeypatch
     settings = replace(make_settings(recipe, device="cpu"), epochs=1, sketch=False)
     variants = [Variant(SNARE, 0), Variant(load_preset("snare-3"), 1), Variant(SNARE, 2)]
     one_by_one = train_many(tiny_take(), variants, settings)
-    monkeypatch.setitem(timbrekit.renderer.MODELS_TOGETHER, "cpu", 2)
+    monkeypatch.setitem(timbrekit.training.fast.renderer.MODELS_TOGETHER, "cpu", 2)
     for at_once, alone in zip(train_many(tiny_take(), variants, settings), one_by_one, strict=True):
         # Adam's first steps have a full size whatever the slope's; where that is nearly 0, rounding picks the side.
         difference = (weights_of(at_once) - weights_of(alone)).abs()
@@ -206,7 +206,7 @@ def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_sketc
             super().__init__(*arguments)
             assert self.wait() == arguments[-1]
 
-    monkeypatch.setattr(timbrekit.renderer, "Worker", Waiting)
+    monkeypatch.setattr(timbrekit.training.fast.renderer, "Worker", Waiting)
     settings = replace(make_settings(recipe, device="cpu"), epochs=1)
     found = []
     for second_process in (False, True):
@@ -310,7 +310,8 @@ def test_a_preset_at_the_ends_of_its_ranges_never_gives_nan(extreme):
 
 def test_a_loss_that_is_not_a_number_ends_in_words(monkeypatch):
     monkeypatch.setattr(
-        "timbrekit.renderer.feature_difference_loss", lambda *a: torch.tensor(float("nan")) * a[0].sum()
+        "timbrekit.training.fast.renderer.feature_difference_loss",
+        lambda *a: torch.tensor(float("nan")) * a[0].sum(),
     )
     with pytest.raises(TrainingError, match="snare-1"):
         train(tiny_take(), SNARE, QUICK)

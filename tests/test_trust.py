@@ -12,12 +12,12 @@ import torch
 from by_hand.hostile import TRAP, other_files, our_models, strangers_models
 from takes import RATE, varied_strokes
 
-import timbrekit.sketch
-from timbrekit.audio import read_recording
+import timbrekit.training.warm_start
 from timbrekit.cli import main
 from timbrekit.errors import TimbrekitError
 from timbrekit.export.check import check_model, load_harmless, read_metadata
 from timbrekit.presets import load_preset
+from timbrekit.recording import read_recording
 from timbrekit.session import Session
 
 
@@ -68,8 +68,8 @@ def test_nothing_that_a_user_brings_is_unpickled(tmp_path, take, no_pickle):
 
 def test_nothing_is_asked_of_the_network(tmp_path, take, monkeypatch, capsys):
     for name in ("FIRST_RENDERS", "MAPPING_STEPS", "STAND_IN_STEPS"):
-        monkeypatch.setattr(timbrekit.sketch, name, 20)
-    monkeypatch.setattr(timbrekit.sketch, "ROUNDS", 1)
+        monkeypatch.setattr(timbrekit.training.warm_start, name, 20)
+    monkeypatch.setattr(timbrekit.training.warm_start, "ROUNDS", 1)
     for name in ("connect", "connect_ex", "sendto", "bind", "listen"):
         monkeypatch.setattr(socket.socket, name, forbidden)
     for name in ("getaddrinfo", "gethostbyname", "create_connection", "gethostbyaddr", "getfqdn"):

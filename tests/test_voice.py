@@ -8,11 +8,11 @@ import torch
 from takes import RATE, tiny_take
 
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
-from timbrekit.parameters import PARAMETERS
-from timbrekit.plugin_synth import play
+from timbrekit.plugin.stream import play
 from timbrekit.presets import load_preset
-from timbrekit.take import NOMINAL_LKFS
-from timbrekit.voice import Voice
+from timbrekit.synth.parameters import PARAMETERS
+from timbrekit.training.objective import Voice
+from timbrekit.training.take import NOMINAL_LKFS
 
 # How far a mean over some dozen noises may be off: dB, brightness, dB, scaled ms.
 CLOSE = np.array([0.3, 0.3, 0.03, 0.03, 0.8, 0.8, 1.0])

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from timbrekit.worker import Worker
+from timbrekit.training.fast.worker import Worker
 
 
 def scaled(state, number):

@@ -11,11 +11,11 @@ import soundfile
 import torch
 from takes import RATE, varied_strokes
 
-from timbrekit.audio import read_recording
 from timbrekit.errors import OutputError, RecordingError
-from timbrekit.onsets import DetectorSettings
 from timbrekit.presets import load_preset
-from timbrekit.settings import make_settings
+from timbrekit.recording import read_recording
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.training.settings import make_settings
 from timbrekit.workflow import FILES, prepare, rehearse_file, train_model
 
 QUICK = make_settings("published", "linear", epochs=1, device="cpu")

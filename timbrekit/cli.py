@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from timbrekit import __version__
 from timbrekit.errors import TimbrekitError
-from timbrekit.parameters import SAMPLE_RATE
+from timbrekit.synth.parameters import SAMPLE_RATE
 
 OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
 LARGEST_NUMBER = 2**31 - 1
@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     # Imported here, so that Ctrl-C while torch loads is answered by main too.
     from timbrekit import commands
     from timbrekit.mapping import MODEL_NAMES
-    from timbrekit.settings import DEVICES, PUBLISHED, Settings
+    from timbrekit.training.settings import DEVICES, PUBLISHED, Settings
 
     parser = _Parser(prog="timbrekit", description="Turn a minute of drumming into an instrument.")
     parser.add_argument("--version", action="version", version=f"timbrekit {__version__}")

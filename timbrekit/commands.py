@@ -14,8 +14,8 @@ from typing import Any
 
 from timbrekit.cli import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.errors import OutputError
-from timbrekit.onsets import DetectorSettings
-from timbrekit.parameters import PARAMETERS
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth.parameters import PARAMETERS
 
 BAR_WIDTH = 24
 # Options of ``timbrekit experiment`` that only one of its tables has, or only a run of either.
@@ -27,7 +27,7 @@ UNFINISHED = "unfinished.pt"  # there only after a power cut or a kill: the next
 
 def train(options: argparse.Namespace) -> int:
     from timbrekit.presets import load_preset
-    from timbrekit.settings import make_settings
+    from timbrekit.training.settings import make_settings
     from timbrekit.workflow import FILES, prepare, removed_if_empty, train_model
 
     preset = load_preset(options.preset)
@@ -82,10 +82,10 @@ def rehearse(options: argparse.Namespace) -> int:
 
 
 def onsets(options: argparse.Namespace) -> int:
-    from timbrekit.audio import read_recording
-    from timbrekit.onsets import detect
-    from timbrekit.report import detector_json
-    from timbrekit.suggest import suggest_settings
+    from timbrekit.recording import read_recording
+    from timbrekit.recording.onsets import detect
+    from timbrekit.recording.suggest import suggest_settings
+    from timbrekit.results.report import detector_json
 
     recording = read_recording(options.recording, None)
     settings = _detector(options) or DetectorSettings()
@@ -184,7 +184,7 @@ def page(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     if options.to == "nn-tilde":
-        from timbrekit.export.nn_tilde import write_nn_tilde as write
+        from timbrekit.export.nn_tilde.write import write_nn_tilde as write
     else:
         from timbrekit.export.flucoma import write_flucoma as write
     _keep(options.model, options.out)

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from timbrekit.parameters import NUM_PARAMETERS
+from timbrekit.synth.parameters import NUM_PARAMETERS
 
 ModelName = Literal["mlp", "mlp-large", "linear", "mlp-plain"]
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)

@@ -10,25 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from timbrekit.as_played import AsPlayed, measure_as_played
-from timbrekit.audio import Recording, read_recording, resample, write_wav
-from timbrekit.bounds import optimize_directly, predict_from_onsets
 from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.files import sweep_stale, write_json
-from timbrekit.hits import Hits, find_hits, hit_findings
-from timbrekit.onsets import DetectorSettings
-from timbrekit.parameters import SAMPLE_RATE
-from timbrekit.plots import save_report_picture
+from timbrekit.plugin.as_played import AsPlayed, measure_as_played
+from timbrekit.plugin.primer import make_primer
+from timbrekit.plugin.rehearse import rehearse
 from timbrekit.presets import Preset
-from timbrekit.primer import make_primer
-from timbrekit.rehearse import rehearse
-from timbrekit.report import build_report, measure_held_out, write_card
-from timbrekit.settings import Settings
-from timbrekit.suggest import Suggestion, suggest_settings
-from timbrekit.take import Take, make_take
-from timbrekit.train import Epoch, Trained, published_windows, train
+from timbrekit.recording import Recording, read_recording, resample, write_wav
+from timbrekit.recording.hits import Hits, find_hits, hit_findings
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.recording.suggest import Suggestion, suggest_settings
+from timbrekit.results.plots import save_report_picture
+from timbrekit.results.report import build_report, measure_held_out, write_card
+from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.training.bounds import optimize_directly, predict_from_onsets
+from timbrekit.training.fast.train import Epoch, Trained, published_windows, train
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import Take, make_take
 
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
 OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one
@@ -108,7 +108,7 @@ def train_model(
         progress: called after each epoch.
         stage: called with a few words at each step.
         bounds: also compute how far the preset can follow at all and what the onsets can tell (a minute more).
-        checkpoint: file in which work that was cut off is found again (``timbrekit.train.train``); removed at the end.
+        checkpoint: file in which work that was cut off is found again (``training.fast.train``); removed at the end.
 
     Raises:
         TrainingError: too few hits.
@@ -252,7 +252,7 @@ def rehearse_file(
         sample_rate: Hz to resample to first.
         primer: recording sent through the plug-in before.
         settings: the plug-in's onset controls; None is its defaults.
-        options: sensitivity, dry_wet, seed: see ``timbrekit.rehearse.rehearse``.
+        options: sensitivity, dry_wet, seed: see ``timbrekit.plugin.rehearse.rehearse``.
     """
     read = read_recording(recording, sample_rate)
     before = None if primer is None else read_recording(primer, read.sample_rate).samples

@@ -24,10 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     options.threads = options.threads or ([1] if one_is_enough else [1, 2])
     began, load = time.perf_counter(), os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     # Imported here: a wrong option is told at once, not after torch has loaded.
-    from timbrekit.audio import read_recording
     from timbrekit.files import atomic_path
-    from timbrekit.parameters import SAMPLE_RATE
-    from timbrekit.settings import PUBLISHED
+    from timbrekit.recording import read_recording
+    from timbrekit.synth.parameters import SAMPLE_RATE
+    from timbrekit.training.settings import PUBLISHED
 
     from .contenders import OURS, PAPER, make_material, save_material
     from .page import build_page

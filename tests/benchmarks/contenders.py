@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from timbrekit.audio import Recording
 from timbrekit.features import TimbreFeatures
-from timbrekit.hits import Hits
-from timbrekit.learner import Batch
 from timbrekit.mapping import Mapping
-from timbrekit.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
 from timbrekit.presets import Preset, load_preset
-from timbrekit.settings import PUBLISHED, Settings
-from timbrekit.small_network import one_thread
-from timbrekit.split import split_hits
-from timbrekit.take import Take, gain_to_nominal, make_take, measure
-from timbrekit.train import published_windows
-from timbrekit.training_run import TrainingRun, Variant, batched_by_length
+from timbrekit.recording import Recording
+from timbrekit.recording.hits import Hits
+from timbrekit.synth.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
+from timbrekit.training.fast.learner import Batch
+from timbrekit.training.fast.run import TrainingRun, Variant, batched_by_length
+from timbrekit.training.fast.small_network import one_thread
+from timbrekit.training.fast.train import published_windows
+from timbrekit.training.settings import PUBLISHED, Settings
+from timbrekit.training.split import split_hits
+from timbrekit.training.take import Take, gain_to_nominal, make_take, measure
 
 from .paper_step import PaperTraining
 
@@ -130,7 +130,7 @@ def paper_training(take: Take, device: str) -> PaperTraining:
 
 
 class KitTraining:
-    """The step of ``timbrekit.train`` by a recipe.
+    """The step of ``timbrekit.training.fast.train`` by a recipe.
 
     Left out, as in the paper-style training: the learning rate's schedule and the validation after each epoch, and of
     ours the epoch's drawing of inputs. Where a whole training is timed, all of them are in it.

@@ -19,11 +19,11 @@ from torch import Tensor
 from timbrekit.features import TimbreFeatures
 from timbrekit.mapping import Mapping
 from timbrekit.presets import Preset, load_preset
-from timbrekit.settings import PUBLISHED, Settings
-from timbrekit.split import split_hits
-from timbrekit.take import Take, scale_to_range
-from timbrekit.train import Epoch, train
-from timbrekit.voice import Voice
+from timbrekit.training.fast.train import Epoch, train
+from timbrekit.training.objective import Voice
+from timbrekit.training.settings import PUBLISHED, Settings
+from timbrekit.training.split import split_hits
+from timbrekit.training.take import Take, scale_to_range
 
 from .contenders import (
     CONTENDERS,
@@ -169,7 +169,9 @@ class HeldOutError:
 
     def __call__(self, mapping: Mapping, heard: Take, practised: Take) -> tuple[float, float]:
         """Of a mapping that hears the windows of ``heard``, scaled by the ranges of what it was trained on."""
-        from timbrekit.as_played import error_ratio  # brings scipy.stats, which the other jobs do without
+        from timbrekit.plugin.as_played import (
+            error_ratio,  # brings scipy.stats, which the other jobs do without
+        )
 
         inputs = scale_to_range(heard.onset[self.held_out], practised.minimum, practised.maximum).clamp(0, 1)
         ratios = []

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from timbrekit.settings import PUBLISHED
+from timbrekit.training.settings import PUBLISHED
 
 from .contenders import CONTENDERS, OURS, OURS_THERE, PAPER, PRESET, PUBLISHED_HERE
 from .jobs import BATCH, EVERY, MEASURES, RENDERS
@@ -54,11 +54,11 @@ error.
 
 
 ON_TWO_THREADS = (
-    "with two threads timbrekit uses a second process (`timbrekit.worker`) instead, whose time comes on top."
+    "with two threads timbrekit uses a second process (`training.fast.worker`), whose time comes on top."
 )
 ON_GPU = """\
 all wait for the GPU to end. timbrekit's steps are recorded and replayed there
-(`timbrekit/replay.py`); the paper-style step is started operation by operation."""
+(`timbrekit/training/fast/cuda_graph.py`); the paper-style step is started operation by operation."""
 
 
 def build_page(results: dict[str, Any]) -> str:

@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from timbrekit.as_played import error_ratio
-from timbrekit.bounds import optimize_directly, predict_from_onsets
+from timbrekit.plugin.as_played import error_ratio
 from timbrekit.presets import load_preset
-from timbrekit.split import split_hits
-from timbrekit.take import make_take
+from timbrekit.training.bounds import optimize_directly, predict_from_onsets
+from timbrekit.training.split import split_hits
+from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare
 
 ITERATIONS = 100

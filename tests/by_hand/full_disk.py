@@ -15,18 +15,18 @@ import model_files
 import numpy as np
 import torch
 
-from timbrekit.audio import write_wav
-from timbrekit.checkpoint import save_checkpoint
 from timbrekit.errors import OutputError
 from timbrekit.experiment.results import write_csv
 from timbrekit.export.check import read_metadata
 from timbrekit.export.flucoma import write_flucoma
 from timbrekit.export.live_page import build_page
-from timbrekit.export.nn_tilde import write_nn_tilde
+from timbrekit.export.nn_tilde.write import write_nn_tilde
 from timbrekit.export.torchdrum import write_model
 from timbrekit.files import write_json
 from timbrekit.presets import load_preset, save_preset
+from timbrekit.recording import write_wav
 from timbrekit.session import Session
+from timbrekit.training.checkpoint import save_checkpoint
 
 DISK_BYTES = 32 << 20
 GOOD = ("kept, and said so", "written, as it fitted")

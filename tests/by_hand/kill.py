@@ -29,16 +29,16 @@ import model_files
 import soundfile
 import torch
 
-import timbrekit.sketch
-from timbrekit.audio import read_recording, write_wav
+import timbrekit.training.warm_start
 from timbrekit.cli import build_parser
 from timbrekit.cli import main as run_command
 from timbrekit.export.check import check_model, read_metadata
 from timbrekit.export.flucoma import write_flucoma
 from timbrekit.export.live_page import build_page
-from timbrekit.export.nn_tilde import write_nn_tilde
+from timbrekit.export.nn_tilde.write import write_nn_tilde
 from timbrekit.export.torchdrum import write_model
 from timbrekit.files import STALE_SECONDS, sweep_stale
+from timbrekit.recording import read_recording, write_wav
 from timbrekit.session import Session
 from timbrekit.workflow import FILES
 
@@ -63,8 +63,8 @@ def main() -> int:
     options = parser.parse_args()
     build_parser()  # imports the rest
     for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("STAND_IN_STEPS", 20)):
-        getattr(timbrekit.sketch, name)  # fails if it is called something else by now
-        setattr(timbrekit.sketch, name, few)
+        getattr(timbrekit.training.warm_start, name)  # fails if it is called something else by now
+        setattr(timbrekit.training.warm_start, name, few)
     print("| kind | kills | old version found | new version found | hidden files swept | faults | time |")
     print("|" + "---|" * 7)
     faults = 0

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from timbrekit.as_played import AsPlayed, measure_as_played
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.files import atomic_path
 from timbrekit.notebook.plots import plot_spectrogram
-from timbrekit.plots import BLUE, GREY, LEGEND, PALE, new_figure, set_title, to_png
+from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.presets import load_preset
-from timbrekit.settings import Settings
-from timbrekit.take import Take, make_take
-from timbrekit.train import Trained, train
+from timbrekit.results.plots import BLUE, GREY, LEGEND, PALE, new_figure, set_title, to_png
+from timbrekit.training.fast.train import Trained, train
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import Take, make_take
 from timbrekit.workflow import prepare
 
 SHOWN = {"loudness transient": "louder (dB)", "centroid transient": "brighter"}

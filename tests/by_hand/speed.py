@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from timbrekit.audio import read_recording
 from timbrekit.export.metadata import build_metadata
-from timbrekit.export.nn_tilde import write_nn_tilde
+from timbrekit.export.nn_tilde.write import write_nn_tilde
 from timbrekit.export.torchdrum import write_model
 from timbrekit.mapping import Mapping, build_network
-from timbrekit.onsets import DetectorSettings, detect
-from timbrekit.parameters import SAMPLE_RATE
-from timbrekit.plugin_synth import play
+from timbrekit.plugin.rehearse import load_model, rehearse
+from timbrekit.plugin.stream import play
 from timbrekit.presets import load_preset
-from timbrekit.rehearse import load_model, rehearse
-from timbrekit.settings import Settings
-from timbrekit.suggest import suggest_settings
+from timbrekit.recording import read_recording
+from timbrekit.recording.onsets import DetectorSettings, detect
+from timbrekit.recording.suggest import suggest_settings
+from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.training.settings import Settings
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_audio" / "snare_minute.flac"
 RUNS = 5

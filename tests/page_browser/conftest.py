@@ -10,9 +10,9 @@ import soundfile
 from browser_support import FAKE_RATE, FAKE_TAKE, LEAD_IN
 from page_support import mapping_metadata, wide_mapping
 
-from timbrekit.audio import read_recording
 from timbrekit.export.live_page import build_page
-from timbrekit.onsets import detect
+from timbrekit.recording import read_recording
+from timbrekit.recording.onsets import detect
 
 TAKE = slice(48_000, 6 * 48_000)  # of the recording
 FLAGS = (

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrekit.as_played import Followed, rank_correlations
-from timbrekit.bounds import PUBLISHED_SEARCH, optimize_directly
 from timbrekit.experiment.rows import DIRECT, UNCHANGED, Row, World
 from timbrekit.features import ONSET_WINDOW
-from timbrekit.hits import Hits, cut_windows
-from timbrekit.report import measure_held_out
-from timbrekit.settings import make_settings
-from timbrekit.split import split_hits
-from timbrekit.take import Take, make_take
-from timbrekit.train import Variant, train_many
+from timbrekit.plugin.as_played import Followed, rank_correlations
+from timbrekit.recording.hits import Hits, cut_windows
+from timbrekit.results.report import measure_held_out
+from timbrekit.training.bounds import PUBLISHED_SEARCH, optimize_directly
+from timbrekit.training.fast.train import Variant, train_many
+from timbrekit.training.settings import make_settings
+from timbrekit.training.split import split_hits
+from timbrekit.training.take import Take, make_take
 
 LOUDNESS, BRIGHTNESS = 0, 2  # the transient's, among TIMBRE_FEATURES
 
@@ -83,11 +83,11 @@ def measure_row(
         variants: presets and seeds; a seed decides which hits are held out, the same ones for every row.
         epochs: of training; as each recipe has it by default.
         iterations: of the direct search.
-        device: see ``timbrekit.settings.make_settings``.
+        device: see ``timbrekit.training.settings.make_settings``.
 
     Raises:
         KeyboardInterrupt: a training run was ended early: half-trained models are not for a table.
-        TrainingError: as ``timbrekit.train.train_many``.
+        TrainingError: as ``timbrekit.training.fast.train.train_many``.
     """
     if row.model is None:
         return [_without_network(source, row, variant, iterations, device) for variant in variants]

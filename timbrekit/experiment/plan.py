@@ -5,11 +5,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from timbrekit.bounds import PUBLISHED_SEARCH
 from timbrekit.errors import PresetError, TrainingError
 from timbrekit.experiment.drums import Drum, find_drums
 from timbrekit.experiment.rows import DIRECT, ROWS, UNCHANGED, Row, World, WorldName, find_rows
 from timbrekit.presets import Preset, load_preset
+from timbrekit.training.bounds import PUBLISHED_SEARCH
 
 PAPER_PRESETS = ("snare-1", "snare-2", "snare-3", "open-snare", "noisy-snare")
 

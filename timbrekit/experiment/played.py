@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrekit.as_played import AsPlayed, error_ratio, measure_as_played, rank_correlations
-from timbrekit.bounds import optimize_directly, predict_from_onsets
 from timbrekit.errors import OutputError, TrainingError
 from timbrekit.experiment.drums import find_drums
 from timbrekit.experiment.results import write_csv
@@ -21,12 +19,14 @@ from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.files import atomic_path
 from timbrekit.mapping import MODEL_NAMES, ModelName
+from timbrekit.plugin.as_played import AsPlayed, error_ratio, measure_as_played, rank_correlations
+from timbrekit.plugin.primer import make_primer
 from timbrekit.presets import Preset, load_preset
-from timbrekit.primer import make_primer
-from timbrekit.report import measure_held_out
-from timbrekit.settings import Settings, make_settings
-from timbrekit.take import Take, make_take
-from timbrekit.train import published_windows, train
+from timbrekit.results.report import measure_held_out
+from timbrekit.training.bounds import optimize_directly, predict_from_onsets
+from timbrekit.training.fast.train import published_windows, train
+from timbrekit.training.settings import Settings, make_settings
+from timbrekit.training.take import Take, make_take
 from timbrekit.workflow import Prepared
 
 BOUNDS = ("direct", "onset information")
@@ -92,7 +92,7 @@ def run_played(
         seeds: of training.
         bounds: also compute ``BOUNDS``.
         epochs: of training; as each recipe has it by default.
-        device: see ``timbrekit.settings.make_settings``.
+        device: see ``timbrekit.training.settings.make_settings``.
         say: called with a few words before each model.
         models: sizes of the mapping; None for that of each recipe.
 
@@ -100,7 +100,7 @@ def run_played(
         Path of the Markdown table.
 
     Raises:
-        TimbrekitError: as ``find_drums``, ``Drum.prepare`` and ``timbrekit.train.train``; no such recipe, model or
+        TimbrekitError: as ``find_drums``, ``Drum.prepare`` and ``training.fast.train``; no such recipe, model or
             preset; the folder holds other results.
     """
     named = [model for model in models if model]

@@ -17,7 +17,7 @@ from timbrekit.experiment.results import (
     write_csv,
 )
 from timbrekit.experiment.table import write_tables
-from timbrekit.train import Variant
+from timbrekit.training.fast.train import Variant
 
 BATCH = 8  # models of a row and drum that are trained together and written to disk at once
 

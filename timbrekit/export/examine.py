@@ -12,7 +12,7 @@ from timbrekit.errors import first_line
 from timbrekit.export.archive import NotAModel, compare_with_libtorch, unpack
 from timbrekit.export.guard import MEMORY_BYTES, Verdict, try_out
 from timbrekit.mapping import MODEL_NAMES, NUM_INPUTS, Mapping, build_network
-from timbrekit.parameters import NUM_PARAMETERS
+from timbrekit.synth.parameters import NUM_PARAMETERS
 
 MAX_OPERATIONS = 1000  # in one model; the largest published one has 17
 GRID = 13  # points per axis of the input cube on which the output has to be finite

@@ -17,8 +17,8 @@ from timbrekit.errors import ModelFileError, OutputError, first_line
 from timbrekit.export.check import check_model, read_metadata
 from timbrekit.export.metadata import decode
 from timbrekit.files import atomic_path
-from timbrekit.parameters import NUM_PARAMETERS
-from timbrekit.rehearse import NUM_FEATURES, load_model, run_network
+from timbrekit.plugin.rehearse import NUM_FEATURES, load_model, run_network
+from timbrekit.synth.parameters import NUM_PARAMETERS
 
 IDENTITY, RELU, TANH = 0, 2, 3  # FluCoMa's numbers; 1 is the sigmoid
 TOLERANCE = 1e-5  # between the JSON's answers and the model file's, in normalised units

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from typing import BinaryIO
 
 from timbrekit.errors import ModelFileError
-from timbrekit.helper_process import PROGRAM, read_block, start, write_block
+from timbrekit.training.fast.helper_process import PROGRAM, read_block, start, write_block
 
 MEMORY_BYTES = 1 << 30  # beyond what the helper has once torch is loaded; our largest model needs about 1 MB
 SECONDS = 20.0  # for one model; ours take 0.2

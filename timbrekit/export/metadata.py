@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from timbrekit import __version__
 from timbrekit.features import ONSET_FEATURE_UNITS, ONSET_FEATURES, ONSET_WINDOW
 from timbrekit.mapping import Mapping
-from timbrekit.onsets import DetectorSettings
-from timbrekit.parameters import PARAMETERS
 from timbrekit.presets import Preset
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth.parameters import PARAMETERS
 
 SCHEMA = 1
 EXTRA_FILE = "timbrekit.json"

@@ -7,11 +7,11 @@ import ipywidgets
 import numpy as np
 from numpy.typing import ArrayLike
 
-from timbrekit.audition import ORIGINAL, PRESET, REMAPPED, Audition, hit_span, make_audition
 from timbrekit.notebook.plots import spectrogram_pair
 from timbrekit.notebook.widgets import picture_widget, show_panel, slider, sounds_html
-from timbrekit.onsets import DetectorSettings
-from timbrekit.rehearse import SENSITIVITY_RANGE
+from timbrekit.plugin.rehearse import SENSITIVITY_RANGE
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.results.audition import ORIGINAL, PRESET, REMAPPED, Audition, hit_span, make_audition
 
 PICTURED_SECONDS = 8.0
 

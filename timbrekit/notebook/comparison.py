@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from timbrekit.experiment.measure import Measured, Source, measure_row
 from timbrekit.experiment.rows import UNCHANGED, World, WorldName, find_rows
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES
-from timbrekit.hits import Hits
 from timbrekit.presets import Preset
-from timbrekit.train import Variant
+from timbrekit.recording.hits import Hits
+from timbrekit.training.fast.train import Variant
 
 COMPARED = (UNCHANGED.key, "direct", "linear", "mlp", "mlp-2048", "mlp-large", "ours")
 

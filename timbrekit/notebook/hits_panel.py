@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from timbrekit.audio import Recording
 from timbrekit.features import onset_features
-from timbrekit.hits import onset_windows
 from timbrekit.notebook.widgets import hits_html, new_id, picture_widget, show_panel, slider, sounds_html
-from timbrekit.onsets import (
+from timbrekit.recording import Recording
+from timbrekit.recording.hits import onset_windows
+from timbrekit.recording.onsets import (
     HOLD_RANGE,
     OFF_THRESHOLD_RANGE,
     ON_THRESHOLD_RANGE,
@@ -22,8 +22,8 @@ from timbrekit.onsets import (
     detect_in_signal,
     onset_signal,
 )
-from timbrekit.plots import new_figure, plot_hits, to_png
-from timbrekit.suggest import TOLERANCE_SECONDS, Suggestion
+from timbrekit.recording.suggest import TOLERANCE_SECONDS, Suggestion
+from timbrekit.results.plots import new_figure, plot_hits, to_png
 
 LONGEST_PART_SECONDS = 1.0  # of a hit that is played on its own
 

@@ -15,11 +15,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from timbrekit.as_played import AsPlayed, measure_as_played
-from timbrekit.audio import Recording, describe, read_recording, resample
-from timbrekit.bundle import CONTENTS, write_bundle
 from timbrekit.errors import TimbrekitError
-from timbrekit.hits import find_hits, hit_findings
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
 from timbrekit.notebook.hits_panel import HitsPanel
@@ -28,14 +24,18 @@ from timbrekit.notebook.preset_panel import PresetPanel
 from timbrekit.notebook.recording_panel import LAST, SAMPLE, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
 from timbrekit.notebook.widgets import show_html, show_picture, table_html
-from timbrekit.onsets import DetectorSettings
-from timbrekit.parameters import SAMPLE_RATE
-from timbrekit.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
+from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.presets import Preset, load_preset, parse_preset
+from timbrekit.recording import Recording, describe, read_recording, resample
+from timbrekit.recording.hits import find_hits, hit_findings
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.recording.suggest import Suggestion, suggest_settings
+from timbrekit.results.bundle import CONTENTS, write_bundle
+from timbrekit.results.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
 from timbrekit.session import Session
-from timbrekit.settings import make_settings
-from timbrekit.suggest import Suggestion, suggest_settings
-from timbrekit.take import make_take
+from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.training.settings import make_settings
+from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare, train_model
 
 SUGGESTED, PLUGIN, AS_LEFT = DETECTORS = ("suggested", "the plug-in's own", "as I set them last")

@@ -1,4 +1,4 @@
-"""Pictures that only the notebooks show. Style and colours: ``timbrekit.plots``."""
+"""Pictures that only the notebooks show. Style and colours: ``timbrekit.results.plots``."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import stft
 
-from timbrekit.plots import BLUE, GREY, INK, LEGEND, ORANGE, SERIES, new_figure, set_title, to_png
+from timbrekit.results.plots import BLUE, GREY, INK, LEGEND, ORANGE, SERIES, new_figure, set_title, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

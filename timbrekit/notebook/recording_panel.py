@@ -7,11 +7,11 @@ from pathlib import Path
 
 import ipywidgets
 
-from timbrekit.audio import Recording, describe, read_recording
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.widgets import picture_widget, show_panel, sounds_html, upload_button
-from timbrekit.plots import new_figure, plot_hits, to_png
+from timbrekit.recording import Recording, describe, read_recording
+from timbrekit.results.plots import new_figure, plot_hits, to_png
 from timbrekit.session import Session, safe_name
 
 LAST, UPLOAD, MICROPHONE, DRIVE, SAMPLE = RECORDING_SOURCES = (

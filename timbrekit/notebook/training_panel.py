@@ -10,8 +10,8 @@ import ipywidgets
 
 from timbrekit.notebook.stop import StopButton
 from timbrekit.notebook.widgets import picture_widget, show_panel
-from timbrekit.plots import new_figure, plot_losses, to_png
-from timbrekit.train import Epoch
+from timbrekit.results.plots import new_figure, plot_losses, to_png
+from timbrekit.training.fast.train import Epoch
 
 FAST_VARIABLE = "TIMBREKIT_FAST"
 FAST_EPOCHS = 4

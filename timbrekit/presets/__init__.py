@@ -11,7 +11,7 @@ import numpy as np
 
 from timbrekit.errors import PresetError
 from timbrekit.files import write_json
-from timbrekit.parameters import PARAMETER_KEYS, PARAMETERS
+from timbrekit.synth.parameters import PARAMETER_KEYS, PARAMETERS
 
 MAX_FILE_BYTES = 64 * 1024  # a preset is about 1 KB; more is some other file
 DAMPING_RANGE = (0.0, 1.0)

@@ -1,0 +1,37 @@
+"""What is heard of a hit at its onset (``onset``), and how a hit sounds as a whole (``timbre``)."""
+
+from timbrekit.features.onset import (
+    ONSET_FEATURE_UNITS,
+    ONSET_FEATURES,
+    ONSET_WINDOW,
+    POWER_FLOOR,
+    onset_features,
+)
+from timbrekit.features.timbre import (
+    FRAME,
+    GATE_LKFS,
+    HOP,
+    TIMBRE_FEATURE_UNITS,
+    TIMBRE_FEATURES,
+    TIMBRE_SAMPLES,
+    TimbreFeatures,
+    frequency_response,
+    k_weighting,
+)
+
+__all__ = [
+    "FRAME",
+    "GATE_LKFS",
+    "HOP",
+    "ONSET_FEATURES",
+    "ONSET_FEATURE_UNITS",
+    "ONSET_WINDOW",
+    "POWER_FLOOR",
+    "TIMBRE_FEATURES",
+    "TIMBRE_FEATURE_UNITS",
+    "TIMBRE_SAMPLES",
+    "TimbreFeatures",
+    "frequency_response",
+    "k_weighting",
+    "onset_features",
+]

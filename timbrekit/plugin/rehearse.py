@@ -1,0 +1,241 @@
+"""What the plug-in will do with a recording, offline: the whole way from samples to sound.
+
+Mono samples, onset detection, the 256-sample window, three features, their running range, the network of the
+model file itself, the parameters and the free-running synthesiser: every step as the plug-in takes it, in its
+order and arithmetic, so that what is heard and measured here is what will be played.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from timbrekit.errors import ModelFileError, TimbrekitError
+from timbrekit.export.check import load_harmless
+from timbrekit.features import onset_features
+from timbrekit.files import atomic_path
+from timbrekit.plugin.stream import play, white_noise
+from timbrekit.recording.hits import onset_windows
+from timbrekit.recording.onsets import DetectorSettings, detect
+from timbrekit.synth.parameters import NUM_PARAMETERS, PARAMETERS, SNAP_STEP
+
+SENSITIVITY_RANGE = (0.0, 4.0)  # the plug-in's "Neurality" control
+NUM_FEATURES = 3
+
+_MINIMUM = np.array([parameter.minimum for parameter in PARAMETERS], dtype=np.float32)
+_MAXIMUM = np.array([parameter.maximum for parameter in PARAMETERS], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What the plug-in does with a recording. Positions are sample indices at ``sample_rate``."""
+
+    audio: NDArray[np.float32]  # (samples,) what comes out
+    sample_rate: int  # Hz
+    detections: NDArray[np.int64]  # (d,) every sample at which the detector fired
+    dropped: NDArray[np.int64]  # (k,) detections that came while a window was filling
+    triggers: NDArray[np.int64]  # (n,) where the synthesiser was triggered
+    raw_features: NDArray[np.float32]  # (n, 3) loudness in dB, centroid in semitones, flatness in dB
+    normalized_features: NDArray[np.float32]  # (n, 3) by the running range: what the network was given
+    modulation: NDArray[np.float32]  # (n, 14) what the network answered, normalised
+    parameters: NDArray[np.float32]  # (n, 14) physical units, after the 0.01 snap
+    preset: NDArray[np.float32]  # (14,) physical units: what the synthesiser plays unmodulated
+    ranges: NDArray[np.float32]  # (2, 3) lowest and highest raw features met so far, the primer's included
+    settings: DetectorSettings
+
+    def save_trace(self, path: str | Path) -> None:
+        """Write everything but the sound as a ``.npz``, whole or not at all.
+
+        Raises:
+            OutputError: ``path`` cannot be written.
+        """
+        names = ("sample_rate", "detections", "triggers", "raw_features", "normalized_features", "modulation")
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file, **{name: getattr(self, name) for name in names}, parameters=self.parameters
+            )
+
+
+def rehearse(
+    model: str | Path | torch.jit.ScriptModule,
+    samples: ArrayLike,
+    sample_rate: int,
+    settings: DetectorSettings | None = None,
+    sensitivity: float = 1.0,
+    seed: int = 0,
+    noise: ArrayLike | None = None,
+    dry_wet: float = 1.0,
+    primer: ArrayLike | None = None,
+    initial_ranges: ArrayLike | None = None,
+) -> Rehearsal:
+    """Play a recording through a model as the plug-in does.
+
+    Args:
+        model: a TorchScript file, or such a module already loaded (:func:`load_model`).
+        samples: mono audio, full scale ±1, (samples,).
+        sample_rate: Hz, of ``samples`` and of the result: the rate the DAW runs at.
+        settings: the plug-in's onset controls; its defaults if None.
+        sensitivity: factor on the modulation in [0, 4].
+        seed: of the synthesiser's noise, which is fresh at every hit.
+        noise: instead of ``seed``, one value in [-1, 1] for each sample of the primer and the recording.
+        dry_wet: share of the synthesiser in [0, 1]; the rest is the recording itself.
+        primer: audio sent through the plug-in before the recording. What it does to the feature ranges stays;
+            its own sound and hits are left out of the result.
+        initial_ranges: (2, 3) feature ranges to start from, such as ``ranges`` of an earlier rehearsal: a
+            second pass over a take in a plug-in that was not reset. None is a plug-in just opened.
+
+    Raises:
+        ModelFileError: the model cannot be loaded or does not answer with (2, 14) numbers.
+        TimbrekitError: sensitivity or dry/wet are out of range.
+    """
+    settings = settings or DetectorSettings()
+    _check_range("Neurality (sensitivity)", sensitivity, *SENSITIVITY_RANGE)
+    _check_range("Dry/wet", dry_wet, 0.0, 1.0)
+    module = load_model(model) if isinstance(model, str | Path) else model
+    samples = np.asarray(samples, dtype=np.float32)
+    lead_in = 0 if primer is None else len(np.asarray(primer))
+    heard = samples if primer is None else np.concatenate([np.asarray(primer, dtype=np.float32), samples])
+
+    found = detect(heard, sample_rate, settings)
+    raw = _raw_features(onset_windows(heard, found.triggers), sample_rate)
+    normalized, ranges = _normalize_running(raw, initial_ranges)
+    modulation, patch = run_network(module, normalized)
+    parameters = modulated_parameters(patch, modulation, sensitivity)
+    preset = modulated_parameters(patch, np.zeros((1, NUM_PARAMETERS)), 0.0)[0]
+    noise = white_noise(len(heard), seed) if noise is None else noise
+    wet = play(parameters, found.triggers, len(heard), sample_rate, noise, idle=preset)[lead_in:]
+
+    own = found.triggers >= lead_in
+    return Rehearsal(
+        audio=wet if dry_wet == 1.0 else np.float32(dry_wet) * wet + np.float32(1 - dry_wet) * samples,
+        sample_rate=sample_rate,
+        detections=found.positions[found.positions >= lead_in] - lead_in,
+        dropped=found.dropped[found.dropped >= lead_in] - lead_in,
+        triggers=found.triggers[own] - lead_in,
+        raw_features=raw[own],
+        normalized_features=normalized[own],
+        modulation=modulation[own],
+        parameters=parameters[own],
+        preset=preset,
+        ranges=ranges,
+        settings=settings,
+    )
+
+
+def load_model(path: str | Path) -> torch.jit.ScriptModule:
+    """Load a TorchScript file for rehearsal, on the CPU and in evaluation mode as saved.
+
+    Raises:
+        ModelFileError: it is missing, no TorchScript file, or does more than arithmetic.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"There is no model file {path}. Check the name, or train a model first.")
+    try:
+        return load_harmless(path)
+    except ModelFileError as error:
+        raise ModelFileError(
+            f"{error} So it is not a model file the plug-in can load; give the .pt file that training wrote."
+        ) from error
+
+
+def run_network(
+    module: torch.jit.ScriptModule, normalized: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Ask the network hit by hit, as the plug-in does: one row of three features a call.
+
+    Returns:
+        (n, 14) modulation and (14,) preset, both normalised.
+
+    Raises:
+        ModelFileError: an answer has another shape than (2, 14), or the network fails.
+    """
+    with torch.inference_mode():
+        patch = _call(module, np.ones((1, NUM_FEATURES), dtype=np.float32))[1]  # the plug-in's test call
+        rows = [_call(module, row[None])[0] for row in normalized]
+    return np.array(rows, dtype=np.float32).reshape(-1, NUM_PARAMETERS), patch
+
+
+def normalize_running(raw: ArrayLike, initial_ranges: ArrayLike | None = None) -> NDArray[np.float32]:
+    """Scale features to [0, 1] by the lowest and highest value up to and including each hit.
+
+    Where a feature has no range yet (the first hit) it is 0.5. NaN leaves the range as it is and stays NaN.
+
+    Args:
+        raw: (n, 3) features in the order of the hits.
+        initial_ranges: (2, 3) lowest and highest values met before, or None.
+
+    Returns:
+        (n, 3) in [0, 1].
+    """
+    return _normalize_running(np.asarray(raw, dtype=np.float32), initial_ranges)[0]
+
+
+def modulated_parameters(
+    patch: ArrayLike, modulation: ArrayLike, sensitivity: float = 1.0
+) -> NDArray[np.float32]:
+    """Parameters as the plug-in hands them to its synthesiser.
+
+    Args:
+        patch: (14,) preset, normalised.
+        modulation: (n, 14) normalised.
+        sensitivity: factor on the modulation.
+
+    Returns:
+        (n, 14) physical units, float32, in steps of 0.01 from each minimum. The plug-in snaps the preset too,
+        when it takes it over from the model.
+    """
+    preset = (_snapped(np.asarray(patch, dtype=np.float32)) - _MINIMUM) / (_MAXIMUM - _MINIMUM)
+    amount = np.asarray(modulation, dtype=np.float32) * np.float32(sensitivity)
+    return _snapped(np.clip(np.clip(preset, 0, 1) + amount, 0, 1))
+
+
+def _snapped(normalized: NDArray[np.float32]) -> NDArray[np.float32]:
+    """To physical units in steps of 0.01, in float32 throughout."""
+    step = np.float32(SNAP_STEP)
+    value = _MINIMUM + (_MAXIMUM - _MINIMUM) * np.clip(normalized, 0, 1)
+    return np.clip(
+        _MINIMUM + step * np.floor((value - _MINIMUM) / step + np.float32(0.5)), _MINIMUM, _MAXIMUM
+    )
+
+
+def _normalize_running(raw, initial_ranges) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    if initial_ranges is None:
+        initial_ranges = np.array([[np.inf] * NUM_FEATURES, [-np.inf] * NUM_FEATURES])
+    initial = np.asarray(initial_ranges, dtype=np.float32)
+    lowest = np.fmin.accumulate(np.vstack([initial[:1], raw]))[1:]  # fmin, fmax: NaN is no value
+    highest = np.fmax.accumulate(np.vstack([initial[1:], raw]))[1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        span = highest - lowest
+        known = span > np.finfo(np.float32).eps * np.maximum(np.abs(lowest), np.abs(highest))
+        scaled = np.clip((raw - lowest) / span, 0, 1)
+    ranges = np.stack([lowest[-1], highest[-1]]) if len(raw) else initial
+    return np.where(known, scaled, np.float32(0.5)).astype(np.float32), ranges
+
+
+def _raw_features(windows, sample_rate) -> NDArray[np.float32]:
+    if not len(windows):
+        return np.zeros((0, NUM_FEATURES), dtype=np.float32)
+    return onset_features(torch.from_numpy(windows), sample_rate).numpy().astype(np.float32)
+
+
+def _call(module, features) -> NDArray[np.float32]:
+    try:
+        answer = module(torch.from_numpy(features))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1][:120]
+        raise ModelFileError(f"The model fails on three onset features: {reason}. Train it again.") from error
+    if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != (2, NUM_PARAMETERS):
+        shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+        raise ModelFileError(
+            f"The model answers with {shape}, the plug-in needs (2, {NUM_PARAMETERS}): modulation and "
+            "preset. Export it again with timbrekit."
+        )
+    return answer.detach().to(torch.float32).numpy()
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise TimbrekitError(f"{name} is {value}; give a value from {low:g} to {high:g}.")

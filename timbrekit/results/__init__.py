@@ -1,0 +1,1 @@
+"""What training leaves for the player: report, pictures, sounds to compare, a zip to take home."""

@@ -1,0 +1,157 @@
+"""Listening to a model beside what it was made from: the same take in several versions, equally loud.
+
+What is louder sounds better, so versions are matched before they are compared.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal import lfilter
+
+from timbrekit.errors import TimbrekitError
+from timbrekit.features import GATE_LKFS, k_weighting
+from timbrekit.plugin.rehearse import Rehearsal, rehearse
+from timbrekit.plugin.stream import play
+from timbrekit.recording.onsets import DetectorSettings
+
+BLOCK_SECONDS, HOP_SECONDS = 0.4, 0.1  # of BS.1770's gating
+RELATIVE_GATE_LU = 10.0
+TARGET_LKFS = -20.0
+HIGHEST_PEAK = 0.95
+ORIGINAL, REMAPPED, PRESET, MIX = "you", "remapped", "preset alone", "both together"
+
+
+@dataclass(frozen=True)
+class Audition:
+    """A take in four versions. All are ``(samples,)`` at ``sample_rate`` and equally loud (LKFS)."""
+
+    versions: dict[str, NDArray[np.float32]]  # you, remapped, preset alone, both together
+    rehearsal: Rehearsal
+    sample_rate: int  # Hz
+
+    def hit(self, number: int, seconds: float = 1.0) -> dict[str, NDArray[np.float32]]:
+        """One hit in every version: from just before its trigger to the next one, at most ``seconds``.
+
+        Args:
+            number: 1 … the number of hits.
+            seconds: longest.
+
+        Raises:
+            TimbrekitError: there is no hit of that number.
+        """
+        start, end = hit_span(self.rehearsal.triggers, number, self.sample_rate, len(self), seconds)
+        return {name: samples[start:end] for name, samples in self.versions.items()}
+
+    def __len__(self) -> int:
+        return len(self.versions[ORIGINAL])
+
+
+def make_audition(
+    model: str | Path | torch.jit.ScriptModule,
+    samples: ArrayLike,
+    sample_rate: int,
+    settings: DetectorSettings | None = None,
+    sensitivity: float = 1.0,
+    primer: ArrayLike | None = None,
+    seed: int = 0,
+) -> Audition:
+    """Rehearse a recording and put the versions side by side.
+
+    Args:
+        model: a model file, or a loaded TorchScript module.
+        samples: ``(samples,)`` mono, full scale ±1; the recording trained on, or any other.
+        sample_rate: Hz.
+        settings, sensitivity, primer, seed: see ``timbrekit.plugin.rehearse.rehearse``.
+
+    Raises:
+        ModelFileError: the model cannot be loaded.
+        TimbrekitError: the sensitivity is out of range.
+    """
+    samples = np.asarray(samples, np.float32)
+    rehearsal = rehearse(model, samples, sample_rate, settings, sensitivity, seed=seed, primer=primer)
+    static = play(rehearsal.preset, rehearsal.triggers, len(samples), sample_rate, seed=seed)
+    versions = match_loudness(
+        {ORIGINAL: samples, REMAPPED: rehearsal.audio, PRESET: static}, sample_rate, TARGET_LKFS
+    )
+    both = {MIX: mix(versions[ORIGINAL], versions[REMAPPED])}
+    versions |= match_loudness(both, sample_rate, TARGET_LKFS)
+    return Audition(_within_peak(versions), rehearsal, sample_rate)
+
+
+def integrated_loudness(samples: ArrayLike, sample_rate: int) -> float:
+    """Loudness of a whole take in LKFS: ITU-R BS.1770-4 with both gates, for mono.
+
+    Blocks of 400 ms every 100 ms; those below -70 LKFS do not count, nor do those more than 10 LU below the mean
+    of the others. -70 for silence, and sounds shorter than a block are measured as one.
+    """
+    samples = np.asarray(samples, float)
+    for b, a in k_weighting(sample_rate):
+        samples = lfilter(b, a, samples)
+    size, hop = round(BLOCK_SECONDS * sample_rate), round(HOP_SECONDS * sample_rate)
+    if len(samples) <= size:
+        powers = np.array([np.mean(samples**2) if len(samples) else 0.0])
+    else:
+        energy = np.concatenate([[0], np.cumsum(samples**2)])
+        starts = np.arange(0, len(samples) - size + 1, hop)
+        powers = (energy[starts + size] - energy[starts]) / size
+    powers = powers[_lkfs(powers) > GATE_LKFS]
+    if not len(powers):
+        return GATE_LKFS
+    powers = powers[_lkfs(powers) > _lkfs(powers.mean()) - RELATIVE_GATE_LU]
+    return float(_lkfs(powers.mean()))
+
+
+def match_loudness(
+    versions: Mapping[str, ArrayLike], sample_rate: int, target_lkfs: float = TARGET_LKFS
+) -> dict[str, NDArray[np.float32]]:
+    """Bring every version to the same loudness. Silence stays silence. Peaks may exceed full scale."""
+    matched = {}
+    for name, samples in versions.items():
+        samples = np.asarray(samples, np.float32)
+        loudness = integrated_loudness(samples, sample_rate)
+        gain = 10 ** ((target_lkfs - loudness) / 20) if loudness > GATE_LKFS else 1.0
+        matched[name] = samples * np.float32(gain)
+    return matched
+
+
+def mix(first: ArrayLike, second: ArrayLike, share: float = 0.5) -> NDArray[np.float32]:
+    """Both at once: ``share`` in [0, 1] of the second, equal power; the longer one's length."""
+    first, second = np.asarray(first, np.float32), np.asarray(second, np.float32)
+    mixed = np.zeros(max(len(first), len(second)), np.float32)
+    mixed[: len(first)] += np.float32(np.sqrt(1 - share)) * first
+    mixed[: len(second)] += np.float32(np.sqrt(share)) * second
+    return mixed
+
+
+def hit_span(
+    triggers: ArrayLike, number: int, sample_rate: int, length: int, seconds: float = 1.0
+) -> tuple[int, int]:
+    """First sample of a hit, 15 ms before its trigger, and the end: the next hit, ``seconds`` or the end of all.
+
+    Raises:
+        TimbrekitError: there is no hit of that number (1 …).
+    """
+    triggers = np.asarray(triggers)
+    if not 1 <= number <= len(triggers):
+        raise TimbrekitError(f"There is no hit {number}; give a number from 1 to {len(triggers)}.")
+    before = round(0.015 * sample_rate)
+    start = int(triggers[number - 1]) - before
+    end = start + round(seconds * sample_rate)
+    if number < len(triggers):
+        end = min(end, int(triggers[number]) - before)
+    return max(start, 0), min(end, length)
+
+
+def _within_peak(versions: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """All turned down alike, as far as the loudest peak among them needs it."""
+    peak = max(float(np.abs(samples).max(initial=0)) for samples in versions.values())
+    gain = np.float32(min(1.0, HIGHEST_PEAK / peak) if peak > 0 else 1.0)
+    return {name: samples * gain for name, samples in versions.items()}
+
+
+def _lkfs(power: ArrayLike) -> NDArray[np.float64]:
+    return -0.691 + 10 * np.log10(np.maximum(power, 1e-20))

@@ -1,0 +1,226 @@
+"""How good a model is, in numbers, in a picture's data and in a drummer's words."""
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbrekit.export.metadata import SCHEMA
+from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
+from timbrekit.plugin.as_played import AsPlayed, Followed, error_ratio
+from timbrekit.plugin.primer import Primer
+from timbrekit.presets import Preset
+from timbrekit.recording.hits import Hits
+from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.training.fast.train import Trained
+from timbrekit.training.objective import Voice
+from timbrekit.training.take import CHUNK, Take
+
+RENDERS = 4  # noises and phases over which a held-out error is averaged
+CARD_WIDTH = 108  # characters of a line of card.txt
+GOOD, FAIR = 0.6, 0.85  # error ratios up to which the verdict is "closely" and "in outline"
+FEW_HELD_OUT = 10  # hits; the error on fewer hangs on chance
+FOLLOWS = 0.5  # rank correlation from which a feature is said to be followed
+
+
+@dataclass(frozen=True)
+class HeldOut(Followed):
+    """Training-time error on hits that were not trained on, each rendered several times, with the inputs of a plug-in
+    that knows the ranges."""
+
+    measured_on: str  # "test", or what there was where the take is too short to hold hits out
+    hits: int  # that it was measured on
+
+
+def measure_held_out(
+    take: Take,
+    trained: Trained,
+    preset: Preset,
+    features: TimbreFeatures | None = None,
+    fresh_noise: bool = True,
+) -> HeldOut:
+    """Play the held-out hits, each with several noises and phases, and compare.
+
+    Args:
+        take: measured with the same features.
+        trained: on this take or on one of the same hits.
+        preset: that it modulates.
+        features: the gated ones at the take's rate by default; others for comparisons.
+        fresh_noise: False measures with the one noise of the published training, each hit once.
+    """
+    split = trained.split
+    name = next(name for name in ("test", "validation", "train") if len(getattr(split, name)))
+    indices = torch.from_numpy(getattr(split, name))
+    features = features or TimbreFeatures(take.hits.sample_rate)
+    voice = Voice(preset, take, features, fresh_noise, trained.settings.seed)
+    generator = torch.Generator().manual_seed(trained.settings.seed)
+    renders = RENDERS if fresh_noise else 1
+    with torch.no_grad():
+        parameters = trained.mapping.parameters_for(take.inputs)
+        played = [
+            voice.differences(parameters[part], part, generator)
+            for _ in range(renders)
+            for part in indices.split(CHUNK)
+        ]
+    intended = take.intended[indices].repeat(renders, 1)
+    return HeldOut(torch.cat(played).numpy(), intended.numpy(), name, len(indices))
+
+
+def build_report(
+    preset: Preset,
+    take: Take,
+    trained: Trained,
+    held_out: HeldOut,
+    played: dict[str, AsPlayed],
+    primer: Primer,
+    findings: list[dict[str, Any]],
+    bounds: dict[str, NDArray[np.float32]] | None = None,
+) -> dict[str, Any]:
+    """report.json: plain values, the keys that scripts rely on among them.
+
+    Args:
+        played: measurements by situation: "cold" (a plug-in just opened) is required; "after_primer",
+            "second_pass" and "other_rate" are added where given.
+        bounds: played or predicted differences of all hits by name of the bound.
+    """
+    intended = take.intended.numpy()
+    cold = played["cold"]
+    report = {
+        "schema": SCHEMA,
+        "preset": preset.name,
+        "model_size": trained.settings.model,
+        "recipe": trained.settings.recipe,
+        "sample_rate": take.hits.sample_rate,
+        "hits_kept": len(take),
+        "hits_dropped": len(take.hits.dropped),
+        "dropped": [{"position": d.position, "reason": d.reason} for d in take.hits.dropped],
+        "detector": detector_json(take.hits.settings),
+        "error_ratio": held_out.error_ratio,
+        "error_ratio_per_feature": by_feature(held_out.ratio_per_feature),
+        "error_measured_on": held_out.measured_on,
+        "error_preset_unchanged": by_feature(np.abs(held_out.intended).mean(0)),
+        "error_model": by_feature(np.abs(held_out.played - held_out.intended).mean(0)),
+        "units": dict(zip(TIMBRE_FEATURES, TIMBRE_FEATURE_UNITS, strict=True)),
+        "as_played": {
+            **cold.summary(),
+            **{name: measured.summary() for name, measured in played.items() if name != "cold"},
+        },
+        "primer": {
+            "seconds": primer.seconds,
+            "largest_deviation": {str(rate): value for rate, value in primer.deviations.items()},
+        },
+        "training": {
+            "epochs": len(trained.history),
+            "seconds": trained.seconds,
+            "interrupted": trained.interrupted,
+            "seed": trained.settings.seed,
+            "train_loss": [epoch.train_loss for epoch in trained.history],
+            "validation_loss": [epoch.validation_loss for epoch in trained.history],
+        },
+        "findings": findings,
+    }
+    if bounds:
+        report["bounds"] = {
+            name: {"error_ratio": float(ratio.mean()), "error_ratio_per_feature": by_feature(ratio)}
+            for name, ratio in ((name, error_ratio(values, intended)) for name, values in bounds.items())
+        }
+    report["verdict"] = verdict(held_out, played)
+    return report
+
+
+def verdict(held_out: HeldOut, played: dict[str, AsPlayed]) -> str:
+    """A few sentences for the player, from the held-out error and from what rehearsal played."""
+    ratio = held_out.error_ratio
+    if ratio <= GOOD:
+        how = "follows your playing closely"
+    elif ratio <= FAIR:
+        how = "follows your playing in outline"
+    elif ratio < 1:
+        how = "follows your playing only a little"
+    else:
+        how = "does not follow your playing"
+    if ratio < 1:
+        figure = f"it is off by {ratio:.0%} of what the bare preset is"
+    else:
+        figure = "it is further off than the bare preset"
+    is_rough = held_out.hits < FEW_HELD_OUT
+    if is_rough:
+        figure += f" (there were only {held_out.hits} of them, so that is a rough figure)"
+    where = (
+        "on the very hits it was trained on"
+        if held_out.measured_on == "train"
+        else "on hits it was not trained on"
+    )
+    sentences = [f"The model {how}: {where}, {figure}."]
+    best = played.get("after_primer", played["cold"])
+    strong = [n for n, rho in zip(TIMBRE_FEATURES, best.rank_correlation, strict=True) if rho >= FOLLOWS]
+    weak = [n for n, rho in zip(TIMBRE_FEATURES, best.rank_correlation, strict=True) if rho < FOLLOWS]
+    if strong:
+        sentences.append(f"Played as the plug-in plays it, it follows {_listed(strong)}.")
+    if weak:
+        sentences.append(f"It hardly follows {_listed(weak)}.")
+    if ratio > FAIR and not (is_rough and best.error_ratio <= FAIR):
+        sentences.append(
+            "Try another preset, or record a take with wider dynamics and more different strokes."
+        )
+    if held_out.measured_on != "test":
+        sentences.append("There were too few hits to hold some out, so this figure flatters: record more.")
+    return " ".join(sentences)
+
+
+def write_card(report: dict[str, Any], preset: Preset, hits: Hits, primer: Primer) -> str:
+    """card.txt: what was trained, how good it is, what to load and what to dial in."""
+    detector = hits.settings
+    rate = report["sample_rate"]
+    other = report["as_played"].get("other_rate")
+    lines = [
+        f"timbrekit model: {preset.title}",
+        "",
+        "HOW GOOD IT IS",
+        *textwrap.wrap(report["verdict"], CARD_WIDTH),
+        "",
+        "LOAD IT",
+        "1. Open TorchDrum on the track with your drum and load model.pt.",
+        "2. Dial in these detector settings (they are what the model was trained with):",
+        f"     Trigger Threshold    {detector.on_threshold:g}",
+        f"     Retrigger Threshold  {detector.off_threshold:g}",
+        f"     Hold Time            {detector.hold} samples",
+        f"3. Send primer.wav ({primer.seconds:.1f} s) through the plug-in once, at unchanged level, each time the",
+        "   plug-in is opened or reset. The plug-in scales what it hears by the softest and loudest, darkest and",
+        "   brightest hit it has met since it was opened, and does not save them; the primer holds yours.",
+        "   Without it: play your softest, loudest, darkest and brightest hit first.",
+        "4. Record at the same gain as the take it was trained on.",
+        "",
+        "WHAT WAS TRAINED",
+        f"Preset {preset.name}, {report['hits_kept']} hits, {report['model_size']}, for a DAW at {rate} Hz.",
+        f"Held-out error against the bare preset: {report['error_ratio']:.2f} (0 follows exactly, 1 not at all).",
+        f"As the plug-in plays it: {report['as_played']['error_ratio']:.2f} just opened, "
+        f"{report['as_played']['after_primer']['error_ratio']:.2f} after the primer.",
+    ]
+    if other:
+        sentence = (
+            f"In a DAW at {other['sample_rate']} Hz: {other['error_ratio']:.2f} after the primer. Train again with "
+            f"--sample-rate {other['sample_rate']} if that is your rate."
+        )
+        lines += textwrap.wrap(sentence, CARD_WIDTH)
+    return "\n".join(lines) + "\n"
+
+
+def by_feature(values: NDArray) -> dict[str, float]:
+    """``(7,)`` values by the feature's name."""
+    return dict(zip(TIMBRE_FEATURES, map(float, values), strict=True))
+
+
+def detector_json(settings: DetectorSettings) -> dict[str, float]:
+    return {
+        "on_threshold": float(settings.on_threshold),
+        "off_threshold": float(settings.off_threshold),
+        "hold": int(settings.hold),
+    }
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,1 @@
+"""The synthesisers that a mapping can play."""

@@ -1,0 +1,224 @@
+"""A differentiable TR-808 snare with the plug-in's sound.
+
+Two sine oscillators with a shared pitch envelope, white noise through a resonant high-pass, three amplitude
+envelopes, sum, tanh (Shier et al., NIME 2024, section 3.1; arithmetic as in the plug-in).
+
+Everything is a closed form in time, so nothing loops over samples: a decay of rate r after m samples is r^m, the
+phase of a decaying pitch sweep is a geometric sum, and a power r^(256 a + b) is an outer product of r^(256 a)
+and r^b, each taken in double precision and only then rounded: as exact as the whole in double, far cheaper.
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from timbrekit.synth.highpass import filter_from_rest
+from timbrekit.synth.highpass import filter_running as run_filter
+from timbrekit.synth.parameters import NUM_PARAMETERS, PARAMETERS, SAMPLE_RATE, Parameter
+
+ATTACK_MS = 1.0
+DECAY_LOG = 6.91  # -ln of what is left after the decay time: -60 dB
+SILENCE = 1e-4  # an envelope below this is cut to 0
+BELOW_SILENCE = float(np.nextafter(np.float32(SILENCE), np.float32(0)))  # the loudest that is cut
+NYQUIST_MARGIN_HZ = 1000.0  # the noise cutoff used is at most this far below half the sample rate
+BLOCK = 256  # samples; a length of the outer products, not of anything audible
+
+
+def attack_ramp(sample_rate: int) -> np.ndarray:
+    """The attack of every envelope: float32 steps of ``1 / int(0.001 sample_rate)``, clipped at 1.
+
+    49 samples at 48 kHz, 45 at 44.1 kHz: adding up in float32 falls just short of 1 the first time.
+    """
+    count = int(sample_rate * ATTACK_MS / 1000)
+    ramp = np.full(count + 2, np.float32(1) / np.float32(count)).cumsum(dtype=np.float32)
+    return np.minimum(ramp[: np.argmax(ramp >= 1) + 1], np.float32(1))
+
+
+@dataclass(frozen=True)
+class Snare808:
+    """The synthesiser: 14 normalised parameters in, sound out.
+
+    ``render`` starts at a trigger, with the envelopes at rest.
+    """
+
+    sample_rate: int = SAMPLE_RATE
+    num_samples: int = SAMPLE_RATE
+    parameters: tuple[Parameter, ...] = field(default=PARAMETERS, repr=False)
+    # Decay rates rounded to float32, as the plug-in keeps them. The gradient passes straight through the rounding;
+    # with False the gradient is exact, and can be held against differences (gradcheck).
+    plugin_rounding: bool = True
+
+    def render(
+        self,
+        parameters: Tensor,
+        noise: Tensor | None = None,
+        phases: Tensor | None = None,
+        filter_running: bool = False,
+        handed_on: int = 0,
+    ) -> Tensor:
+        """Render one trigger per row.
+
+        Args:
+            parameters: ``(batch, 14)`` normalised, 0..1, in the order of ``parameters.PARAMETERS``.
+            noise: ``(samples,)`` or ``(batch, samples)`` in [-1, 1] (see :func:`white_noise`), at least
+                ``num_samples`` long, or of any length with ``filter_running``. None leaves the noise out.
+            phases: ``(batch, 2)`` phases of the two oscillators at the trigger, in cycles; 0 by default.
+            filter_running: False starts the noise filter at rest, as a plug-in just opened does. True lets it have
+                heard the noise before, over and over, as in a plug-in that has been open for a while; that is
+                also cheaper, most of all where the noise is short and its length a product of small primes.
+            handed_on: so many rows are hits in a row, as in the plug-in, each of which finds a running filter as the
+                one before left it; 0 is none.
+
+        Returns:
+            ``(batch, num_samples)``, in (-1, 1).
+
+        Raises:
+            ValueError: a shape does not fit.
+        """
+        if parameters.ndim != 2 or parameters.shape[-1] != NUM_PARAMETERS:
+            raise ValueError(f"parameters must be (batch, {NUM_PARAMETERS}), not {tuple(parameters.shape)}")
+        dtype, batch = parameters.dtype, len(parameters)
+        if noise is not None and (
+            (noise.shape[-1] < self.num_samples and not filter_running)
+            or noise.shape[:-1] not in ((), (1,), (batch,))
+        ):
+            raise ValueError(
+                f"noise must be (samples,) or ({batch}, samples) with at least {self.num_samples} samples, "
+                f"not {tuple(noise.shape)}"
+            )
+        if phases is not None and phases.shape != (batch, 2):
+            raise ValueError(f"phases must be ({batch}, 2), not {tuple(phases.shape)}")
+
+        low, span = _ranges(self.parameters, parameters.device)
+        physical = torch.addcmul(low, parameters.double(), span)
+        pitches, decays_ms, filter_at, levels_db = physical.split([4, 4, 2, 4], 1)  # as PARAMETERS has them
+
+        rates = self._decay_rates(decays_ms)  # of the pitch, both oscillators and the noise
+        sweep_powers, powers = self._powers(rates, dtype).split([1, 3], 1)
+        sweep_sum = self._sweep_sum(rates[:, :1], sweep_powers)
+        hz, mod = pitches.view(batch, 2, 2).unbind(-1)
+        if phases is None:
+            phases = torch.zeros(batch, 2, dtype=dtype, device=parameters.device)
+        sounds = self._oscillators(hz, mod, sweep_sum, phases)
+        amplitudes = torch.exp(levels_db * (math.log(10) / 20))
+        amplitudes = (amplitudes[:, :3] * amplitudes[:, 3:]).to(dtype)  # the drive goes with each level
+        if noise is None:
+            powers, amplitudes = powers[:, :2], amplitudes[:, :2]
+        else:
+            noise, (cutoff_hz, q) = noise.to(dtype), filter_at.unbind(1)
+            cutoff_hz = cutoff_hz.clamp_max(self.sample_rate / 2 - NYQUIST_MARGIN_HZ)
+            if filter_running:
+                filtered = run_filter(noise, cutoff_hz, q, self.num_samples, self.sample_rate, handed_on)
+            else:
+                filtered = filter_from_rest(noise, cutoff_hz, q, self.num_samples, self.sample_rate)
+            sounds = torch.cat([sounds, filtered[:, None]], 1)
+        return torch.tanh(torch.bmm(amplitudes[:, None], sounds * self._envelopes(powers))[:, 0])
+
+    def _decay_rates(self, decays_ms: Tensor) -> Tensor:
+        """Factors per sample, rounded to float32 as in the plug-in: a long phase sum magnifies it."""
+        rates = 1 - DECAY_LOG * 1000 / self.sample_rate / decays_ms
+        if not self.plugin_rounding:
+            return rates
+        exact = rates.detach()
+        return rates + (exact.float() - exact)
+
+    def _powers(self, rates: Tensor, dtype: torch.dtype) -> Tensor:
+        """``(batch, kinds, samples)`` of rates ``(batch, kinds)``: rate^m, m = 1 just after the attack."""
+        count = max(0, self.num_samples - len(_attack(self.sample_rate, rates.device)[0]))
+        coarse, fine = _exponents(1, count, rates.device)
+        powers = torch.exp(torch.log(rates)[..., None] * torch.cat([coarse, fine])).to(dtype)
+        coarse, fine = powers.split([len(coarse), len(fine)], -1)
+        return _Outer.apply(coarse, fine)[..., :count]
+
+    def _envelopes(self, powers: Tensor) -> Tensor:
+        """``(batch, kinds, samples)``: attack, decay, cut to 0 below 1e-4."""
+        ramp = _attack(self.sample_rate, powers.device)[0][: self.num_samples].to(powers.dtype)
+        decays = torch.nn.functional.threshold(powers, BELOW_SILENCE, 0)
+        return torch.cat([ramp.expand(*powers.shape[:-1], -1), decays], -1)
+
+    def _sweep_sum(self, rate: Tensor, powers: Tensor) -> Tensor:
+        """``(batch, 1, samples)``: sum of the pitch envelope over all samples before this one.
+
+        Args:
+            rate: ``(batch, 1)`` of its decay.
+            powers: ``(batch, 1, samples)`` of the rate, from the end of the attack.
+        """
+        _, before = _attack(self.sample_rate, rate.device)
+        ramp_sums = before[:-1][: self.num_samples].to(powers.dtype).expand(len(rate), 1, -1)
+        # After the attack: its sum, plus r + r^2 + ... + r^(m - 1) = (r - r^m) / (1 - r) before sample m of the decay,
+        # until the cut to 0. Then the sum stands still, as does what is taken for r^m.
+        log_rate = torch.log(rate)
+        final = torch.exp(log_rate * (torch.floor(math.log(SILENCE) / log_rate.detach()) + 1))
+        slope = 1 / (1 - rate)
+        whole = before[-1] + (rate - final) * slope
+        final, slope, whole = (each.to(powers.dtype)[..., None] for each in (final, slope, whole))
+        # relu rather than a maximum of both, whose gradient takes four times as long.
+        return torch.cat([ramp_sums, torch.addcmul(whole, torch.relu(powers - final), -slope)], -1)
+
+    def _oscillators(self, hz: Tensor, mod: Tensor, sweep_sum: Tensor, phases: Tensor) -> Tensor:
+        """``(batch, 2, samples)``: sines whose pitch is ``hz (1 + mod * pitch envelope)``.
+
+        Args:
+            hz, mod, phases: ``(batch, 2)``.
+            sweep_sum: ``(batch, 1, samples)``.
+        """
+        dtype, turn = sweep_sum.dtype, 2 * math.pi
+        coarse, fine = _exponents(0, self.num_samples, hz.device)
+        step = hz * (1 / self.sample_rate)  # cycles per sample
+        turns = torch.addcmul(phases[..., None].double(), step[..., None], coarse)
+        turns = turns - turns.detach().floor()  # whole turns go in double precision
+        within = step[..., None] * (turn * fine)
+        steady = ((turn * turns).to(dtype)[..., None] + within.to(dtype)[..., None, :]).flatten(2)
+        swing = (turn * step * mod).to(dtype)
+        return torch.sin(torch.addcmul(steady[..., : self.num_samples], sweep_sum, swing[..., None]))
+
+
+class _Outer(torch.autograd.Function):
+    """``(…, m)`` and ``(…, n)`` to their outer products ``(…, m n)``; backwards as matrix products.
+
+    By itself autograd goes back through two products of the full size, ten times as slow.
+    """
+
+    @staticmethod
+    def forward(context: Any, left: Tensor, right: Tensor) -> Tensor:
+        context.save_for_backward(left, right)
+        return (left[..., :, None] * right[..., None, :]).flatten(-2)
+
+    @staticmethod
+    def backward(context: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = context.saved_tensors
+        slope = slope.unflatten(-1, (left.shape[-1], right.shape[-1]))
+        return (slope @ right[..., None])[..., 0], (left[..., None, :] @ slope)[..., 0, :]
+
+
+@cache  # never forgotten: what is recorded on a GPU looks at it where it lies
+def _ranges(parameters: tuple[Parameter, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Minima and spans ``(14,)``."""
+    low, high = torch.tensor(
+        [(p.minimum, p.maximum) for p in parameters], dtype=torch.float64, device=device
+    ).T
+    return low, high - low
+
+
+@cache
+def _attack(sample_rate: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The attack ``(samples,)``, and for each of its samples and the one after it the sum of all before."""
+    ramp = torch.from_numpy(attack_ramp(sample_rate)).to(device)
+    return ramp, torch.nn.functional.pad(ramp.cumsum(0, dtype=torch.float64), (1, 0))
+
+
+def _exponents(first: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Coarse and fine steps whose sums are ``first, first + 1 …``, at least ``count`` of them."""
+    coarse = torch.arange(first, count + first, BLOCK, dtype=torch.float64, device=device)
+    return coarse, torch.arange(BLOCK, dtype=torch.float64, device=device)
+
+
+def white_noise(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Uniform noise in [-1, 1], the same for the same seed on every machine."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(shape, generator=generator, dtype=dtype) * 2 - 1

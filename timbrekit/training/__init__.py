@@ -1,0 +1,1 @@
+"""Training a mapping on a take."""

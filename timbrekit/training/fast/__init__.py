@@ -1,0 +1,1 @@
+"""What makes training fast and nothing else: a second process, CUDA graphs, small networks written out by hand."""

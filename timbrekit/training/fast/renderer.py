@@ -1,0 +1,173 @@
+"""Batches of hits, rendered and compared in chunks that two processes can share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+from timbrekit.features import TIMBRE_SAMPLES
+from timbrekit.loss import feature_difference_loss
+from timbrekit.training.fast.worker import Worker
+from timbrekit.training.objective import Voice, differences_together, draw_for, draw_together
+from timbrekit.training.take import CHUNK
+
+# Models, or chunks of one model's hits, that are rendered at once: on a CPU one, since more fall out of its cache.
+MODELS_TOGETHER = {"cpu": 1, "cuda": 64}
+HITS_TOGETHER = 8  # of a training batch, on a CPU: half of its sixteen, so that each of two processes has one
+
+
+@dataclass(frozen=True)
+class Aim:
+    """The models' synthesisers and what they are to follow: all that a chunk is computed from."""
+
+    voices: Sequence[Voice]
+    intended: Tensor  # (n, 7) of the take's hits
+    loss_weights: Tensor | None  # (7,)
+
+
+class Renderer:
+    """What models play for hits, and how far that is from what it should be.
+
+    The same numbers come out with a second process and without. Use as a context: at its end that process is gone.
+
+    Args:
+        aim: of all models.
+        second_process: let one compute beside this.
+    """
+
+    def __init__(self, aim: Aim, second_process: bool):
+        self.aim = aim
+        self._device = aim.voices[0].device.type
+        self.worker = Worker(aim, second_process)
+
+    def differences(
+        self, model: int, parameters: Tensor, indices: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """``(batch, 7)`` how the model's synthesiser differs from its preset; nothing is recorded for gradients.
+
+        Args:
+            model: its number.
+            parameters: ``(batch, 14)`` normalised, where the voices are, as is the result.
+            indices: ``(batch,)`` hits of the take that they are played for, there too.
+            generator: source of noise and phases.
+        """
+        order = torch.arange(len(indices), device=indices.device)
+        if self._device == "cpu":  # hits of like length are rendered fastest
+            order = self.aim.voices[model].lengths[indices].argsort(stable=True)
+        full, together = len(order) // CHUNK, MODELS_TOGETHER[self._device]
+        rows = [*order[: full * CHUNK].view(full, CHUNK).split(together), order[None, full * CHUNK :]]
+        rows = [some for some in rows if some.numel()]  # (chunks, hits) each
+        calls = [
+            (model, parameters[some], indices[some], [draw_seed(generator) for _ in range(len(some))])
+            for some in rows
+        ]
+        played = [each.flatten(0, 1) for each in self.worker.starmap(_differences, calls)]
+        heard = parameters.new_empty(len(parameters), self.aim.intended.shape[1])
+        heard[torch.cat([some.flatten() for some in rows])] = torch.cat(played)
+        return heard
+
+    def draw(self, batch: int, generators: Sequence[torch.Generator]) -> tuple[Tensor, ...]:
+        """What is random in :meth:`losses` of a batch, on the CPU: from each model's own source of noise and phases."""
+        parts = -(-batch // HITS_TOGETHER) if self._device == "cpu" else 1
+        seeds = torch.tensor([[draw_seed(generator) for generator in generators] for _ in range(parts)])
+        if self._device == "cpu":
+            return (seeds,)
+        return draw_together(self.aim.voices, batch, TIMBRE_SAMPLES, _seeded(seeds[0].tolist()))
+
+    def losses(
+        self, parameters: Tensor, indices: Tensor, draws: Sequence[Tensor], with_slope: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Feature difference loss of each model over its batch. On a GPU nothing waits for its work.
+
+        Args:
+            parameters: ``(models, batch, 14)`` normalised, where the voices are.
+            indices: ``(models, batch)`` hits of the take, there too.
+            draws: from :meth:`draw`, on a GPU brought there.
+            with_slope: also find out the slopes.
+
+        Returns:
+            Losses ``(models,)``, and their slopes by the parameters ``(models, batch, 14)``.
+        """
+        models, batch = indices.shape
+        losses = torch.zeros(models, device=parameters.device)
+        slopes = torch.empty_like(parameters) if with_slope else None
+        every = range(0, models, MODELS_TOGETHER[self._device])
+        groups = [slice(start, start + MODELS_TOGETHER[self._device]) for start in every]
+        if self._device == "cpu":
+            (seeds,) = draws
+            # Each part with short hits and long ones, where they are in order of length.
+            places = [(some, slice(part, None, len(seeds))) for some in groups for part in range(len(seeds))]
+            calls = [
+                (some, parameters[some, hits], indices[some, hits], seeds[hits.start, some], with_slope)
+                for some, hits in places
+            ]
+            answers = self.worker.starmap(_losses, calls)
+        else:
+            inputs = parameters, indices, *draws
+            places = [(some, slice(None)) for some in groups]
+            answers = [
+                _sums_and_slopes(self.aim, some, *(each[some] for each in inputs), TIMBRE_SAMPLES, with_slope)
+                for some in groups
+            ]
+        for place, (sums, slope) in zip(places, answers, strict=True):
+            losses[place[0]] += sums / batch
+            if with_slope:
+                slopes[place] = slope / batch
+        return losses, slopes
+
+    def __enter__(self) -> "Renderer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.worker.close()
+
+
+def draw_seed(generator: torch.Generator) -> int:
+    """Of the noise and phases of a chunk, so that they are the same wherever it is rendered."""
+    return int(torch.randint(2**62, (), generator=generator))
+
+
+def _seeded(seeds: Sequence[int]) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+@torch.no_grad()
+def _differences(aim: Aim, model: int, parameters: Tensor, indices: Tensor, seeds: Sequence[int]) -> Tensor:
+    """``(chunks, hits, 7)`` of parameters ``(chunks, hits, 14)``, each chunk with a noise of its own."""
+    voices = [aim.voices[model]] * len(seeds)
+    return differences_together(voices, parameters, indices, *draw_for(voices, indices, _seeded(seeds)))
+
+
+def _losses(
+    aim: Aim, some: slice, parameters: Tensor, indices: Tensor, seeds: Tensor, with_slope: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Of some models over a part of their batches: sums over the hits ``(models,)``, and their slopes."""
+    draws = draw_for(aim.voices[some], indices, _seeded(seeds.tolist()))
+    return _sums_and_slopes(aim, some, parameters, indices, *draws, with_slope)
+
+
+def _sums_and_slopes(
+    aim: Aim,
+    some: slice,
+    parameters: Tensor,
+    indices: Tensor,
+    noise: Tensor,
+    phases: Tensor,
+    samples: int,
+    with_slope: bool,
+) -> tuple[Tensor, Tensor | None]:
+    parameters = parameters.detach().requires_grad_(with_slope)
+    with torch.set_grad_enabled(with_slope):
+        differences = differences_together(aim.voices[some], parameters, indices, noise, phases, samples)
+        losses = [
+            feature_difference_loss(played, aim.intended[hits], aim.loss_weights)
+            for played, hits in zip(differences, indices, strict=True)
+        ]
+        sums = torch.stack(losses) * indices.shape[1]
+    if with_slope:
+        sums.sum().backward()
+    return sums.detach(), parameters.grad

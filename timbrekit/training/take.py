@@ -1,0 +1,196 @@
+"""A take: all that training and measuring need to know of a recording's hits."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from timbrekit.errors import TrainingError
+from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures, onset_features
+from timbrekit.recording.hits import MOST_SHIFT, Hits
+
+# Both sides are brought to this level before their features are taken, a recording by its reference hit and a
+# synthesiser by its preset, so that the gate of the features lies equally far below both. Differences of
+# loudness do not change by it.
+NOMINAL_LKFS = -20.0
+CHUNK = 16  # hits rendered or measured at once: more fall out of a processor's cache and are slower each
+MINIMUM_HITS = 2  # one to follow and one to measure its difference from
+# Samples by which hits are also heard earlier (negative) and later.
+SHIFTS = tuple(range(-MOST_SHIFT, MOST_SHIFT + 1, 4))
+
+
+@dataclass(frozen=True)
+class Take:
+    """The hits of a recording as numbers: what the plug-in hears of each, and how each sounded."""
+
+    hits: Hits
+    shifted_onset: Tensor  # (shifts, n, 3) raw onset features, the windows shifted by ``SHIFTS``
+    timbre: Tensor  # (n, 7) over the first ``lengths`` samples of each hit
+    reference_timbre: Tensor  # (n, 7) the reference hit's, over the same first ``lengths`` samples
+    lengths: Tensor  # (n,) samples over which a hit and the reference hit are compared
+    reference: int  # index of the hit that the unmodulated preset stands for
+
+    def __len__(self) -> int:
+        return self.shifted_onset.shape[1]
+
+    @property
+    def onset(self) -> Tensor:
+        """``(n, 3)`` raw onset features as the plug-in hears them: those in the middle, not shifted."""
+        return self.shifted_onset[len(self.shifted_onset) // 2]
+
+    @cached_property
+    def intended(self) -> Tensor:
+        """``(n, 7)``: how each hit differs from the reference hit, as far as both ring undisturbed."""
+        return self.timbre - self.reference_timbre
+
+    @cached_property
+    def minimum(self) -> Tensor:
+        """``(3,)`` lowest of each onset feature over the take."""
+        return self.onset.amin(0)
+
+    @cached_property
+    def maximum(self) -> Tensor:
+        """``(3,)`` highest of each onset feature over the take."""
+        return self.onset.amax(0)
+
+    @cached_property
+    def inputs(self) -> Tensor:
+        """``(n, 3)`` onset features scaled to [0, 1] over the whole take: a plug-in that knows the ranges."""
+        return scale_to_range(self.onset, self.minimum, self.maximum)
+
+    @cached_property
+    def growing_ranges(self) -> tuple[Tensor, Tensor]:
+        """Lowest and highest, ``(n, n, 3)`` each: ``[start, i]`` is over hits ``start … i``.
+
+        They are the ranges that a plug-in scales hit i with that was opened just before hit ``start``. Only
+        ``i >= start`` is meant.
+        """
+        lowest, highest = torch.zeros(2, len(self), len(self), 3)
+        for start in range(len(self)):
+            lowest[start, start:] = self.onset[start:].cummin(0).values
+            highest[start, start:] = self.onset[start:].cummax(0).values
+        return lowest, highest
+
+
+def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
+    """Scale to [0, 1]; 0.5 where the range is empty, as the plug-in does."""
+    span = maximum - minimum
+    known = span > torch.finfo(span.dtype).eps * torch.maximum(minimum.abs(), maximum.abs())
+    scaled = (values - minimum) / torch.where(known, span, 1.0)
+    return torch.where(known, scaled, 0.5)
+
+
+def draw_inputs(
+    take: Take,
+    shifted_share: float,
+    growing_share: float,
+    generator: torch.Generator,
+    passes: int = 1,
+    device: torch.device | None = None,
+) -> Tensor:
+    """``(passes, n, 3)`` inputs in [0, 1] for passes over a take: as the plug-in hears it, and as it might.
+
+    Some hits are heard a little earlier or later, as the detector might have caught a similar stroke: a mapping that
+    has heard them plays similar strokes similarly. Some are heard by a plug-in opened some hits earlier. How many is
+    drawn evenly from 0 to n - 1, and nothing is earlier than the first hit: many of an early hit's inputs are those of
+    a plug-in opened just before the take. A mapping that has seen such ranges plays sensibly while the plug-in's own
+    are still growing. All ranges are those of the windows that are not shifted.
+
+    Args:
+        shifted_share: share of the hits that are shifted by one of ``SHIFTS``, drawn evenly, 0 among them.
+        growing_share: share of the hits that are scaled with ranges still growing; the others with the whole take's.
+        generator: on the CPU.
+        device: of the inputs; the CPU by default.
+    """
+    size, hits = (passes, len(take)), torch.arange(len(take), device=device)
+    heard, minimum, maximum = (values.to(device) for values in (take.onset, take.minimum, take.maximum))
+    if shifted_share:
+        shifts = torch.randint(len(take.shifted_onset), size, generator=generator).to(device)
+        chosen = torch.rand(size, generator=generator).to(device) < shifted_share
+        heard = torch.where(chosen[..., None], take.shifted_onset.to(device)[shifts, hits], heard)
+    if growing_share:
+        earlier = torch.randint(len(take), size, generator=generator).to(device)
+        starts = (hits - earlier).clamp_min(0)
+        chosen = (torch.rand(size, generator=generator).to(device) < growing_share)[..., None]
+        lowest, highest = (values.to(device) for values in take.growing_ranges)
+        minimum = torch.where(chosen, lowest[starts, hits], minimum)
+        maximum = torch.where(chosen, highest[starts, hits], maximum)
+    return scale_to_range(heard, minimum, maximum).clamp(0, 1).expand(passes, -1, -1)
+
+
+def make_take(
+    hits: Hits, features: TimbreFeatures | None = None, onset_windows: np.ndarray | None = None
+) -> Take:
+    """Measure the hits of a recording.
+
+    Args:
+        hits: from ``timbrekit.recording.hits.find_hits``.
+        features: timbre features; the gated ones at the hits' sample rate by default.
+        onset_windows: ``(n, window)`` other windows than those where the plug-in takes them, for comparisons; hits are
+            then heard neither earlier nor later.
+
+    Raises:
+        TrainingError: fewer than two hits.
+    """
+    if len(hits) < MINIMUM_HITS:
+        raise TrainingError(
+            f"Only {len(hits)} {'hit was' if len(hits) == 1 else 'hits were'} found, and at least {MINIMUM_HITS} "
+            "are needed (40 or more make a good model). Play more hits, or turn down the Trigger Threshold."
+        )
+    features = features or TimbreFeatures(hits.sample_rate)
+    windows = [onset_windows] if onset_windows is not None else [hits.windows_at(shift) for shift in SHIFTS]
+    shifted_onset = onset_features(torch.from_numpy(np.stack(windows)), hits.sample_rate)
+    segments, lengths = torch.from_numpy(hits.segments), torch.from_numpy(hits.lengths)
+    unscaled = measure(features, segments, lengths)
+    reference = choose_reference(unscaled, lengths)
+    segments = segments * gain_to_nominal(float(unscaled[reference, 0]))
+    # A hit that the next one cuts short would differ from a long reference by its length alone, which no
+    # onset can foretell: the two are compared over the time that both have.
+    common = torch.minimum(lengths, lengths[reference])
+    return Take(
+        hits=hits,
+        shifted_onset=shifted_onset,
+        timbre=measure(features, segments, common),
+        reference_timbre=measure(features, segments[reference].expand_as(segments), common),
+        lengths=common,
+        reference=reference,
+    )
+
+
+def choose_reference(timbre: Tensor, lengths: Tensor) -> int:
+    """A typical hit of about median loudness that rings long.
+
+    Of the fifth of all hits nearest to the median of transient loudness, the one whose features are nearest to the
+    take's medians, in units of their spread, plus half a unit for every halving of what the features look at.
+    The published choice, the very hit of median loudness, may be odd in all else: every difference then starts with
+    that oddity, and a model that only learns a constant looks good. And hits can only be compared with the
+    reference for as long as it rings.
+
+    Args:
+        timbre: ``(n, 7)`` features of the hits.
+        lengths: ``(n,)`` samples that belong to each.
+    """
+    middle = timbre.quantile(0.5, 0)
+    distance = (timbre - middle).abs() / (timbre - middle).abs().mean(0).clamp_min(1e-6)
+    near = distance[:, 0].argsort(stable=True)[: max(1, round(len(timbre) / 5))]
+    shortness = (TIMBRE_SAMPLES / lengths[near].clamp(1, TIMBRE_SAMPLES)).log2()
+    return int(near[(distance[near].mean(-1) + 0.5 * shortness).argmin()])
+
+
+def gain_to_nominal(loudness_lkfs: float) -> float:
+    """Factor that brings a sound of this loudness to the nominal level."""
+    return 10 ** ((NOMINAL_LKFS - loudness_lkfs) / 20)
+
+
+def measure(
+    features: TimbreFeatures, segments: Tensor, lengths: Tensor | None = None, chunk: int = CHUNK
+) -> Tensor:
+    """``features(segments, lengths)`` without gradients, in chunks that stay in the processor's cache."""
+    with torch.no_grad():
+        parts = [
+            features(segments[i : i + chunk], None if lengths is None else lengths[i : i + chunk])
+            for i in range(0, len(segments), chunk)
+        ]
+    return torch.cat(parts)
