@@ -148,9 +148,7 @@ def _left_by_few(sound: NDArray, rate: float, modes: int = 4) -> float:
     return left
 
 
-def _candidates(
-    hits: list[NDArray], rate: float, glide: Glide, most: int
-) -> tuple[NDArray, NDArray]:
+def _candidates(hits: list[NDArray], rate: float, glide: Glide, most: int) -> tuple[NDArray, NDArray]:
     """Complex poles ``(modes,)`` per second, and which of them glide, the most telling first."""
     warped = [_warped(hit, rate, glide) for hit in hits]
     scores, poles, gliding = [], [], []

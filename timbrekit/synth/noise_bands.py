@@ -15,7 +15,10 @@ from scipy.signal import stft
 from scipy.special import digamma, expit
 
 BANDS = 20
-LOWEST, HIGHEST = 30.0, 20_000.0  # Hz; centres of the first and of the last band, which reaches up to all there is
+LOWEST, HIGHEST = (
+    30.0,
+    20_000.0,
+)  # Hz; centres of the first and of the last band, which reaches up to all there is
 PERIOD = 65_536  # samples after which the noise repeats
 SHAPE_HZ = np.linspace(0, 24_000, 513)
 SHAPE_WINDOW = 2048
@@ -97,6 +100,16 @@ def fit_bands(sound: NDArray, rate: float, after: float) -> NoiseBands:
     return NoiseBands(*np.array(rows).T, fit_shape(sound, rate, after))
 
 
+def mean_levels(sound: NDArray, rate: float, start: float, end: float) -> NDArray:
+    """``(20,)`` dB: the level of each band between two times in s; of its last 20 ms where the sound is shorter."""
+    first = max(0, min(int(start * rate), len(sound) - int(0.02 * rate)))
+    piece = sound[first : int(end * rate)]
+    size = next_fast_len(2 * len(piece))
+    power = np.square(np.abs(np.fft.rfft(piece, size)))
+    energy = np.square(_responses(np.fft.rfftfreq(size, 1 / rate))) @ power
+    return 10 * np.log10(energy / len(piece) + 1e-20)
+
+
 def fit_shape(sound: NDArray, rate: float, after: float) -> NDArray:
     """``(513,)`` dB: the mean logarithmic spectrum while the sound is heard, its loudest value 0."""
     sound = sound[int(after * rate) :]
@@ -131,9 +144,14 @@ def _two_slopes(times: NDArray, heard: NDArray, duration: float) -> tuple[float,
     best = None
     for fast, drop in ((3.0, 1.5), (1.2, 3.0), (8.0, 1.0)):
         start = [top, np.log(fast * slope), top - drop, np.log(0.6 * slope)]
-        bounds = [-30.0, np.log(0.3), -30.0, np.log(0.01)], [top + 3, np.log(FASTEST_NOISE), top + 3, np.log(200.0)]
+        bounds = (
+            [-30.0, np.log(0.3), -30.0, np.log(0.01)],
+            [top + 3, np.log(FASTEST_NOISE), top + 3, np.log(200.0)],
+        )
         start = np.clip(start, np.array(bounds[0]) + 1e-3, np.array(bounds[1]) - 1e-3)
-        found = least_squares(lambda values: level(values) - heard, start, slopes, bounds, loss="soft_l1", max_nfev=40)
+        found = least_squares(
+            lambda values: level(values) - heard, start, slopes, bounds, loss="soft_l1", max_nfev=40
+        )
         if best is None or found.cost < best.cost:
             best = found
     a, c, b, d = best.x

@@ -1,0 +1,174 @@
+"""A drum as numbers: what :mod:`timbrekit.synth.drum_analysis` found in its hits, and the knobs to play it with.
+
+Everything is said of one hit, the reference. ``slopes`` say how it changes with the strength of the stroke: by how many
+dB a level rises, or by how many nepers a decay quickens, for every dB that the whole hit is louder.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrekit.errors import PresetError
+from timbrekit.synth.base import Parameter
+from timbrekit.synth.modes import MOST_MODES
+from timbrekit.synth.noise_bands import BANDS, SHAPE_HZ
+
+SILENT_DB = -200.0
+MOST_HITS = 8
+ONSET_RATE = 48_000  # Hz
+LONGEST_ONSET = 2400  # samples
+KINDS = ("kick", "snare", "tom", "cymbal", "other")
+# For each array: over what it runs, and the lowest and highest value it may hold.
+SHAPES: dict[str, tuple[tuple[str, ...], float, float]] = {
+    "loudness": (("hits",), -120, 20),
+    "frequency": (("modes",), 1, 48_000),
+    "level": (("modes",), SILENT_DB, 60),
+    "phase": (("modes",), -7, 7),
+    "decay": (("modes",), 0, 2000),
+    "gliding": (("modes",), 0, 1),
+    "level_slope": (("modes",), -5, 5),
+    "decay_slope": (("modes",), -0.2, 0.2),
+    "noise_level": (("bands",), SILENT_DB, 60),
+    "noise_decay": (("bands",), 0, 2000),
+    "late_level": (("bands",), SILENT_DB, 60),
+    "late_decay": (("bands",), 0, 2000),
+    "noise_slope": (("bands",), -5, 5),
+    "late_slope": (("bands",), -5, 5),
+    "noise_shape": (("shape",), -300, 60),
+    "onset": (("hits", "onset"), -4, 4),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Drum:
+    """One drum. Levels in dB of full scale, decays in nepers a second."""
+
+    kind: str  # one of KINDS
+    seconds: float  # that the reference hit was recorded for
+    reference: int  # the hit that the preset plays
+    glide_amount: float
+    glide_time: float  # s
+    loudness: NDArray  # (hits,) dB, of the first 100 ms
+    frequency: NDArray  # (modes,) Hz; likewise all down to decay_slope
+    level: NDArray
+    phase: NDArray  # radians
+    decay: NDArray
+    gliding: NDArray  # 0 or 1
+    level_slope: NDArray
+    decay_slope: NDArray
+    noise_level: NDArray  # (20,); likewise all down to late_slope
+    noise_decay: NDArray
+    late_level: NDArray
+    late_decay: NDArray
+    noise_slope: NDArray
+    late_slope: NDArray
+    noise_shape: NDArray  # (513,) dB, from 0 to 24 kHz
+    onset: NDArray  # (hits, samples) at 48 kHz: what neither modes nor noise play
+
+    @property
+    def main_frequency(self) -> float:
+        """Hz of the mode that carries most energy; 200 where nothing rings."""
+        if not len(self.frequency):
+            return 200.0
+        return float(self.frequency[np.argmax(self.level - 10 * np.log10(self.decay))])
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The knobs, with the ranges of this drum."""
+        softest, hardest = float(np.floor(self.loudness.min() - 6)), float(np.ceil(self.loudness.max() + 6))
+        return tuple(Parameter(*row) for row in (*KNOBS, ("strike", "Strike", "dB", softest, hardest, 1.0)))
+
+    def values(self) -> dict[str, float]:
+        """The preset: the reference hit as recorded."""
+        steps = 12 * np.log2(1 + self.glide_amount)
+        return NEUTRAL | {
+            "glide.amount": float(np.clip(steps, 0, 36)),
+            "glide.time": float(np.clip(1000 * self.glide_time, 2, 400)),
+            "strike": float(self.loudness[self.reference]),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, rounded to about five digits."""
+        content: dict[str, Any] = {}
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if name in SHAPES:
+                digits = {"onset": 6, "noise_shape": 1}.get(name, 5)
+                content[name] = np.round(np.asarray(value, float), digits).tolist()
+            else:
+                content[name] = value
+        return content
+
+
+# Key, title, unit, lowest, highest, damping of the modulation.
+KNOBS = (
+    ("pitch", "Pitch", "semitones", -12.0, 12.0, 0.1),
+    ("glide.amount", "Pitch glide", "semitones", 0.0, 36.0, 0.3),
+    ("glide.time", "Glide time", "ms", 2.0, 400.0, 0.3),
+    ("modes.level", "Ringing level", "dB", -40.0, 12.0, 1.0),
+    ("modes.brightness", "Ringing brightness", "dB/octave", -6.0, 6.0, 1.0),
+    ("modes.decay", "Ringing decay", "%", 20.0, 250.0, 1.0),
+    ("modes.tilt", "Damping of the highs", "", -1.0, 1.0, 1.0),
+    ("noise.level", "Noise level", "dB", -40.0, 12.0, 1.0),
+    ("noise.colour", "Noise colour", "dB/octave", -6.0, 6.0, 1.0),
+    ("noise.decay", "Noise decay", "%", 20.0, 250.0, 1.0),
+    ("noise.late", "Late noise", "dB", -40.0, 12.0, 1.0),
+    ("onset.level", "Onset level", "dB", -40.0, 12.0, 1.0),
+    ("onset.colour", "Onset colour", "dB/octave", -6.0, 6.0, 1.0),
+    ("drive", "Drive", "dB", -36.0, 24.0, 1.0),
+    ("level", "Level", "dB", -40.0, 12.0, 1.0),
+)
+NEUTRAL = dict.fromkeys((row[0] for row in KNOBS), 0.0) | {
+    "modes.decay": 100.0,
+    "noise.decay": 100.0,
+    "drive": -36.0,
+}
+
+
+def parse_drum(content: Any, source: str) -> Drum:
+    """Check and convert the ``drum`` of a preset file. ``source`` names it in messages.
+
+    Raises:
+        PresetError: something is missing, of another shape, or out of range.
+    """
+    names = [field.name for field in fields(Drum)]
+    if not isinstance(content, Mapping) or set(content) != set(names):
+        raise PresetError(
+            f"{source}: its drum has to hold exactly {', '.join(names)}. Analyse the hits again."
+        )
+    if content["kind"] not in KINDS:
+        raise PresetError(f"{source}: the drum's kind has to be one of {', '.join(KINDS)}.")
+    values: dict[str, Any] = {"kind": content["kind"]}
+    for name, low, high in (("seconds", 0.01, 60), ("glide_amount", -0.5, 10), ("glide_time", 0.001, 2)):
+        values[name] = float(_array(content[name], name, 0, low, high, source))
+    sizes = {"bands": BANDS, "shape": len(SHAPE_HZ)}
+    most = {"hits": MOST_HITS, "modes": MOST_MODES, "onset": LONGEST_ONSET}
+    for name, (axes, low, high) in SHAPES.items():
+        values[name] = array = _array(content[name], name, len(axes), low, high, source)
+        for axis, size in zip(axes, array.shape, strict=True):
+            if (
+                size != sizes.setdefault(axis, size)
+                or size > most.get(axis, size)
+                or (axis == "hits" and not size)
+            ):
+                raise PresetError(f"{source}: the drum's {name!r} has a length that does not fit the others.")
+    reference = content["reference"]
+    if not isinstance(reference, int) or not 0 <= reference < sizes["hits"]:
+        raise PresetError(
+            f"{source}: the drum's 'reference' has to be the number of one of its hits, from 0 on."
+        )
+    return Drum(reference=reference, **values)
+
+
+def _array(given: Any, name: str, dimensions: int, low: float, high: float, source: str) -> NDArray:
+    try:
+        array = np.asarray(given, float)
+    except (TypeError, ValueError, OverflowError):
+        array = np.array([np.nan] * 2)
+    if dimensions == 1 and array.size == 0:
+        array = array.reshape(0)
+    if array.ndim != dimensions or not np.all((array >= low) & (array <= high)):
+        raise PresetError(f"{source}: the drum's {name!r} has to hold numbers from {low:g} to {high:g}.")
+    return array

@@ -1,0 +1,114 @@
+"""From one to eight hits of a drum to the drum as numbers: modes that the hits share, noise, and an onset part."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrekit.synth.drum import ONSET_RATE, SILENT_DB, Drum
+from timbrekit.synth.drum_model import onset_window
+from timbrekit.synth.modes import Modes, find_modes, scaled
+from timbrekit.synth.noise_bands import fit_bands, mean_levels
+
+LONGEST = 2.0  # s of a hit that are looked at
+ONSET = 0.022  # s of the onset part
+MODES_FROM = 0.015  # s before which the modes' fit counts little
+NOISE_FROM = 0.010
+LOUDNESS_SECONDS = 0.1
+# dB^2. What a level's slope is drawn to 1, and a decay's to 0, by: as much as two hits 4 dB apart.
+SLOPE_RIDGE = 16.0
+EARLY, LATE = (0.01, 0.08), (0.25, 0.6)  # s in which the noise of several hits is compared
+
+
+def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = None) -> Drum:
+    """Model a drum.
+
+    Args:
+        hits: each ``(samples,)`` at 48 kHz, of the same drum, from its onset on; levels as they were recorded.
+        progress: called with a few words at each step.
+    """
+    say = progress or (lambda words: None)
+    rate = ONSET_RATE
+    hits = [np.asarray(hit, float)[: int(LONGEST * rate)] for hit in hits]
+    loudness = np.array([_loudness(hit, rate) for hit in hits])
+    reference = int(np.argsort(loudness, kind="stable")[(len(hits) - 1) // 2])
+    order = [reference, *(index for index in range(len(hits)) if index != reference)]
+    kind = kind_of(hits[reference], rate)
+    say("Looking for modes")
+    modes = _found(hits, order, rate, kind in ("kick", "tom"))
+    say("Fitting the noise")
+    left = [hit - modes.render(index, len(hit), rate) for index, hit in enumerate(hits)]
+    bands = [fit_bands(sound, rate, NOISE_FROM) for sound in left]
+    count = int(ONSET * rate)
+    window = onset_window(count, rate)
+    onset = np.stack([_padded(sound, count) * window for sound in left])
+    harder = loudness - loudness[reference]
+    levels = 20 * np.log10(np.abs(modes.gain) + 1e-9)
+    noise = bands[reference]
+    early, late = (np.stack([mean_levels(sound, rate, *span) for sound in left]) for span in (EARLY, LATE))
+    return Drum(
+        kind=kind,
+        seconds=len(hits[reference]) / rate,
+        reference=reference,
+        glide_amount=float(modes.glide.amount),
+        glide_time=float(modes.glide.time),
+        loudness=loudness,
+        frequency=modes.frequency,
+        level=levels[reference],
+        phase=np.angle(modes.gain[reference]),
+        decay=modes.decay[reference],
+        gliding=modes.gliding.astype(float),
+        level_slope=_slopes(levels, harder, reference, 1.0).clip(-1, 3),
+        decay_slope=_slopes(np.log(modes.decay), harder, reference, 0.0).clip(-0.1, 0.1),
+        noise_level=_decibels(noise.level),
+        noise_decay=noise.decay,
+        late_level=_decibels(noise.late_level),
+        late_decay=noise.late_decay,
+        noise_slope=_slopes(early, harder, reference, 1.0).clip(-1, 3),
+        late_slope=_slopes(late, harder, reference, 1.0).clip(-1, 3),
+        noise_shape=noise.shape,
+        onset=onset,
+    )
+
+
+def kind_of(hit: NDArray, rate: float) -> str:
+    """What sort of drum it is, by where its energy lies: a rough guess, for the choice of model and for people."""
+    power = np.square(np.abs(np.fft.rfft(hit)))
+    frequency = np.fft.rfftfreq(len(hit), 1 / rate)
+    total = power.sum() + 1e-30
+    low, high = power[frequency < 110].sum() / total, power[frequency > 2500].sum() / total
+    if high > 0.6:
+        return "cymbal" if power[frequency < 500].sum() / total < 0.05 else "snare"
+    if low > 0.5:
+        return "kick"
+    if high > 0.04:
+        return "snare"
+    return "tom" if power[frequency < 500].sum() / total > 0.6 else "other"
+
+
+def _found(hits: list[NDArray], order: list[int], rate: float, with_glide: bool) -> Modes:
+    """Modes with a row for each hit, at the level it was recorded with."""
+    loudest = [np.sqrt(np.mean(np.square(hits[index]))) for index in order]
+    modes = scaled(
+        find_modes([hits[index] for index in order], rate, with_glide, MODES_FROM), np.array(loudest)
+    )
+    back = np.argsort(order)
+    return Modes(modes.frequency, modes.gliding, modes.decay[back], modes.gain[back], modes.glide)
+
+
+def _slopes(values: NDArray, harder: NDArray, reference: int, prior: float) -> NDArray:
+    """How values ``(hits, …)`` grow with the loudness ``(hits,)``, from the reference hit's on."""
+    risen = (values - values[reference]).clip(-60, 60)
+    return (harder @ risen + SLOPE_RIDGE * prior) / (harder @ harder + SLOPE_RIDGE)
+
+
+def _loudness(hit: NDArray, rate: float) -> float:
+    return float(10 * np.log10(np.mean(np.square(hit[: int(LOUDNESS_SECONDS * rate)])) + 1e-12))
+
+
+def _decibels(levels: NDArray) -> NDArray:
+    return (20 * np.log10(levels + 1e-30)).clip(SILENT_DB)
+
+
+def _padded(sound: NDArray, count: int) -> NDArray:
+    return np.pad(sound[:count], (0, max(0, count - len(sound))))
