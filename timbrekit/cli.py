@@ -43,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     # Imported here, so that Ctrl-C while torch loads is answered by main too.
     from timbrekit import commands
     from timbrekit.mapping import MODEL_NAMES
-    from timbrekit.training.settings import DEVICES, PUBLISHED, Settings
+    from timbrekit.training.published import PUBLISHED
+    from timbrekit.training.settings import DEVICES, Settings
 
     parser = _Parser(prog="timbrekit", description="Turn a minute of drumming into an instrument.")
     parser.add_argument("--version", action="version", version=f"timbrekit {__version__}")
