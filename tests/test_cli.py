@@ -283,7 +283,7 @@ def test_ctrl_c_during_training_keeps_the_best_and_writes_it(recording, tmp_path
     """A real process and a real signal, sent once the first epoch has been told of."""
     script = (
         "import sys, timbrekit.commands as c\n"
-        "c._Bar.__call__ = lambda self, epoch: print('epoch', epoch.number, file=sys.stderr, flush=True)\n"
+        "c.Bar.__call__ = lambda self, epoch: print('epoch', epoch.number, file=sys.stderr, flush=True)\n"
         "from timbrekit.cli import main; sys.exit(main())\n"
     )
     options = ["--recipe", "published", "--epochs", "100000", "--out", str(tmp_path / "out"), "--json"]
