@@ -36,7 +36,7 @@ def recording(tmp_path_factory) -> Path:
 def model(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("models") / "model.pt"
     mapping = trained_mapping()
-    return write_model(mapping, metadata_of(mapping), path)
+    return write_model(mapping, metadata_of(mapping), path).path
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
 from timbrekit.export.metadata import build_metadata
@@ -148,7 +149,7 @@ def train_model(
                 "error_ratio": held_out.error_ratio,
             },
         )
-        model = write_model(trained.mapping, metadata, staging / "model.pt")
+        model = write_model(trained.mapping, metadata, staging / "model.pt").module
         stage("Rehearsing")
         played = _rehearsals(model, samples, take, primer.samples)
         reached = {}
@@ -172,7 +173,9 @@ def train_model(
     return Outcome(folder, report, trained, take, played)
 
 
-def _rehearsals(model: Path, samples: np.ndarray, take: Take, primer: np.ndarray) -> dict[str, AsPlayed]:
+def _rehearsals(
+    model: torch.jit.ScriptModule, samples: np.ndarray, take: Take, primer: np.ndarray
+) -> dict[str, AsPlayed]:
     rate, settings = take.hits.sample_rate, take.hits.settings
     cold = measure_as_played(model, samples, take)
     played = {

@@ -179,8 +179,8 @@ def inspect(options: argparse.Namespace) -> int:
 
 
 def page(options: argparse.Namespace) -> int:
-    from timbrekit.export.check import read_metadata
     from timbrekit.export.live_page import build_page
+    from timbrekit.export.model_file import read_metadata
 
     keep(options.model, options.out)
     build_page(read_metadata(options.model), options.out)
@@ -191,12 +191,14 @@ def page(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
+    from timbrekit.export.check import open_model
+
     if options.to == "nn-tilde":
         from timbrekit.export.nn_tilde.write import write_nn_tilde as write
     else:
         from timbrekit.export.flucoma import write_flucoma as write
     keep(options.model, options.out)
-    write(options.model, options.out)
+    write(open_model(options.model), options.out)
     if not options.json:
         say(f"Wrote {options.out}")
     finish(options, {"output": str(options.out)})

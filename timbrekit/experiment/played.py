@@ -160,7 +160,7 @@ def _model(
     file_name = f"{name}-{preset.name}-{_label(settings)}-{settings.seed}.pt".replace("/", "-").replace(
         " ", "-"
     )
-    model = write_model(trained.mapping, metadata, out / file_name)
+    model = write_model(trained.mapping, metadata, out / file_name).module
     cold = measure_as_played(model, samples, take)
     primer = make_primer(samples, hits.sample_rate, hits.settings)
     played = {

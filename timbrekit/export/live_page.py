@@ -46,7 +46,7 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
     """Write the live page of a model.
 
     Args:
-        metadata: content of the model file's "timbrekit.json", as `torchdrum.read_metadata` gives it.
+        metadata: content of the model file's "timbrekit.json", as `model_file.read_metadata` gives it.
         out: the HTML file to write, whole or not at all.
 
     Returns:

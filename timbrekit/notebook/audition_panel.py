@@ -1,10 +1,10 @@
 """Listening to the result: four versions of the take, hit by hit, with the plug-in's sensitivity."""
 
 import html
-from pathlib import Path
 
 import ipywidgets
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from timbrekit.notebook.plots import spectrogram_pair
@@ -42,7 +42,7 @@ class AuditionPanel:
 
     def __init__(
         self,
-        model: str | Path,
+        module: torch.jit.ScriptModule,
         samples: ArrayLike,
         sample_rate: int,
         settings: DetectorSettings,
@@ -51,7 +51,9 @@ class AuditionPanel:
     ):
         """``primer``: sent through the plug-in first, as the card says to; None is a plug-in just opened."""
         self._samples = samples
-        self._make = lambda amount: make_audition(model, self._samples, sample_rate, settings, amount, primer)
+        self._make = lambda amount: make_audition(
+            module, self._samples, sample_rate, settings, amount, primer
+        )
         self._sensitivity = slider(
             ipywidgets.FloatSlider, "Sensitivity (Neurality)", SENSITIVITY_RANGE, 0.1, sensitivity
         )

@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 
 from timbrekit.errors import TimbrekitError
+from timbrekit.export.check import open_model
+from timbrekit.export.model_file import ModelFile
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
 from timbrekit.notebook.hits_panel import HitsPanel
@@ -76,6 +79,7 @@ class Journey:
         self._suggestions: dict[str, Suggestion] = {}
         self._recordings: dict[tuple[Path, int], Recording] = {}
         self._played: dict[Path, AsPlayed] = {}  # by model folder, of this notebook's trainings
+        self._models: dict[Path, ModelFile] = {}
 
     @classmethod
     def start(cls, keep_on_google_drive: bool = False, name: str = "my session") -> "Journey":
@@ -270,10 +274,21 @@ class Journey:
 
     def _audition(self, path: Path, sensitivity: float) -> AuditionPanel:
         recording = self._read(path, self._rate())
-        model = self.session.model_path
         return AuditionPanel(
-            model, recording.samples, recording.sample_rate, self._detector(), self._primer(), sensitivity
+            self._module(),
+            recording.samples,
+            recording.sample_rate,
+            self._detector(),
+            self._primer(),
+            sensitivity,
         )
+
+    def _module(self) -> torch.jit.ScriptModule:
+        """The session's model, read and vetted once."""
+        path = self.session.model_path
+        if path not in self._models:
+            self._models[path] = open_model(path)
+        return self._models[path].module
 
     def _measured(self) -> AsPlayed:
         folder = self.session.model_dir
@@ -281,7 +296,7 @@ class Journey:
             recording = self._read(self.session.recording_path, self._rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
             self._played[folder] = measure_as_played(
-                self.session.model_path, recording.samples, take, primer=self._primer()
+                self._module(), recording.samples, take, primer=self._primer()
             )
         return self._played[folder]
 

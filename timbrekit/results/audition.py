@@ -5,7 +5,6 @@ What is louder sounds better, so versions are matched before they are compared.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -51,7 +50,7 @@ class Audition:
 
 
 def make_audition(
-    model: str | Path | torch.jit.ScriptModule,
+    module: torch.jit.ScriptModule,
     samples: ArrayLike,
     sample_rate: int,
     settings: DetectorSettings | None = None,
@@ -62,17 +61,17 @@ def make_audition(
     """Rehearse a recording and put the versions side by side.
 
     Args:
-        model: a model file, or a loaded TorchScript module.
+        module: of a model file (``timbrekit.export.check.open_model``).
         samples: ``(samples,)`` mono, full scale ±1; the recording trained on, or any other.
         sample_rate: Hz.
         settings, sensitivity, primer, seed: see ``timbrekit.plugin.rehearse.rehearse``.
 
     Raises:
-        ModelFileError: the model cannot be loaded.
+        ModelFileError: the model does not answer as the plug-in needs.
         TimbrekitError: the sensitivity is out of range.
     """
     samples = np.asarray(samples, np.float32)
-    rehearsal = rehearse(model, samples, sample_rate, settings, sensitivity, seed=seed, primer=primer)
+    rehearsal = rehearse(module, samples, sample_rate, settings, sensitivity, seed=seed, primer=primer)
     static = play(rehearsal.preset, rehearsal.triggers, len(samples), sample_rate, seed=seed)
     versions = match_loudness(
         {ORIGINAL: samples, REMAPPED: rehearsal.audio, PRESET: static}, sample_rate, TARGET_LKFS
