@@ -50,6 +50,17 @@ def sample_recording() -> Path:
     return REPOSITORY / "sample_audio" / "snare_minute.flac"
 
 
+@pytest.fixture(scope="module")
+def forked_guard():
+    """Strangers' models are tried in forks of this process, for tests that are about the models. See test_guard.py."""
+    from forked_guard import run_in_fork
+
+    with pytest.MonkeyPatch.context() as patch:
+        if hasattr(os, "fork"):
+            patch.setattr("timbrekit.export.guard._run", run_in_fork)
+        yield
+
+
 @pytest.fixture
 def short_warm_start(monkeypatch):
     """The warm start with a hundredth of its work: all its steps, none of its patience."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
-from timbrekit.export.check import load_harmless
+from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.files import sweep_stale, write_json
@@ -156,9 +156,9 @@ def train_model(
                 "error_ratio": held_out.error_ratio,
             },
         )
-        model = write_model(trained.mapping, metadata, staging / "model.pt")
+        model = write_model(trained.mapping, metadata, staging / "model.pt").module
         stage("Rehearsing")
-        played = _rehearsals(load_harmless(model), samples, take, primer.samples, find_synth(preset.synth))
+        played = _rehearsals(model, samples, take, primer.samples, find_synth(preset.synth))
         reached = {}
         if bounds:
             stage("Computing the bounds")
@@ -276,8 +276,15 @@ def rehearse_file(
     """
     read = read_recording(recording, sample_rate)
     before = None if primer is None else read_recording(primer, read.sample_rate).samples
+    opened = open_model(model)
     rehearsal = rehearse(
-        load_harmless(model), read.samples, read.sample_rate, settings, primer=before, **options
+        opened.module,
+        read.samples,
+        read.sample_rate,
+        settings,
+        primer=before,
+        synth=find_synth(opened.synth),
+        **options,
     )
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:

@@ -40,13 +40,10 @@ def main() -> None:
     trained = train(take, preset, Settings())
     samples = prepared.recording.samples
     with tempfile.TemporaryDirectory() as folder:
-        model, hits = Path(folder) / "model.pt", prepared.hits
+        hits = prepared.hits
         ranges = take.minimum, take.maximum
-        write_model(
-            trained.mapping,
-            build_metadata(trained.mapping, preset, hits.sample_rate, hits.settings, *ranges),
-            model,
-        )
+        metadata = build_metadata(trained.mapping, preset, hits.sample_rate, hits.settings, *ranges)
+        model = write_model(trained.mapping, metadata, Path(folder) / "model.pt").module
         first = measure_as_played(model, samples, take)
         played = measure_as_played(model, samples, take, initial_ranges=first.rehearsal.ranges)
     png = draw(samples, take, trained, played, options.start, options.seconds)

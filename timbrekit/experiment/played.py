@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from timbrekit.errors import OutputError, TrainingError
 from timbrekit.experiment.drums import find_drums
 from timbrekit.experiment.results import write_csv
-from timbrekit.export.check import load_harmless
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
@@ -167,8 +166,7 @@ def _model(
     file_name = f"{name}-{preset.name}-{_label(settings)}-{settings.seed}.pt".replace("/", "-").replace(
         " ", "-"
     )
-    model = write_model(trained.mapping, metadata, out / file_name)
-    model, synth = load_harmless(model), find_synth(preset.synth)
+    model, synth = write_model(trained.mapping, metadata, out / file_name).module, find_synth(preset.synth)
     cold = measure_as_played(model, samples, take, synth=synth)
     primer = make_primer(samples, hits.sample_rate, hits.settings)
     played = {
