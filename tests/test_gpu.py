@@ -20,7 +20,8 @@ from timbrekit.training.fast.renderer import Aim, Renderer
 from timbrekit.training.fast.run import TrainingRun
 from timbrekit.training.fast.train import Variant, train, train_many
 from timbrekit.training.objective import SynthPlayer
-from timbrekit.training.settings import Settings, make_settings
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 

@@ -18,7 +18,7 @@ from timbrekit.training.fast.run import TrainingRun, Variant
 from timbrekit.training.fast.stacked import Adam
 from timbrekit.training.fast.warm_start import surrogate_fit
 from timbrekit.training.objective import SynthPlayer
-from timbrekit.training.settings import make_settings
+from timbrekit.training.recipes import make_settings
 
 VARIANTS = [Variant(load_preset("snare-1"), 0), Variant(load_preset("snare-3"), 1)]
 

@@ -21,7 +21,8 @@ from timbrekit.training.fast.run import TrainingRun
 from timbrekit.training.fast.train import Variant, train, train_many
 from timbrekit.training.fast.worker import Worker
 from timbrekit.training.published import as_exported, published_preset, published_windows
-from timbrekit.training.settings import Settings, make_settings
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
 from timbrekit.training.take import make_take, split_hits
 from timbrekit.training.train import train as readable_train
 

@@ -36,7 +36,7 @@ def train(options: argparse.Namespace) -> int:
 
     preset = load_preset(options.preset)  # first: a wrong name is answered before torch is loaded
 
-    from timbrekit.training.settings import make_settings
+    from timbrekit.training.recipes import make_settings
     from timbrekit.workflow import FILES, prepare, removed_if_empty, train_model
 
     for name in FILES:

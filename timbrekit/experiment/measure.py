@@ -15,7 +15,7 @@ from timbrekit.results.report import measure_held_out
 from timbrekit.training.bounds import optimize_directly
 from timbrekit.training.fast.train import Variant, train_many
 from timbrekit.training.published import SEARCH, published_preset
-from timbrekit.training.settings import make_settings
+from timbrekit.training.recipes import make_settings
 from timbrekit.training.take import Take, make_take, split_hits
 
 LOUDNESS, BRIGHTNESS = 0, 2  # the transient's, among TIMBRE_FEATURES

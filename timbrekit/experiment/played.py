@@ -27,7 +27,8 @@ from timbrekit.synth import find_synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import train
 from timbrekit.training.published import as_exported, published_preset, published_windows
-from timbrekit.training.settings import Settings, make_settings
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.workflow import Prepared
 

@@ -6,7 +6,8 @@ from typing import Literal, get_args
 from timbrekit.errors import TrainingError
 from timbrekit.features import ONSET_WINDOW, TimbreFeatures
 from timbrekit.mapping import ModelName
-from timbrekit.training.settings import Settings, make_settings
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
 
 LONG_WINDOW = 2048  # samples; more than the plug-in has heard when it plays
 WorldName = Literal["published", "gated"]

@@ -61,8 +61,8 @@ def problem_of_synth(metadata: dict[str, Any]) -> str | None:
     if name == SNARE808:
         return None
     return (
-        f"The model plays the synthesiser {name[:40]!r}, and this host holds the 808 ({SNARE808}) alone. Train with one "
-        "of the 808's presets for it."
+        f"The model plays the synthesiser {name[:40]!r}, and this host holds the 808 ({SNARE808}) alone. Train with "
+        "one of the 808's presets for it."
     )
 
 

@@ -38,7 +38,7 @@ from timbrekit.results.plots import new_figure, plot_feature_errors, plot_timbre
 from timbrekit.session import Session
 from timbrekit.synth import find_synth
 from timbrekit.synth.base import SAMPLE_RATE, Parameter
-from timbrekit.training.settings import make_settings
+from timbrekit.training.recipes import make_settings
 from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare, train_model
 

@@ -1,12 +1,10 @@
 """How to train: the choices in one place."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from timbrekit.errors import TrainingError, first_line
 from timbrekit.mapping import ModelName
 
-DEVICES = ("auto", "cpu", "cuda")
 # Names of fields in the files of version 0.1, which stay.
 JSON_NAMES = {
     "warm_start": "sketch",
@@ -54,63 +52,3 @@ class Settings:
             if name == "thinned":
                 content["damping"] = "published" if self.recipe == "published" else "preset"
         return content
-
-
-def make_settings(
-    recipe: Literal["timbrekit", "published"] = "timbrekit",
-    model: ModelName | None = None,
-    epochs: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
-) -> Settings:
-    """Settings of a recipe with a user's wishes.
-
-    Args:
-        model: None for that of the recipe.
-        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one that works.
-
-    Raises:
-        TrainingError: cuda is asked for and not there, or does not work; no such device.
-    """
-    if recipe == "published":
-        from timbrekit.training.published import published_settings as settings_of  # it builds on this module
-    else:
-        settings_of = _own_settings
-    settings = replace(settings_of(model), seed=seed, device=find_device(device))
-    return settings if epochs is None else replace(settings, epochs=epochs)
-
-
-def _own_settings(model: ModelName | None) -> Settings:
-    return Settings(model=model or Settings.model)
-
-
-def find_device(device: str) -> str:
-    """``cpu`` or ``cuda``, of one of ``DEVICES``.
-
-    Raises:
-        TrainingError: as :func:`make_settings`.
-    """
-    if device not in DEVICES:
-        raise TrainingError(f"The device is one of {', '.join(DEVICES)}, not {device!r}.")
-    if device == "cpu":
-        return device
-    fault = _fault_of_gpu()
-    if fault is not None and device == "cuda":
-        raise TrainingError(
-            f"There is no GPU that torch can use here{fault}. Train on the CPU (--device cpu), or in Colab choose "
-            "Runtime > Change runtime type > GPU."
-        )
-    return "cuda" if fault is None else "cpu"
-
-
-def _fault_of_gpu() -> str | None:
-    """What is wrong with the GPU, in brackets if torch says so, or None: one that is there may be too old for torch."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return ""
-    try:
-        (torch.ones(1, device="cuda") + 1).item()
-    except (RuntimeError, AssertionError) as error:
-        return f" ({first_line(error)})"
-    return None
