@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from timbrekit import __version__
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.errors import TimbrekitError
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
 
 LARGEST_NUMBER = 2**31 - 1

@@ -18,12 +18,12 @@ from timbrekit.export.nn_tilde.write import write_nn_tilde
 from timbrekit.export.torchdrum import write_model
 from timbrekit.mapping import Mapping, build_network
 from timbrekit.plugin.rehearse import rehearse
-from timbrekit.plugin.stream import play
 from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.onsets import DetectorSettings, detect
 from timbrekit.recording.suggest import suggest_settings
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth.base import SAMPLE_RATE
+from timbrekit.synth.snare808_stream import play
 from timbrekit.training.settings import Settings
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_audio" / "snare_minute.flac"

@@ -75,11 +75,6 @@ def open_model(path: str | Path) -> ModelFile:
     return ModelFile(path, module, metadata, tuple(verdict.problems), undescribed)
 
 
-def load_harmless(path: str | Path) -> torch.jit.ScriptModule:
-    """The module of :func:`open_model`: for ``timbrekit.plugin.rehearse.load_model``, and gone with it."""
-    return open_model(path).module
-
-
 def _examine_guarded(content: bytes, entries: dict[str, bytes]) -> Verdict:
     """``examine``, in a process of its own unless all but the numbers is as our own exporter writes it."""
     return examine(content) if _is_ours(entries) else try_out(content)

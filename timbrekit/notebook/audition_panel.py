@@ -4,14 +4,14 @@ import html
 
 import ipywidgets
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from timbrekit.notebook.plots import spectrogram_pair
 from timbrekit.notebook.widgets import picture_widget, show_panel, slider, sounds_html
-from timbrekit.plugin.rehearse import SENSITIVITY_RANGE
+from timbrekit.plugin.rehearse import SENSITIVITY_RANGE, Network
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.results.audition import ORIGINAL, PRESET, REMAPPED, Audition, hit_span, make_audition
+from timbrekit.synth.base import Synth
 
 PICTURED_SECONDS = 8.0
 
@@ -42,7 +42,8 @@ class AuditionPanel:
 
     def __init__(
         self,
-        module: torch.jit.ScriptModule,
+        module: Network,
+        synth: Synth,
         samples: ArrayLike,
         sample_rate: int,
         settings: DetectorSettings,
@@ -52,7 +53,7 @@ class AuditionPanel:
         """``primer``: sent through the plug-in first, as the card says to; None is a plug-in just opened."""
         self._samples = samples
         self._make = lambda amount: make_audition(
-            module, self._samples, sample_rate, settings, amount, primer
+            module, self._samples, sample_rate, settings, amount, primer, synth=synth
         )
         self._sensitivity = slider(
             ipywidgets.FloatSlider, "Sensitivity (Neurality)", SENSITIVITY_RANGE, 0.1, sensitivity

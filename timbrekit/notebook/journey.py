@@ -36,7 +36,8 @@ from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.results.bundle import CONTENTS, write_bundle
 from timbrekit.results.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
 from timbrekit.session import Session
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth import find_synth
+from timbrekit.synth.base import SAMPLE_RATE, Parameter
 from timbrekit.training.settings import make_settings
 from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare, train_model
@@ -250,6 +251,11 @@ class Journey:
             return self._suggestion().settings
         return DetectorSettings(**{**kept, "hold": int(kept["hold"])})
 
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The table of the synthesiser that is played."""
+        return self._preset().parameters
+
     def _preset(self) -> Preset:
         kept = self.session.state.preset
         return load_preset(FIRST_PRESET) if kept is None else parse_preset(kept, "the session", kept["name"])
@@ -276,6 +282,7 @@ class Journey:
         recording = self._read(path, self._rate())
         return AuditionPanel(
             self._module(),
+            find_synth(self._preset().synth),
             recording.samples,
             recording.sample_rate,
             self._detector(),
@@ -295,8 +302,9 @@ class Journey:
         if folder not in self._played:
             recording = self._read(self.session.recording_path, self._rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
+            synth = find_synth(self._preset().synth)
             self._played[folder] = measure_as_played(
-                self._module(), recording.samples, take, primer=self._primer()
+                self._module(), recording.samples, take, primer=self._primer(), synth=synth
             )
         return self._played[folder]
 

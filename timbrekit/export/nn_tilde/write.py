@@ -22,6 +22,7 @@ from timbrekit.export.nn_tilde.chain import NnChain
 from timbrekit.files import atomic_path
 from timbrekit.plugin.rehearse import NUM_FEATURES, modulated_parameters, rehearse, run_network
 from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth import find_synth
 from timbrekit.synth.parameters import NUM_PARAMETERS
 
 SUFFIX = ".ts"  # nn~ looks for no other
@@ -96,7 +97,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 def _build(network: torch.jit.ScriptModule, metadata: dict[str, Any], name: str) -> NnChain:
     _, patch = run_network(network, np.zeros((0, NUM_FEATURES), np.float32))
-    preset = modulated_parameters(patch, np.zeros((1, NUM_PARAMETERS)), 0.0)[0]
+    preset = modulated_parameters(find_synth(), patch, np.zeros((1, NUM_PARAMETERS)), 0.0)[0]
     try:
         features, detector = metadata["onset_features"], metadata["detector"]
         ranges = torch.tensor([features["minimum"], features["maximum"]], dtype=torch.float32)
