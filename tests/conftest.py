@@ -62,11 +62,11 @@ def forked_guard():
 
 
 @pytest.fixture
-def short_sketch(monkeypatch):
-    """The sketch with a hundredth of its work: all its steps, none of its patience."""
+def short_warm_start(monkeypatch):
+    """The warm start with a hundredth of its work: all its steps, none of its patience."""
     import timbrekit.training.warm_start
 
-    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
+    for name in ("MAPPING_STEPS", "SURROGATE_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
         monkeypatch.setattr(timbrekit.training.warm_start, name, 20)
     monkeypatch.setattr(timbrekit.training.warm_start, "FIRST_RENDERS", 32)
     monkeypatch.setattr(timbrekit.training.warm_start, "ROUNDS", 2)

@@ -40,8 +40,8 @@ def model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def short_sketch(monkeypatch):
-    for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("STAND_IN_STEPS", 20)):
+def short_warm_start(monkeypatch):
+    for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("SURROGATE_STEPS", 20)):
         monkeypatch.setattr(timbrekit.training.warm_start, name, few)
 
 
@@ -75,7 +75,7 @@ def assert_bad_input(result, *words):
 # --- train -------------------------------------------------------------------------------------------------
 
 
-def test_train_leaves_everything_and_says_so_in_json(run, recording, tmp_path, short_sketch):
+def test_train_leaves_everything_and_says_so_in_json(run, recording, tmp_path, short_warm_start):
     out = tmp_path / ODD_NAME
     status, stdout, _ = run("train", recording, "--preset", "snare-2", "--out", out, "--epochs", 1, "--json")
     assert status == 0 and {path.name for path in out.iterdir()} == FILES

@@ -6,7 +6,8 @@ import sys
 
 from timbrekit.mapping import MODEL_NAMES
 from timbrekit.training import names
-from timbrekit.training.settings import DEVICES, PUBLISHED, Settings
+from timbrekit.training.published import PUBLISHED
+from timbrekit.training.settings import DEVICES, Settings
 
 ANSWERED_AT_ONCE = {
     "help": ["--help"],

@@ -68,7 +68,7 @@ def test_nothing_that_a_user_brings_is_unpickled(tmp_path, take, no_pickle):
 
 
 def test_nothing_is_asked_of_the_network(tmp_path, take, monkeypatch, capsys):
-    for name in ("FIRST_RENDERS", "MAPPING_STEPS", "STAND_IN_STEPS"):
+    for name in ("FIRST_RENDERS", "MAPPING_STEPS", "SURROGATE_STEPS"):
         monkeypatch.setattr(timbrekit.training.warm_start, name, 20)
     monkeypatch.setattr(timbrekit.training.warm_start, "ROUNDS", 1)
     for name in ("connect", "connect_ex", "sendto", "bind", "listen"):

@@ -25,7 +25,8 @@ from timbrekit.presets import Preset, load_preset
 from timbrekit.results.report import measure_held_out
 from timbrekit.synth import find_synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
-from timbrekit.training.fast.train import published_windows, train
+from timbrekit.training.fast.train import train
+from timbrekit.training.published import as_exported, published_preset, published_windows
 from timbrekit.training.settings import Settings, make_settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.workflow import Prepared
@@ -150,10 +151,14 @@ def _model(
     name: str, preset: Preset, prepared: Prepared, take: Take, settings: Settings, out: Path
 ) -> list[Row]:
     samples, hits = prepared.recording.samples, prepared.hits
-    source = published_windows(hits, samples) if settings.recipe == "published" else take
-    trained = train(source, preset, settings)
+    source, sound = take, preset
+    if settings.recipe == "published":
+        source, sound = published_windows(hits, samples), published_preset(preset)
+    trained = train(source, sound, settings)
     if trained.interrupted:  # half-trained models are not for a table
         raise KeyboardInterrupt
+    if settings.recipe == "published":
+        trained = as_exported(trained)
     held_out = measure_held_out(take, trained, preset)
     metadata = build_metadata(
         trained.mapping, preset, hits.sample_rate, hits.settings, take.minimum, take.maximum

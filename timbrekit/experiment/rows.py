@@ -101,6 +101,4 @@ class World:
             features=self.name,
             thinned=self.gated or row.ours,
             fresh_noise=self.fresh_noise and not row.as_published,
-            damping="published" if row.as_published else "preset",
-            forgets_centre=False,
         )

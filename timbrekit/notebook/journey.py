@@ -133,7 +133,7 @@ class Journey:
         self.session.keep_detector(detector, len(prepared.hits))
         settings = make_settings(model=model, epochs=epochs)
         if is_fast():
-            settings = replace(settings, epochs=FAST_EPOCHS, sketch=False)
+            settings = replace(settings, epochs=FAST_EPOCHS, warm_start=False)
         if self._is_trained_as(daw_sample_rate, settings):
             _say(f"You have trained {preset.title} on this recording before; that model is used.")
             return

@@ -10,7 +10,7 @@ import ipywidgets
 
 from timbrekit.notebook.widgets import picture_widget, show_panel
 from timbrekit.results.plots import new_figure, plot_losses, to_png
-from timbrekit.training.fast.train import Epoch
+from timbrekit.training.train import Epoch
 
 FAST_VARIABLE = "TIMBREKIT_FAST"
 FAST_EPOCHS = 4

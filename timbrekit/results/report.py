@@ -15,9 +15,9 @@ from timbrekit.plugin.primer import Primer
 from timbrekit.presets import Preset
 from timbrekit.recording.hits import Hits
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.training.fast.train import Trained
 from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.take import CHUNK, Take
+from timbrekit.training.train import Trained
 
 RENDERS = 4  # noises and phases over which a held-out error is averaged
 CARD_WIDTH = 108  # characters of a line of card.txt
