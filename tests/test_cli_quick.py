@@ -6,8 +6,8 @@ import sys
 
 from timbrekit.mapping import MODEL_NAMES
 from timbrekit.training import names
-from timbrekit.training.names import DEVICES
-from timbrekit.training.settings import PUBLISHED, Settings
+from timbrekit.training.published import PUBLISHED
+from timbrekit.training.settings import Settings
 
 ANSWERED_AT_ONCE = {
     "help": ["--help"],

@@ -156,7 +156,7 @@ def train_model(
                 "error_ratio": held_out.error_ratio,
             },
         )
-        model = write_model(trained.mapping, metadata, staging / "model.pt").module
+        model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
         played = _rehearsals(model, samples, take, primer.samples, find_synth(preset.synth))
         reached = {}

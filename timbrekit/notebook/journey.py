@@ -302,12 +302,9 @@ class Journey:
         if folder not in self._played:
             recording = self._read(self.session.recording_path, self._rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
+            synth = find_synth(self._preset().synth)
             self._played[folder] = measure_as_played(
-                self._module(),
-                recording.samples,
-                take,
-                primer=self._primer(),
-                synth=find_synth(self._preset().synth),
+                self._module(), recording.samples, take, primer=self._primer(), synth=synth
             )
         return self._played[folder]
 
