@@ -1,15 +1,17 @@
 """The command line: ``timbrekit …``. Thin: here the arguments, in ``commands`` what is done with them."""
 
 import argparse
+import functools
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from timbrekit import __version__
-from timbrekit.errors import TimbrekitError
+from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.synth.parameters import SAMPLE_RATE
 
 OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
@@ -26,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = build_parser().parse_args(arguments)
-        return options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
+            return options.run(options)
     except TimbrekitError as error:
         print(f"timbrekit: {_one_line(error)}", file=sys.stderr)
         return BAD_INPUT
@@ -185,6 +189,14 @@ def _whole(least: int) -> Callable[[str], int]:
 
     parse.__name__ = "whole number"  # argparse says "invalid whole number value"
     return parse
+
+
+def _show_warning(usual: Callable[..., None], message: Warning | str, *more: Any) -> None:
+    """Ours in one line, as errors are; those of other packages as usual, with the place that they come from."""
+    if isinstance(message, TimbrekitWarning):
+        print(f"timbrekit: {_one_line(message)}", file=sys.stderr)
+    else:
+        usual(message, *more)
 
 
 def _one_line(words: object) -> str:

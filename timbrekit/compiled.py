@@ -33,7 +33,9 @@ from timbrekit.errors import OutputError
 from timbrekit.files import atomic_path, sweep_stale
 
 DIGEST_BYTES = 32  # SHA-256, before the archive's own bytes
-OLD_SECONDS = 90 * 24 * 3600  # an archive that was not written for so long is of another version, or soon made anew
+OLD_SECONDS = (
+    90 * 24 * 3600
+)  # an archive that was not written for so long is of another version, or soon made anew
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,7 +163,9 @@ def _read(archive: Path) -> tuple[bytes, bytes]:
 
 def _state(folder: Path) -> dict[str, int]:
     """numba's finished files by their names, with their dates: it never changes one, but puts another in its place."""
-    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.glob("*/*.nb[ic]")}
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.glob("*/*.nb[ic]")
+    }
 
 
 def _remove_old(folder: Path) -> None:

@@ -47,9 +47,14 @@ def main() -> None:
         soundfile.write(take, samples, rate)
         for number in range(trials):
             statuses, answers, seconds = trial(take)
-            wrong = sum(status != 0 or answer != answers[0] for status, answer in zip(statuses, answers, strict=True))
+            wrong = sum(
+                status != 0 or answer != answers[0] for status, answer in zip(statuses, answers, strict=True)
+            )
             failed += wrong
-            print(f"trial {number + 1}: exit statuses {statuses}, {wrong} wrong, alone {seconds:.1f} s", flush=True)
+            print(
+                f"trial {number + 1}: exit statuses {statuses}, {wrong} wrong, alone {seconds:.1f} s",
+                flush=True,
+            )
     print(f"{failed} of {trials * (AT_ONCE + 1)} runs failed")
     raise SystemExit(failed > 0)
 

@@ -1,17 +1,27 @@
 """How to train: the choices in one place, ours and the published ones."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
-from timbrekit.errors import TrainingError, first_line
+from timbrekit.errors import TimbrekitWarning, TrainingError, first_line
 from timbrekit.mapping import ModelName
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+NO_FLOAT64 = (
+    "Apple's GPUs (mps) have no float64, which the synthesiser computes with: training runs on the CPU."
+)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. The defaults are what was found to play best; docs/training.md has the figures."""
+    """How to train. The defaults are what was found to play best; docs/training.md has the figures.
+
+    Raises:
+        TrainingError: there is no such device. (``mps`` becomes ``cpu``, with a warning that says why.)
+    """
 
     model: ModelName = "mlp-large"
     recipe: Literal["timbrekit", "published"] = "timbrekit"
@@ -37,7 +47,14 @@ class Settings:
         False  # halve the learning rate where the validation loss stays, which alone picks the epoch
     )
     seed: int = 0
-    device: str = "cpu"
+    device: str = "cpu"  # or cuda
+
+    def __post_init__(self):
+        if self.device == "mps":
+            warnings.warn(NO_FLOAT64, TimbrekitWarning, stacklevel=3)
+            object.__setattr__(self, "device", "cpu")
+        if self.device.partition(":")[0] not in ("cpu", "cuda"):  # cuda:1 is the second of several
+            raise TrainingError(f"The device to train on is cpu or cuda, not {self.device!r}.")
 
 
 # NIME 2024, section 4.2, on the takes of ``published_windows``.
@@ -62,7 +79,6 @@ PUBLISHED = Settings(
     plateau=True,
 )
 PUBLISHED_LINEAR_RATE = 5e-3
-DEVICES = ("auto", "cpu", "cuda")
 
 
 def make_settings(
@@ -76,14 +92,15 @@ def make_settings(
 
     Args:
         model: None for that of the recipe.
-        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one that works.
+        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one that works. ``mps`` trains on the CPU, with a
+            warning that says why.
 
     Raises:
         TrainingError: cuda is asked for and not there, or does not work; no such device.
     """
     if device not in DEVICES:
         raise TrainingError(f"The device is one of {', '.join(DEVICES)}, not {device!r}.")
-    if device != "cpu":
+    if device in ("auto", "cuda"):
         fault = _fault_of_gpu()
         if fault is not None and device == "cuda":
             raise TrainingError(
