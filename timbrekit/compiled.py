@@ -143,7 +143,7 @@ def _finish(folder: Path, archive: Path, digest: bytes, before: dict[str, int], 
 
 
 def _kept_meanwhile(archive: Path, digest: bytes) -> int:
-    """How many files another process has kept since ``digest`` was unpacked: of two first runs, the fuller one stays."""
+    """How many files another process has kept since ``digest`` was unpacked: of two first runs the fuller one stays."""
     now, content = _read(archive)
     if not now or now == digest:
         return 0
