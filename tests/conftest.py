@@ -9,16 +9,6 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_configure(config):
-    """Compile what librosa keeps on disk before several workers do so at once: that has crashed one of them."""
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        import librosa
-        import numpy as np
-
-        strength = np.random.default_rng(0).random(64, dtype=np.float32)
-        librosa.onset.onset_detect(onset_envelope=strength, sr=48_000, hop_length=256, backtrack=True)
-
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("TIMBREKIT_SHARED", REPOSITORY.parent / "shared"))
 

@@ -16,9 +16,11 @@ from takes import RATE, strokes, varied_strokes
 
 import timbrekit.training.warm_start
 from timbrekit.cli import main
+from timbrekit.errors import TrainingError
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.presets import load_preset, preset_names, save_preset
+from timbrekit.training.settings import NO_FLOAT64
 
 FILES = {"model.pt", "report.json", "report.png", "rehearsal.wav", "primer.wav", "card.txt"}
 DETECTOR_KEYS = {"on_threshold", "off_threshold", "hold"}
@@ -224,6 +226,20 @@ def test_a_wrong_argument_costs_one_line(run, recording, model, tmp_path, monkey
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there(run, recording, tmp_path):
     assert_bad_input(run("train", recording, "--out", tmp_path / "o", "--device", "cuda"), "--device cpu")
+
+
+def test_an_apple_gpu_is_answered_in_one_line_and_the_cpu_trains(run, recording, tmp_path, monkeypatch):
+    devices = []
+
+    def stop(prepared, preset, folder, settings, *more):
+        devices.append(settings.device)
+        raise TrainingError("Enough.")
+
+    monkeypatch.setattr("timbrekit.workflow.train_model", stop)
+    _, _, stderr = run("train", recording, "--out", tmp_path / "o", "--device", "mps")
+    assert devices == ["cpu"]
+    first, second = stderr.splitlines()
+    assert first == f"timbrekit: {NO_FLOAT64}" and second == "timbrekit: Enough."
 
 
 def test_an_output_folder_that_cannot_be_one_is_found_out_before_training(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from takes import RATE, strokes, take_with, tiny_take, varied_strokes
 
 import timbrekit.training.fast.renderer
-from timbrekit.errors import GpuError, TrainingError
+from timbrekit.errors import GpuError, TimbrekitWarning, TrainingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import serialize
 from timbrekit.mapping import MODEL_NAMES
@@ -256,6 +256,20 @@ def test_a_gpu_that_does_not_work_is_left_alone_unless_it_is_asked_for(monkeypat
     assert make_settings(device="auto").device == "cpu"
     with pytest.raises(TrainingError, match=r"use here \(.+\)\. Train on the CPU"):
         make_settings(device="cuda")
+
+
+@pytest.mark.parametrize("make", [make_settings, Settings])
+def test_an_apple_gpu_is_not_trained_on_and_that_is_said(make):
+    with pytest.warns(TimbrekitWarning, match=r"no float64.*training runs on the CPU"):
+        settings = make(device="mps")
+    assert settings.device == "cpu"
+
+
+@pytest.mark.parametrize("make", [make_settings, Settings])
+@pytest.mark.parametrize("device", ["tpu", "mps:0", "", "CPU"])
+def test_a_device_that_there_is_not_is_refused_in_words(make, device):
+    with pytest.raises(TrainingError, match=f"not '{device}'"):
+        make(device=device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -4,17 +4,19 @@ Help, usage errors and everything else about the arguments is answered without i
 """
 
 import argparse
+import functools
 import importlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from timbrekit import __version__
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
-from timbrekit.errors import TimbrekitError
+from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
 
@@ -31,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = build_parser().parse_args(arguments)
-        return _function(options.run)(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
+            return _function(options.run)(options)
     except TimbrekitError as error:
         print(f"timbrekit: {_one_line(error)}", file=sys.stderr)
         return BAD_INPUT
@@ -193,6 +197,14 @@ def _whole(least: int) -> Callable[[str], int]:
 
     parse.__name__ = "whole number"  # argparse says "invalid whole number value"
     return parse
+
+
+def _show_warning(usual: Callable[..., None], message: Warning | str, *more: Any) -> None:
+    """Ours in one line, as errors are; those of other packages as usual, with the place that they come from."""
+    if isinstance(message, TimbrekitWarning):
+        print(f"timbrekit: {_one_line(message)}", file=sys.stderr)
+    else:
+        usual(message, *more)
 
 
 def _one_line(words: object) -> str:

@@ -3,4 +3,4 @@
 MODEL_NAMES = ("mlp", "mlp-large", "linear", "mlp-plain")  # of ``timbrekit.mapping.build_network``
 RECIPES = ("timbrekit", "published")
 DEFAULT_MODELS = {"timbrekit": "mlp-large", "published": "mlp"}  # the network of each recipe
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -23,7 +23,8 @@ def make_settings(
 
     Args:
         model: None for that of the recipe.
-        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one that works.
+        device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one that works. ``mps`` trains on the CPU, with a
+            warning that says why.
 
     Raises:
         TrainingError: cuda is asked for and not there, or does not work; no such device.
@@ -34,14 +35,14 @@ def make_settings(
 
 
 def find_device(device: str) -> str:
-    """``cpu`` or ``cuda``, of one of ``DEVICES``.
+    """``cpu``, ``cuda`` or ``mps``, of one of ``DEVICES``.
 
     Raises:
         TrainingError: as :func:`make_settings`.
     """
     if device not in DEVICES:
         raise TrainingError(f"The device is one of {', '.join(DEVICES)}, not {device!r}.")
-    if device == "cpu":
+    if device in ("cpu", "mps"):
         return device
     fault = _fault_of_gpu()
     if fault is not None and device == "cuda":

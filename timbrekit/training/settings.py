@@ -1,9 +1,15 @@
 """How to train: the choices in one place."""
 
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from timbrekit.errors import TimbrekitWarning, TrainingError
 from timbrekit.mapping import ModelName
+
+NO_FLOAT64 = (
+    "Apple's GPUs (mps) have no float64, which the synthesiser computes with: training runs on the CPU."
+)
 
 # Names of fields in the files of version 0.1, which stay.
 JSON_NAMES = {
@@ -18,7 +24,11 @@ JSON_NAMES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyperparameters. The defaults are what was found to play best; docs/training.md has the figures."""
+    """Hyperparameters. The defaults are what was found to play best; docs/training.md has the figures.
+
+    Raises:
+        TrainingError: there is no such device. (``mps`` becomes ``cpu``, with a warning that says why.)
+    """
 
     model: ModelName = "mlp-large"
     recipe: Literal["timbrekit", "published"] = "timbrekit"
@@ -40,7 +50,14 @@ class Settings:
     thinned: bool = True  # hear every fourth frame of the sustain
     plateau: bool = False  # the published schedule: halve the rate where the validation loss stays
     seed: int = 0
-    device: str = "cpu"
+    device: str = "cpu"  # or cuda
+
+    def __post_init__(self):
+        if self.device == "mps":
+            warnings.warn(NO_FLOAT64, TimbrekitWarning, stacklevel=3)
+            object.__setattr__(self, "device", "cpu")
+        if self.device.partition(":")[0] not in ("cpu", "cuda"):  # cuda:1 is the second of several
+            raise TrainingError(f"The device to train on is cpu or cuda, not {self.device!r}.")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a model file, by the names and in the order that version 0.1 wrote."""
