@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from timbrekit.experiment.rows import DIRECT, INFORMATION, UNCHANGED, Row, World
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import ONSET_WINDOW
-from timbrekit.plugin.as_played import AsPlayed, Followed, measure_as_played
+from timbrekit.plugin.as_played import Followed, measure_as_played
 from timbrekit.plugin.primer import make_primer
 from timbrekit.recording.hits import Hits, cut_windows
 from timbrekit.results.report import measure_held_out
@@ -147,8 +147,8 @@ def measure_played(
     hits, samples, preset = prepared.hits, prepared.recording.samples, variant.preset
     take = make_take(hits)
     if settings is None:
-        every = np.arange(len(take))
-        reached = predict_from_onsets(take) if row == INFORMATION else optimize_directly(take, preset, every)
+        informed, every = row == INFORMATION, np.arange(len(take))
+        reached = predict_from_onsets(take) if informed else optimize_directly(take, preset, every)
         return [Measured(reached, take.intended.numpy(), "bound", len(take))], b""
     source = published_windows(hits, samples) if row.recipe == "published" else take
     [trained], seconds = _train(source, [variant], settings)
@@ -162,22 +162,9 @@ def measure_played(
         again = measure_as_played(model, samples, take, initial_ranges=cold.rehearsal.ranges)
         primer = make_primer(samples, hits.sample_rate, hits.settings)
         primed = measure_as_played(model, samples, take, primer=primer.samples)
-    held_out = measure_held_out(take, trained, preset)
-    situations: dict[str, Followed] = {
-        "held out": held_out,
-        "second pass": again,
-        "after primer": primed,
-        "cold": cold,
-    }
-    return [
-        Measured(
-            each.played,
-            each.intended,
-            situation,
-            held_out.hits if each is held_out else len(each.played),
-            len(trained.history),
-            seconds,
-            first_hits_error_ratio=each.first_hits_error_ratio if isinstance(each, AsPlayed) else None,
-        )
-        for situation, each in situations.items()
-    ], content
+    held_out, cost = measure_held_out(take, trained, preset), (len(trained.history), seconds)
+    measured = [Measured(held_out.played, held_out.intended, "held out", held_out.hits, *cost)]
+    for situation, each in (("second pass", again), ("after primer", primed), ("cold", cold)):
+        followed = Measured(each.played, each.intended, situation, len(each.played), *cost)
+        measured.append(replace(followed, first_hits_error_ratio=each.first_hits_error_ratio))
+    return measured, content

@@ -26,36 +26,49 @@ from timbrekit.files import atomic_path
 from timbrekit.plugin.as_played import rank_correlations
 
 FILE = "models.csv"
-KEYS = ("drum", "row", "preset", "seed", "situation")  # no two lines have all of them alike
-TEXTS = ("table", "drum", "row", "preset", "situation", "split", "features", "recipe")
-NUMBERS = (
-    *("seed", "epochs", "seconds", "hits", "measured_hits", "error_ratio", "first_8_error_ratio"),
-    "follows_onset",
-    *(
-        f"{kind} {name}"
-        for kind in ("error", "spread", "unchanged", "ratio", "rank")
-        for name in TIMBRE_FEATURES
-    ),
-)
+KINDS = ("error", "spread", "unchanged", "ratio", "rank")
+COLUMNS: dict[str, type] = {
+    **dict.fromkeys(("table", "drum", "row", "preset"), str),
+    **dict.fromkeys(("seed", "epochs", "hits", "measured_hits"), int),
+    **dict.fromkeys(("situation", "split", "features", "recipe"), str),
+    **dict.fromkeys(("seconds", "error_ratio", "first_8_error_ratio", "follows_onset"), float),
+    **{f"{kind} {name}": float for kind in KINDS for name in TIMBRE_FEATURES},
+}
 Record = dict[str, Any]  # a line of the file
 
 
 def record_of(plan: Plan, job: Job, hits: int, measured: Measured) -> Record:
     """A line of the file."""
-    recipe = plan.fingerprint(ROWS[plan.table][job.row])
-    texts = (plan.table, job.drum, job.row, job.preset, measured.situation, plan.split, plan.features, recipe)
-    heard, unchanged = measured.heard, np.abs(measured.intended).mean(0)
-    features = (
-        *(measured.errors.mean(0), measured.errors.std(0), unchanged, measured.ratio_per_feature),
-        rank_correlations(measured.played, measured.intended),
-    )
-    numbers = (
-        *(job.seed, measured.epochs, round(measured.seconds, 3), hits, measured.hits, measured.error_ratio),
-        measured.first_hits_error_ratio,
-        None if heard is None else float(rank_correlations(measured.played[:, :1], heard[:, None])[0]),
-        *(float(number) for each in features for number in each),
-    )
-    return dict(zip((*TEXTS, *NUMBERS), (*texts, *numbers), strict=True))
+    played, intended, heard = measured.played, measured.intended, measured.heard
+    by_kind = {
+        "error": measured.errors.mean(0),
+        "spread": measured.errors.std(0),
+        "unchanged": np.abs(intended).mean(0),
+        "ratio": measured.ratio_per_feature,
+        "rank": rank_correlations(played, intended),
+    }
+    return {
+        **job._asdict(),
+        **{
+            "table": plan.table,
+            "situation": measured.situation,
+            "split": plan.split,
+            "features": plan.features,
+        },
+        **{
+            "recipe": plan.fingerprint(ROWS[plan.table][job.row]),
+            "hits": hits,
+            "measured_hits": measured.hits,
+        },
+        **{"epochs": measured.epochs, "seconds": round(measured.seconds, 3)},
+        **{"error_ratio": measured.error_ratio, "first_8_error_ratio": measured.first_hits_error_ratio},
+        "follows_onset": None if heard is None else rank_correlations(played[:, :1], heard[:, None])[0],
+        **{
+            f"{kind} {name}": float(number)
+            for kind, numbers in by_kind.items()
+            for name, number in zip(TIMBRE_FEATURES, numbers, strict=True)
+        },
+    }
 
 
 def read_models(folder: Path) -> pd.DataFrame:
@@ -65,20 +78,18 @@ def read_models(folder: Path) -> pd.DataFrame:
         OutputError: it is not such a file, or the folder holds results of timbrekit 0.x.
     """
     _refuse_old(folder)
-    path, columns = folder / FILE, [*TEXTS, *NUMBERS]
+    path = folder / FILE
     if not path.exists():
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=list(COLUMNS))
+    empty = {
+        name: "" for name, kind in COLUMNS.items() if kind is float
+    }  # of texts none: a drum may be called NA
     try:
-        models = pd.read_csv(
-            path,
-            dtype=dict.fromkeys(TEXTS, str),
-            keep_default_na=False,  # a drum may be called NA
-            na_values=dict.fromkeys(NUMBERS, ""),
-            float_precision="round_trip",
-        )
-        if list(models) != columns:
+        options = {"keep_default_na": False, "na_values": empty, "float_precision": "round_trip"}
+        models = pd.read_csv(path, dtype=COLUMNS, **options)
+        if list(models) != list(COLUMNS):
             raise ValueError("its columns are others")
-        return models.astype(dict.fromkeys(NUMBERS[1:], float))
+        return models
     except (OSError, ValueError) as error:
         raise OutputError(
             f"{path} does not hold results of this version of timbrekit ({first_line(error)}). Move it away, or choose "
@@ -89,9 +100,10 @@ def read_models(folder: Path) -> pd.DataFrame:
 def _refuse_old(folder: Path) -> None:
     table = folder / "results.csv"
     played = table.is_file() and table.read_bytes().startswith(b"recording,preset,what,")
-    for path in (*sorted(folder.glob("results-*-of-*.csv")), *([table] if played else ())):
+    old = [*sorted(folder.glob("results-*-of-*.csv")), *([table] if played else ())]
+    if old:
         raise OutputError(
-            f"{path} holds results of timbrekit 0.x, which are neither continued nor made into tables any more. "
+            f"{old[0]} holds results of timbrekit 0.x, which are neither continued nor made into tables any more. "
             "Choose another folder; the tables that lie there stay as they are."
         )
 
@@ -102,9 +114,9 @@ def add_records(folder: Path, records: Sequence[Record]) -> None:
     Raises:
         OutputError: it cannot be written; as :func:`read_models`.
     """
-    models = [*read_models(folder).to_dict("records"), *records]
-    frame = pd.DataFrame(models, columns=[*TEXTS, *NUMBERS]).drop_duplicates([*KEYS])
-    write_csv(folder / FILE, frame)
+    lines = [*read_models(folder).to_dict("records"), *records]
+    models = pd.DataFrame(lines, columns=list(COLUMNS))
+    write_csv(folder / FILE, models.drop_duplicates([*Job._fields, "situation"]))
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

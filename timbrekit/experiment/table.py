@@ -54,16 +54,15 @@ def _check(folder: Path, models: pd.DataFrame) -> None:
             f"There are no results in {folder}: no file {FILE} with a line in it. Run the experiment first, or name "
             "the folder that it wrote to."
         )
-    for row, recipes in models.groupby("row")["recipe"]:
-        if recipes.nunique() > 1:
-            raise OutputError(
-                f"The results in {folder} do not belong together: some of the row {row} were made with other "
-                "settings. Keep each experiment in a folder of its own."
-            )
+    recipes = models.groupby("row")["recipe"].nunique()
+    if recipes.max() > 1 or models[["table", "features", "split"]].nunique().max() > 1:
+        raise OutputError(
+            f"The results in {folder} do not belong together: some of the row {recipes.idxmax()} were made with other "
+            "settings. Keep each experiment in a folder of its own."
+        )
     strange = sorted(set(models["row"]) - set(ROWS.get(models["table"].iloc[0], ())))
-    if strange or models[["table", "features", "split"]].nunique().max() > 1:
-        what = f"there is no row {strange[0]}" if strange else "they were measured in different ways"
-        raise OutputError(f"The results in {folder} make no table: {what}. Move the wrong files away.")
+    if strange:
+        raise OutputError(f"The results in {folder} make no table: there is no row {strange[0]}.")
 
 
 def paper_grids(models: pd.DataFrame, lines: pd.DataFrame) -> list[Grid]:
