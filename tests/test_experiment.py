@@ -292,12 +292,12 @@ def test_a_killed_process_is_named_and_the_rest_is_done_by_the_next_run(drums, t
             workers[0].kill()
 
     plan = plan_of_six(drums)
-    with pytest.raises(TrainingError, match="was killed, .* the same command goes on"):
+    with pytest.raises(TrainingError, match=r"was killed, .* the same command goes on"):
         run_experiment(plan, tmp_path, jobs=2, say=kill_one)
     kept = len(read_models(tmp_path))
     assert 1 <= kept < 6
     said: list[str] = []
-    run_experiment(plan, tmp_path, jobs=2, say=said.append)
+    run_experiment(plan, tmp_path, say=said.append)
     assert sum("1 done" in words for words in said) == 6 - kept
     assert_same_table(alone, tmp_path)
 

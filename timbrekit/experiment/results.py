@@ -47,27 +47,26 @@ def record_of(plan: Plan, job: Job, hits: int, measured: Measured) -> Record:
         "ratio": measured.ratio_per_feature,
         "rank": rank_correlations(played, intended),
     }
+    by_feature = {
+        f"{kind} {name}": float(number)
+        for kind, numbers in by_kind.items()
+        for name, number in zip(TIMBRE_FEATURES, numbers, strict=True)
+    }
     return {
         **job._asdict(),
-        **{
-            "table": plan.table,
-            "situation": measured.situation,
-            "split": plan.split,
-            "features": plan.features,
-        },
-        **{
-            "recipe": plan.fingerprint(ROWS[plan.table][job.row]),
-            "hits": hits,
-            "measured_hits": measured.hits,
-        },
-        **{"epochs": measured.epochs, "seconds": round(measured.seconds, 3)},
-        **{"error_ratio": measured.error_ratio, "first_8_error_ratio": measured.first_hits_error_ratio},
+        "table": plan.table,
+        "situation": measured.situation,
+        "split": plan.split,
+        "features": plan.features,
+        "recipe": plan.fingerprint(ROWS[plan.table][job.row]),
+        "hits": hits,
+        "measured_hits": measured.hits,
+        "epochs": measured.epochs,
+        "seconds": round(measured.seconds, 3),
+        "error_ratio": measured.error_ratio,
+        "first_8_error_ratio": measured.first_hits_error_ratio,
         "follows_onset": None if heard is None else rank_correlations(played[:, :1], heard[:, None])[0],
-        **{
-            f"{kind} {name}": float(number)
-            for kind, numbers in by_kind.items()
-            for name, number in zip(TIMBRE_FEATURES, numbers, strict=True)
-        },
+        **by_feature,
     }
 
 
@@ -85,11 +84,10 @@ def read_models(folder: Path) -> pd.DataFrame:
         name: "" for name, kind in COLUMNS.items() if kind is float
     }  # of texts none: a drum may be called NA
     try:
-        options = {"keep_default_na": False, "na_values": empty, "float_precision": "round_trip"}
-        models = pd.read_csv(path, dtype=COLUMNS, **options)
+        models = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=empty)
         if list(models) != list(COLUMNS):
             raise ValueError("its columns are others")
-        return models
+        return models.astype(COLUMNS)
     except (OSError, ValueError) as error:
         raise OutputError(
             f"{path} does not hold results of this version of timbrekit ({first_line(error)}). Move it away, or choose "

@@ -120,7 +120,7 @@ def _measure(
 @contextmanager
 def _engine(jobs: int, scheduler: str | None) -> Iterator[Parallel]:
     """joblib on the processes or the cluster asked for, giving results as they come."""
-    options: dict[str, Any] = {"return_as": "generator_unordered", "pre_dispatch": "all", "batch_size": 1}
+    options: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
     killed: tuple[type[Exception], ...] = (BrokenProcessPool, CancelledError)
     try:
         if scheduler is None:
@@ -142,7 +142,7 @@ def _engine(jobs: int, scheduler: str | None) -> Iterator[Parallel]:
             ) from error
         with client, parallel_config("dask", client=client):
             client.wait_for_workers(1)  # as long as a queue takes
-            yield Parallel(**options)
+            yield Parallel(pre_dispatch="all", **options)  # for workers that come later, too
     except killed as error:
         raise TrainingError(
             f"A process that trained was killed, perhaps for want of memory ({first_line(error)}). What was done "

@@ -31,11 +31,8 @@ def summarise(models: pd.DataFrame) -> pd.DataFrame:
 def paired(models: pd.DataFrame, row: Row, other: Row, column: str = "error_ratio") -> pd.Series:
     """``row - other`` of a column, for each drum, preset and seed that both have. ``sem()`` is its standard error."""
     wide = models.pivot(index=["drum", "preset", "seed"], columns="row", values=column)
-    return (
-        wide.reindex(columns=[row.key, other.key])
-        .dropna()
-        .agg(lambda pair: pair.iloc[0] - pair.iloc[1], axis=1)
-    )
+    both = wide.reindex(columns=[row.key, other.key]).dropna()
+    return both[row.key] - both[other.key]
 
 
 def worse_features(models: pd.DataFrame, ours: Row, paper: Row) -> dict[str, pd.Series] | None:
