@@ -5,8 +5,10 @@ found. Pictures are PNG images, so no notebook needs matplotlib's own interactiv
 """
 
 import base64
+import functools
 import html
 import io
+import textwrap
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,6 +19,7 @@ import soundfile
 from IPython.display import HTML, display
 from numpy.typing import ArrayLike
 
+from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.colab import AUDIO_ENDINGS, Upload, in_colab
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -32,6 +35,7 @@ _PLAY_PART = (
     " sound.currentTime = Number(part.dataset.start); sound.play();"
     " sound.pausing = setTimeout(() => sound.pause(), 1000 * Number(part.dataset.seconds));"
 )
+LINE = 96  # letters, of what a step says
 
 
 def audio_uri(samples: ArrayLike, sample_rate: int) -> str:
@@ -189,3 +193,22 @@ def upload_button(
 
     button.observe(changed, names="value")
     return button
+
+
+def in_words(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Say what is wrong instead of a traceback."""
+
+    @functools.wraps(step)
+    def said(*args: Any, **options: Any) -> Any:
+        try:
+            return step(*args, **options)
+        except TimbrekitError as error:
+            say(f"This step did not work. {error}")
+            return None
+
+    return said
+
+
+def say(words: str) -> None:
+    """Print, with lines that end between words: notebooks break them anywhere."""
+    print(textwrap.fill(words, LINE))
