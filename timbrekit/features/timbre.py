@@ -59,8 +59,7 @@ def frequency_response(biquads: tuple[tuple[NDArray, NDArray], ...], size: int) 
 class TimbreFeatures:
     """Seven features of a hit: loudness, centroid and flatness of transient and sustain, temporal centroid.
 
-    Frames of 2048 samples, hop 512, from the first sample. *Transient*: mean over the first 2 frames.
-    *Sustain*: mean over the next 64.
+    Frames of 2048 samples, hop 512. *Transient*: mean over the first 2 frames. *Sustain*: over the next 64.
 
     1. Loudness in LKFS: K-weighting (ITU-R BS.1770-4), ``-0.691 + 10 log10(mean square + epsilon)``.
     2. Centroid: flat-top window, magnitudes floored at 1e-4, ``log(1 + X)``, centroid in Hz, on the brightness
