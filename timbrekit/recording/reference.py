@@ -1,9 +1,9 @@
 """Onsets as heard by two listeners that are slower than the plug-in and may look ahead.
 
 The first compares whole spectra (SuperFlux, Böck and Widmer 2013). The second goes by level alone: what follows must be
-louder than what was there before, which neither the beating of two decaying tones nor the last bits of a file are. An
-onset counts as a hit where both agree. What only one of them hears, or what lies far below the rest of the take, is kept
-apart: it may be meant, and nobody can tell without listening.
+about as loud as what was there before, which neither the beating of two decaying tones nor the last bits of a file are.
+An onset counts as a hit where both agree. What only one of them hears is kept apart: it may be meant, and nobody can
+tell without listening.
 """
 
 import math
@@ -30,16 +30,26 @@ LEVEL_SECONDS = 0.002  # averaging time of the level
 TOP_SECONDS = 0.010  # after an onset, in which its level is taken
 PART_SECONDS = 120.0  # a longer recording is listened to in equal parts of at most this
 PART_MARGIN_SECONDS = 1.0  # heard before and after each part
-SILENCE_SECONDS = 0.1  # put before and after a recording, so that a hit on its first sample rises from something
+SILENCE_SECONDS = (
+    0.1  # put before and after a recording, so that a hit on its first sample rises from something
+)
 
 HIGH_PASS_HZ = 300.0  # of the level: hum and rumble below it are no hits
 # Full scale is 0 dB. The plug-in's own floor is at -55; what toggles far below it (the last bit of 16 lies at -90) is
 # nothing that can rise.
 FLOOR_DB = -80.0
+NOISE_PERCENTILE = 10
 
 # Level listener: the most that sounded in this time before an onset is what the onset has to exceed.
 BEFORE_SECONDS = (0.025, 0.002)
-SURE_EXCESS_DB, LEAST_EXCESS_DB = 3.0, -1.0
+SURE_EXCESS_DB, LEAST_EXCESS_DB = -3.0, -6.0
+
+
+# Thumps: a kick under a ringing snare rises only down here, where neither the plug-in nor the listeners above hear.
+LOW_PASS_HZ = 120.0
+LOW_FRAME_SECONDS = 0.010
+LOW_RISE_DB, LOW_BELOW_LOUDEST_DB, LOW_LEAST_DB = 10.0, 20.0, -50.0
+
 
 @dataclass(frozen=True, eq=False)
 class Loudness:
@@ -47,6 +57,11 @@ class Loudness:
 
     db: NDArray[np.float32]  # (n,) against full scale, not below FLOOR_DB
     sample_rate: int  # Hz
+
+    @property
+    def noise(self) -> float:
+        """The level that sounds between the hits: a tenth of the recording lies below it."""
+        return float(np.percentile(self.db, NOISE_PERCENTILE))
 
     def top(self, positions: ArrayLike, seconds: float = TOP_SECONDS) -> NDArray[np.float64]:
         """(k,) the highest level from 2 ms before each position to ``seconds`` after it."""
@@ -66,7 +81,7 @@ class Loudness:
             found.append(span.mean() if len(span) else FLOOR_DB)
         return np.array(found, np.float64)
 
-    def swell(self, positions: ArrayLike, seconds: float = 0.060) -> NDArray[np.float64]:
+    def swell(self, positions: ArrayLike, seconds: float) -> NDArray[np.float64]:
         """(k,) dB by which the level within ``seconds`` after each position exceeds that of as long before."""
         return self.top(positions, seconds) - self._highest(positions, -seconds, -0.02)
 
@@ -122,13 +137,31 @@ def hear_onsets(samples: NDArray[np.float32], loudness: Loudness) -> Onsets:
                 positions.add(position)
     found = np.array(sorted(positions), np.int64)
     levels = loudness.top(found)
-    noise = np.percentile(loudness.db, 10)
     weights = (
         _ramp(levels - loudness.just_before(found), LEAST_RISE_DB, SURE_RISE_DB)
-        * _ramp(levels - noise, LEAST_LEVEL_DB, SURE_LEVEL_DB)
+        * _ramp(levels - loudness.noise, LEAST_LEVEL_DB, SURE_LEVEL_DB)
         * _ramp(levels - loudness.before(found), LEAST_EXCESS_DB, SURE_EXCESS_DB)
     )
     return _merged(Onsets(found, weights, levels), MERGE_SECONDS * rate)
+
+
+def hear_thumps(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.int64]:
+    """Where the level below 120 Hz jumps by 10 dB, to within 20 dB of its loudest: ascending sample indices.
+
+    Those that no trigger belongs to may be hits that the plug-in, which listens above 600 Hz, cannot hear.
+    """
+    frame = round(LOW_FRAME_SECONDS * sample_rate)
+    low = sosfilt(butter(4, LOW_PASS_HZ, fs=sample_rate, output="sos"), samples).astype(np.float32)
+    frames = low[: len(low) // frame * frame].reshape(-1, frame)
+    if len(frames) < 8:
+        return np.zeros(0, np.int64)
+    level = 10 * np.log10(np.square(frames).mean(axis=1, dtype=np.float64) + 10 ** (FLOOR_DB / 10))
+    after = np.maximum(level[4:], np.append(level[5:], level[-1]))  # within 20 ms, of 60 Hz a period
+    before = np.max([level[:-4], level[1:-3], level[2:-2]], axis=0)
+    loud = max(level.max() - LOW_BELOW_LOUDEST_DB, LOW_LEAST_DB)
+    jumps = np.flatnonzero((after - before >= LOW_RISE_DB) & (after >= loud)) + 4
+    first = jumps[np.diff(jumps, prepend=-99) > 5]
+    return first.astype(np.int64) * frame
 
 
 def _parts(length: int, sample_rate: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
