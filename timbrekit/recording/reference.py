@@ -30,9 +30,7 @@ LEVEL_SECONDS = 0.002  # averaging time of the level
 TOP_SECONDS = 0.010  # after an onset, in which its level is taken
 PART_SECONDS = 120.0  # a longer recording is listened to in equal parts of at most this
 PART_MARGIN_SECONDS = 1.0  # heard before and after each part
-SILENCE_SECONDS = (
-    0.1  # put before and after a recording, so that a hit on its first sample rises from something
-)
+SILENCE_SECONDS = 0.1  # put before a recording, so that a hit on its first sample rises from something
 
 HIGH_PASS_HZ = 300.0  # of the level: hum and rumble below it are no hits
 # Full scale is 0 dB. The plug-in's own floor is at -55; what toggles far below it (the last bit of 16 lies at -90) is
@@ -61,7 +59,7 @@ class Loudness:
     @property
     def noise(self) -> float:
         """The level that sounds between the hits: a tenth of the recording lies below it."""
-        return float(np.percentile(self.db, NOISE_PERCENTILE))
+        return float(np.percentile(self.db, NOISE_PERCENTILE)) if len(self.db) else FLOOR_DB
 
     def top(self, positions: ArrayLike, seconds: float = TOP_SECONDS) -> NDArray[np.float64]:
         """(k,) the highest level from 2 ms before each position to ``seconds`` after it."""
@@ -130,7 +128,7 @@ def hear_onsets(samples: NDArray[np.float32], loudness: Loudness) -> Onsets:
     silence = round(SILENCE_SECONDS * rate)
     positions: set[int] = set()
     for (start, stop), (first, last) in _parts(len(samples), rate):
-        part = np.pad(samples[first:last] / peak, silence)
+        part = np.pad(samples[first:last] / peak, (silence, 0))
         for candidate in np.unique(np.concatenate(_candidates(part, rate))).tolist():
             position = _steepest(candidate - silence + first, loudness)
             if position is not None and start <= position < stop:
@@ -151,10 +149,10 @@ def hear_thumps(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.in
     Those that no trigger belongs to may be hits that the plug-in, which listens above 600 Hz, cannot hear.
     """
     frame = round(LOW_FRAME_SECONDS * sample_rate)
+    if len(samples) < 8 * frame:
+        return np.zeros(0, np.int64)
     low = sosfilt(butter(4, LOW_PASS_HZ, fs=sample_rate, output="sos"), samples).astype(np.float32)
     frames = low[: len(low) // frame * frame].reshape(-1, frame)
-    if len(frames) < 8:
-        return np.zeros(0, np.int64)
     level = 10 * np.log10(np.square(frames).mean(axis=1, dtype=np.float64) + 10 ** (FLOOR_DB / 10))
     after = np.maximum(level[4:], np.append(level[5:], level[-1]))  # within 20 ms, of 60 Hz a period
     before = np.max([level[:-4], level[1:-3], level[2:-2]], axis=0)

@@ -96,8 +96,9 @@ def suggest_settings(samples: ArrayLike, sample_rate: int) -> Suggestion:
         return detect_in_signal(signal, settings, extremes).triggers - TRIGGER_DELAY
 
     by_default = triggered(DetectorSettings())
-    loudness = measure_loudness(samples, sample_rate)
-    heard = hear_onsets(samples, loudness)
+    centred = samples - np.float32(samples.mean(dtype=np.float64)) if len(samples) else samples
+    loudness = measure_loudness(centred, sample_rate)
+    heard = hear_onsets(centred, loudness)
     swells = _swells(heard, by_default, loudness, tolerance)
     known = match_onsets(by_default, heard.positions, tolerance)
     onsets = _in_the_take(heard, known, by_default, loudness)
@@ -129,7 +130,7 @@ def suggest_settings(samples: ArrayLike, sample_rate: int) -> Suggestion:
     by_suggested = triggered(settings)
     caught_default = match_onsets(by_default, sure, tolerance)
     caught = match_onsets(by_suggested, sure, tolerance)
-    doubtful = np.union1d(heard.positions, hear_thumps(samples, sample_rate))
+    doubtful = np.union1d(heard.positions, hear_thumps(centred, sample_rate))
     doubtful = _not_near(doubtful, np.concatenate([sure, by_default, by_suggested]), 2 * tolerance)
     return Suggestion(
         settings=settings,
