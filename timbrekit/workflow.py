@@ -19,9 +19,10 @@ from timbrekit.plugin.primer import make_primer
 from timbrekit.plugin.rehearse import rehearse
 from timbrekit.presets import Preset
 from timbrekit.recording import Recording, read_recording, resample, write_wav
-from timbrekit.recording.hits import Hits, find_hits, hit_findings
+from timbrekit.recording.hits import Hits, find_hits
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
+from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, measure_held_out, write_card
 from timbrekit.synth.parameters import SAMPLE_RATE
@@ -83,7 +84,9 @@ def prepare(
             f"No hit was found in {recording.name}. Record closer or louder, so that hits peak around -6 dBFS, or "
             "turn down the Trigger Threshold."
         )
-    return Prepared(recording, suggestion, hits, (*recording.findings, *hit_findings(hits)))
+    return Prepared(
+        recording, suggestion, hits, (*recording.findings, *hit_findings(hits, recording.samples))
+    )
 
 
 def train_model(

@@ -28,7 +28,9 @@ FLOOR_PERCENTILES = (10, 99)  # of frame levels: the background between the hits
 FRAME_SECONDS = 0.02
 HEARD_HZ = 300.0  # the detector hears from 600 Hz, 12 dB an octave; hum lies below
 BAND_BELOW_HZ, BAND_ABOVE_HZ = (2_500.0, 3_400.0), (4_200.0, 5_500.0)
-BAND_DROP_DB = 30.0  # from one to the other: of 60 recorded drums the dullest falls by 13, taps on a phone by 19
+BAND_DROP_DB = (
+    30.0  # from one to the other: of 60 recorded drums the dullest falls by 13, taps on a phone by 19
+)
 BAND_FRAMES = 200  # of the loudest
 NARROW_HZ = 8_000.0
 MISSING_SHARE = 0.02  # of the promised length; the count in MP3 headers is itself an estimate
