@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
+from timbrekit.errors import Finding, GpuError, OutputError, RecordingError, TimbrekitError
+from timbrekit.export.check import read_metadata
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.files import sweep_stale, write_json
@@ -24,7 +25,7 @@ from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.plots import save_report_picture
-from timbrekit.results.report import build_report, measure_held_out, write_card
+from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
 from timbrekit.synth.parameters import SAMPLE_RATE
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import Epoch, Trained, published_windows, train
@@ -254,11 +255,15 @@ def rehearse_file(
         trace: ``.npz`` file to write.
         sample_rate: Hz to resample to first.
         primer: recording sent through the plug-in before.
-        settings: the plug-in's onset controls; None is its defaults.
+        settings: the plug-in's onset controls; None is those the model was trained with, the plug-in's defaults where
+            the file does not say.
         options: sensitivity, dry_wet, seed: see ``timbrekit.plugin.rehearse.rehearse``.
     """
     read = read_recording(recording, sample_rate)
     before = None if primer is None else read_recording(primer, read.sample_rate).samples
+    own = None if settings else _detector_of(model)
+    whose = "given" if settings else "model" if own else "default"
+    settings = settings or own or DetectorSettings()
     rehearsal = rehearse(model, read.samples, read.sample_rate, settings, primer=before, **options)
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:
@@ -269,4 +274,14 @@ def rehearse_file(
         "seconds": read.duration_s,
         "triggers": len(rehearsal.triggers),
         "dropped": len(rehearsal.dropped),
+        "detector": detector_json(settings),
+        "detector_from": whose,
     }
+
+
+def _detector_of(model: str | Path) -> DetectorSettings | None:
+    """The onset controls that a model was trained with; None where its file does not say, or says nonsense."""
+    with suppress(TimbrekitError, KeyError, TypeError, ValueError):
+        kept = read_metadata(model)["detector"]
+        return DetectorSettings(kept["on_threshold"], kept["off_threshold"], int(kept["hold"]))
+    return None
