@@ -90,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     onsets = _command(choices, "onsets", "onsets", "show what the plug-in would trigger on")
     onsets.add_argument("recording", type=Path)
+    onsets.add_argument("--sample-rate", type=_whole(1), metavar="HZ", help="default: the recording's own")
     _detector_arguments(onsets)
 
     _command(choices, "presets", "presets", "list the presets")
@@ -99,6 +100,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     inspect = _command(choices, "inspect", "inspect", "show what is wrong with a recording")
     inspect.add_argument("recording", type=Path)
+    inspect.add_argument(
+        "--sample-rate", type=_whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW"
+    )
+    _detector_arguments(inspect)
 
     page = _command(choices, "page", "page", "write a model as a page that plays in any browser")
     page.add_argument("model", type=Path)

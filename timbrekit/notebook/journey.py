@@ -27,9 +27,10 @@ from timbrekit.notebook.widgets import in_words, say, show_html, show_picture, t
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.presets import Preset, load_preset, parse_preset
 from timbrekit.recording import Recording, describe, read_recording, resample
-from timbrekit.recording.hits import find_hits, hit_findings
+from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
+from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.bundle import CONTENTS, write_bundle
 from timbrekit.results.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
 from timbrekit.session import Session
@@ -83,7 +84,8 @@ class Journey:
         ]
         self.hits = HitsPanel(recording, suggestion, start, self.session.keep_detector)
         say(self.hits.text)
-        for sentence in describe(hit_findings(find_hits(recording.samples, recording.sample_rate, start))):
+        hits = find_hits(recording.samples, recording.sample_rate, start)
+        for sentence in describe(hit_findings(hits, recording.samples)):
             say(sentence)
         self.hits.show()
 
