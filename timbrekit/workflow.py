@@ -160,7 +160,7 @@ def train_model(
         )
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
-        played = _rehearsals(model, samples, take, primer.samples, find_synth(preset.synth))
+        played = _rehearsals(model.module, samples, take, primer.samples, find_synth(preset.synth))
         reached = {}
         if bounds:
             stage("Computing the bounds")
