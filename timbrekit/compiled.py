@@ -83,7 +83,7 @@ def use_private_cache() -> Path | None:
 
 
 def archive_name() -> str:
-    """The archive's name: another one for each set of versions, each CPU and each place of installation."""
+    """The archive's name: another one for each set of versions, each kind of CPU and each environment."""
     librosa = importlib.util.find_spec("librosa")
     written_by = (
         platform.python_implementation(),
@@ -92,8 +92,7 @@ def archive_name() -> str:
         llvmlite.binding.get_host_cpu_name(),
         *(f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite", "numpy", "librosa")),
         f"timbrekit {__version__}",
-        str(Path(__file__).parent),  # numba looks for machine code by the path of its source
-        str(librosa and librosa.origin),
+        str(librosa and librosa.origin),  # numba looks for machine code by the path of its source
     )
     return f"numba-{hashlib.sha256(repr(written_by).encode()).hexdigest()[:16]}.zip"
 
