@@ -82,7 +82,7 @@ def use_private_cache() -> Path | None:
 
 
 def archive_name() -> str:
-    """The archive's name: another one for each set of versions, each CPU and each place of installation."""
+    """The archive's name: another one for each set of versions, each kind of CPU and each environment."""
     written_by = (
         platform.python_implementation(),
         platform.python_version(),
@@ -90,7 +90,9 @@ def archive_name() -> str:
         llvmlite.binding.get_host_cpu_name(),
         *(f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite", "numpy")),
         f"timbrekit {__version__}",
-        str(Path(__file__).parent),  # numba looks for machine code by the path of its source
+        str(
+            Path(numba.__file__).parent
+        ),  # of one environment; in it numba tells sources apart by their paths
     )
     return f"numba-{hashlib.sha256(repr(written_by).encode()).hexdigest()[:16]}.zip"
 
