@@ -150,7 +150,7 @@ class Journey:
             chooser = RecordingPanel(other, lambda: self._hear(other.recording_path))
             chooser.choose(UPLOAD)
             chooser.show()
-            path = other.recording_path
+            path = other.recording_path or path
         elif to != TRAINED_TAKE:
             path = Path(to)
         self.audition = self._audition(path, sensitivity)
@@ -205,6 +205,11 @@ class Journey:
             self.audition.take(self._read(path, self._rate()).samples)
 
     def _need_recording(self) -> None:
+        if self.recording is not None and self.recording.waiting:
+            raise TimbrekitError(
+                "The file you chose to upload or record has not arrived, and nothing else is used in its place. Go "
+                "back to that step: give the file's path, or choose another source there and run it again."
+            )
         if self.session.recording_path is None:
             say("There is no recording in this session yet: the sample is used.")
             RecordingPanel(self.session).choose(SAMPLE)

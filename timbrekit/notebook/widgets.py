@@ -11,6 +11,7 @@ import io
 import textwrap
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -20,7 +21,8 @@ from IPython.display import HTML, display
 from numpy.typing import ArrayLike
 
 from timbrekit.errors import TimbrekitError
-from timbrekit.notebook.colab import AUDIO_ENDINGS, Upload, in_colab
+from timbrekit.notebook.colab import Upload, in_colab
+from timbrekit.recording.formats import AUDIO_ENDINGS
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -212,3 +214,34 @@ def in_words(step: Callable[..., Any]) -> Callable[..., Any]:
 def say(words: str) -> None:
     """Print, with lines that end between words: notebooks break them anywhere."""
     print(textwrap.fill(words, LINE))
+
+
+def path_field(on_upload: Callable[[Upload], None], on_error: Callable[[str], None]) -> ipywidgets.Text:
+    """A line for the path of a file on the computer that runs the notebook; Enter hands the file on.
+
+    What an upload button sends goes through the notebook's connection in one message, and JupyterLab drops those above
+    10 MB without a word. A path has no such limit.
+    """
+    field = ipywidgets.Text(
+        placeholder="or the path of a file on this computer, then Enter",
+        continuous_update=False,
+        layout=ipywidgets.Layout(width="32em"),
+    )
+
+    def changed(change: Any) -> None:
+        words = change["new"].strip().strip("\"'")
+        if not words:
+            return
+        path = Path(words).expanduser()
+        try:
+            handed = Upload(path.name, path.read_bytes())
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            on_error(
+                f"{path} cannot be read: {reason}. Check the path, from the first slash or drive letter on."
+            )
+            return
+        on_upload(handed)
+
+    field.observe(changed, names="value")
+    return field
