@@ -184,7 +184,7 @@ def test_all_rows_are_measured_on_the_same_hits_and_another_seed_on_others(strok
     assert not np.array_equal(unchanged[0].intended, unchanged[1].intended)
     for key in ("direct", "linear-2048"):
         for theirs, ours in zip(measure_row(source, PAPER[key], variants, 1, 1), unchanged, strict=True):
-            assert theirs.hits == len(ours.intended) == 1
+            assert theirs.test_hits == len(ours.intended) == 1
             assert (theirs.intended == ours.intended).all()
             assert len(theirs.heard) == len(theirs.played)
 
@@ -462,7 +462,7 @@ def test_errors_are_pooled_over_all_hits():
 
 def test_models_of_more_hits_weigh_more_in_the_pooled_errors():
     records = records_of({"mlp": [1.0, 3.0]})
-    records[0]["measured_hits"] = 6
+    records[0]["test_hits"] = 6
     line = summarise(pd.DataFrame(records)).iloc[0]
     errors = np.array([1.0] * 6 + [3.0] * 2)
     assert line["error temporal centroid"] == pytest.approx(errors.mean())

@@ -33,7 +33,7 @@ class Measured(Followed):
     """How one model, or what stands in for one, followed some hits in one situation."""
 
     situation: str  # "held out", "second pass", "after primer", "cold" or "bound"
-    hits: int  # of which the n are several renders each
+    test_hits: int  # that it was measured on, of which the n may be several renders each
     epochs: int = 0  # of training, or iterations of the search
     seconds: float = 0.0  # of training, a share of what was trained together
     heard: NDArray[np.float32] | None = None  # (n,) each hit's onset loudness as the mapping gets it

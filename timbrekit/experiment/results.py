@@ -2,7 +2,7 @@
 
 Columns: ``table, drum, row, preset, seed`` say which model; ``situation`` how it was measured (``Measured``); ``split``
 and ``features`` how hits were held out and measured, and ``recipe`` a fingerprint of all that decides the result;
-``epochs`` of training (iterations of the direct search), ``seconds`` of it; ``hits`` of the drum, ``measured_hits`` of
+``epochs`` of training (iterations of the direct search), ``seconds`` of it; ``hits`` of the drum, ``test_hits`` of
 them in this line. ``error_ratio`` is the mean of the seven features' ratios to the preset left alone,
 ``first_8_error_ratio`` that of a take's first hits, ``follows_onset`` the Spearman correlation of the transient's
 played loudness with what is heard of it at the hit's onset. Then for each timbre feature ``error``, the mean absolute
@@ -29,7 +29,7 @@ FILE = "models.csv"
 KINDS = ("error", "spread", "unchanged", "ratio", "rank")
 COLUMNS: dict[str, type] = {
     **dict.fromkeys(("table", "drum", "row", "preset"), str),
-    **dict.fromkeys(("seed", "epochs", "hits", "measured_hits"), int),
+    **dict.fromkeys(("seed", "epochs", "hits", "test_hits"), int),
     **dict.fromkeys(("situation", "split", "features", "recipe"), str),
     **dict.fromkeys(("seconds", "error_ratio", "first_8_error_ratio", "follows_onset"), float),
     **{f"{kind} {name}": float for kind in KINDS for name in TIMBRE_FEATURES},
@@ -60,7 +60,7 @@ def record_of(plan: Plan, job: Job, hits: int, measured: Measured) -> Record:
         "features": plan.features,
         "recipe": plan.fingerprint(ROWS[plan.table][job.row]),
         "hits": hits,
-        "measured_hits": measured.hits,
+        "test_hits": measured.test_hits,
         "epochs": measured.epochs,
         "seconds": round(measured.seconds, 3),
         "error_ratio": measured.error_ratio,

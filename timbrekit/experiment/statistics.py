@@ -48,7 +48,7 @@ def _line(models: pd.DataFrame, row: Row) -> dict[str, object]:
     mine = models[models["row"] == row.key]
     means, spreads = (mine[[f"{kind} {name}" for name in TIMBRE_FEATURES]] for kind in ("error", "spread"))
     errors, squares = (
-        np.average(each, axis=0, weights=mine["measured_hits"])
+        np.average(each, axis=0, weights=mine["test_hits"])
         for each in (means, spreads.to_numpy() ** 2 + means.to_numpy() ** 2)
     )
     against = paired(models, row, BASELINE) if row != BASELINE else pd.Series(dtype=float)
