@@ -114,6 +114,13 @@ async function openFile(file) {
     );
     return;
   }
+  if (sound.file.samples.alone) {
+    notice(
+      "file",
+      `The channels of ${file.name} cancel each other, so channel ${sound.file.samples.alone} alone is played. ` +
+        "The plug-in mixes them: flip the phase of one, or feed it with one channel.",
+    );
+  }
   Object.assign(wave, { samples: sound.file.samples, outline: undefined, hits: [] });
   $("file-state").textContent = `${file.name}: finding hits …`;
   countHits();
