@@ -94,12 +94,13 @@ def test_loudness_agrees_with_another_filter_for_noise():
     """The weighting by spectrum against the standard's filters in the time domain."""
     from scipy.signal import lfilter
 
-    from timbrekit.tone.pitch import K_WEIGHTING
-
     noise = np.random.default_rng(1).normal(0, 0.1, 4 * RATE)
     filtered = noise
-    for b0, b1, b2, a0, a1, a2 in K_WEIGHTING:
-        filtered = lfilter([b0, b1, b2], [a0, a1, a2], filtered)
+    for above, below in (
+        ((1.53512485958697, -2.69169618940638, 1.19839281085285), (1, -1.69065929318241, 0.73248077421585)),
+        ((1, -2, 1), (1, -1.99004745483398, 0.99007225036621)),
+    ):
+        filtered = lfilter(above, below, filtered)
     expected = -0.691 + 10 * np.log10(np.mean(filtered**2))
     heard = hear(noise)
     mean = 10 * np.log10(np.mean(10 ** (heard.loudness[settled(heard)].numpy() / 10)))

@@ -31,12 +31,6 @@ LEAP_HOPS = (
 )
 CHUNK = 2000  # windows measured at once: bounds memory
 
-# ITU-R BS.1770-4, table 1 and 2: a shelf and a high-pass at 48 kHz, (b0, b1, b2, a0, a1, a2).
-K_WEIGHTING = (
-    (1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241, 0.73248077421585),
-    (1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621),
-)
-
 
 @dataclass(frozen=True)
 class Heard:
@@ -136,15 +130,20 @@ def yin(
     return period.squeeze(-1).to(torch.float32), (1.0 - dip).squeeze(-1).clamp(0.0, 1.0).to(torch.float32)
 
 
-def k_weighting(hertz: Tensor) -> Tensor:
-    """Power gain of the K-weighting of ITU-R BS.1770-4 at 48 kHz, for frequencies of any shape."""
-    s = torch.sin(hertz * (math.pi / RATE)).square()
-    gain = torch.ones_like(s)
-    for b0, b1, b2, a0, a1, a2 in K_WEIGHTING:
-        above = (b0 + b1 + b2) ** 2 - 4 * (b0 * b1 + 4 * b0 * b2 + b1 * b2) * s + 16 * b0 * b2 * s.square()
-        below = (a0 + a1 + a2) ** 2 - 4 * (a0 * a1 + 4 * a0 * a2 + a1 * a2) * s + 16 * a0 * a2 * s.square()
-        gain = gain * (above / below)
-    return gain.clamp_min(0.0)
+def k_weighting(hertz: Tensor, rate: float = RATE) -> Tensor:
+    """Power gain of the K-weighting at 48 kHz, for frequencies of any shape: ITU-R BS.1770-4, tables 1 and 2."""
+    s = torch.sin(hertz * (math.pi / rate)).square()
+    shelf = power_gain(
+        s, 1.53512485958697, -2.69169618940638, 1.19839281085285, -1.69065929318241, 0.73248077421585
+    )
+    return shelf * power_gain(s, 1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
+
+
+def power_gain(s: Tensor, b0: float, b1: float, b2: float, a1: float, a2: float) -> Tensor:
+    """Power gain of a second-order filter, where ``s`` is the squared sine of half the angular frequency."""
+    above = (b0 + b1 + b2) ** 2 - 4 * (b0 * b1 + 4 * b0 * b2 + b1 * b2) * s + 16 * b0 * b2 * s.square()
+    below = (1 + a1 + a2) ** 2 - 4 * (a1 + 4 * a2 + a1 * a2) * s + 16 * a2 * s.square()
+    return (above / below).clamp_min(0.0)
 
 
 def loudness_weights() -> Tensor:
