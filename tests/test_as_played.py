@@ -12,10 +12,10 @@ from takes import RATE, still_mapping, tiny_take, varied_strokes
 
 from timbrekit.export.torchdrum import PluginModel
 from timbrekit.plugin.as_played import AsPlayed, error_ratio, measure_as_played, rank_correlations
-from timbrekit.plugin.stream import play
 from timbrekit.presets import load_preset
 from timbrekit.recording.hits import find_hits
 from timbrekit.synth.parameters import PARAMETER_KEYS
+from timbrekit.synth.snare808_stream import play
 from timbrekit.training.take import make_take
 
 differences = arrays(np.float32, (6, 7), elements=st.floats(-20, 20, width=32))

@@ -14,10 +14,10 @@ from timbrekit.export.examine import load
 from timbrekit.export.torchdrum import serialize
 from timbrekit.mapping import MODEL_NAMES
 from timbrekit.plugin.rehearse import modulated_parameters, normalize_running
-from timbrekit.plugin.stream import play, white_noise
 from timbrekit.presets import load_preset, preset_names
 from timbrekit.recording.hits import find_hits
 from timbrekit.synth.parameters import PARAMETERS
+from timbrekit.synth.snare808_stream import play, white_noise
 from timbrekit.training.fast.run import TrainingRun
 from timbrekit.training.fast.train import Variant, train
 from timbrekit.training.settings import Settings

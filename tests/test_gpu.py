@@ -19,7 +19,7 @@ from timbrekit.training.fast.cuda_graph import Replayed
 from timbrekit.training.fast.renderer import Aim, Renderer
 from timbrekit.training.fast.run import TrainingRun
 from timbrekit.training.fast.train import Variant, train, train_many
-from timbrekit.training.objective import Voice
+from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.settings import Settings, make_settings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -74,11 +74,11 @@ def test_losses_and_slopes_are_those_of_the_cpu(recipe, monkeypatch):
     for device in ("cpu", "cuda"):
         generator = torch.Generator().manual_seed(1)
         indices = torch.randint(len(take), (2, 6), generator=generator).to(device)
-        voices = [Voice(preset, take, features, gated, 0, device) for preset in presets]
-        near = torch.stack([voice.preset.cpu() for voice in voices])[:, None]
+        players = [SynthPlayer(preset, take, features, gated, 0, device) for preset in presets]
+        near = torch.stack([player.preset.cpu() for player in players])[:, None]
         near = near + 0.1 * torch.randn(2, 6, 14, generator=generator)
         near, intended = near.clamp(0, 1).to(device), take.intended.to(device)
-        with Renderer(Aim(voices, intended, spread_weights(intended)), second_process=False) as renderer:
+        with Renderer(Aim(players, intended, spread_weights(intended)), second_process=False) as renderer:
             sources = [torch.Generator().manual_seed(seed) for seed in range(2)]
             draws = [values.to(device) for values in renderer.draw(6, sources)]
             losses, slopes = renderer.losses(near, indices, draws, with_slope=True)
@@ -119,7 +119,7 @@ def test_fits_by_turns_do_not_disturb_each_other():
 
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
 def test_training_takes_the_steps_that_it_takes_on_the_cpu(recipe, monkeypatch):
-    monkeypatch.setattr(Voice, "samples_for", lambda *_: TIMBRE_SAMPLES)
+    monkeypatch.setattr(SynthPlayer, "samples_for", lambda *_: TIMBRE_SAMPLES)
     monkeypatch.setattr(
         timbrekit.training.fast.renderer, "HITS_TOGETHER", 16
     )  # one noise for a batch, as on a GPU

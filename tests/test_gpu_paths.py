@@ -16,7 +16,7 @@ from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.presets import load_preset
 from timbrekit.training.fast.run import TrainingRun, Variant
 from timbrekit.training.fast.stacked import Adam
-from timbrekit.training.objective import Voice
+from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.settings import make_settings
 
 VARIANTS = [Variant(load_preset("snare-1"), 0), Variant(load_preset("snare-3"), 1)]
@@ -101,7 +101,7 @@ def test_the_sketchs_steps_come_out_even():
 
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
 def test_recorded_steps_are_those_of_the_cpu(recipe, monkeypatch):
-    monkeypatch.setattr(Voice, "samples_for", lambda *_: TIMBRE_SAMPLES)
+    monkeypatch.setattr(SynthPlayer, "samples_for", lambda *_: TIMBRE_SAMPLES)
     monkeypatch.setattr(
         timbrekit.training.fast.renderer, "HITS_TOGETHER", 16
     )  # one noise for a batch, as on a GPU
@@ -120,7 +120,7 @@ def test_recorded_steps_are_those_of_the_cpu(recipe, monkeypatch):
 
 
 def test_differences_of_many_chunks_at_once_are_those_of_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(Voice, "samples_for", lambda *_: TIMBRE_SAMPLES)
+    monkeypatch.setattr(SynthPlayer, "samples_for", lambda *_: TIMBRE_SAMPLES)
     take = replace(tiny_take(), lengths=torch.full_like(tiny_take().lengths, TIMBRE_SAMPLES))
     generator = torch.Generator().manual_seed(0)
     rows, hits = torch.rand(42, 14, generator=generator), torch.arange(42) % len(take)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from timbrekit.plugin.stream import play, white_noise
+from timbrekit.synth.snare808_stream import play, white_noise
 
 RATE = 48_000
 SNARE = np.array([180, 0.4, 240, 0.3, 50, 200, 150, 200, 2500, 2, -6, -12, -4, -12], dtype=np.float32)

@@ -42,7 +42,7 @@ def write(folder, text):
 @pytest.fixture(scope="module")
 def sounds():
     parameters = torch.from_numpy(np.stack([load_preset(name).normalized() for name in preset_names()]))
-    sounds = Snare808(RATE, RATE).render(parameters, white_noise((RATE,), 0))
+    sounds = Snare808().sound(RATE, RATE, parameters, white_noise((RATE,), 0))
     return dict(zip(preset_names(), sounds, strict=True))
 
 

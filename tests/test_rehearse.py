@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from timbrekit.errors import ModelFileError, OutputError, TimbrekitError
-from timbrekit.plugin.rehearse import load_model, modulated_parameters, normalize_running, rehearse
+from timbrekit.export.check import load_harmless as load_model
+from timbrekit.plugin.rehearse import modulated_parameters, normalize_running, rehearse
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.synth.parameters import PARAMETERS
 

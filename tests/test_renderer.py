@@ -9,7 +9,7 @@ from timbrekit.features import TimbreFeatures
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.presets import load_preset
 from timbrekit.training.fast.renderer import Aim, Renderer
-from timbrekit.training.objective import Voice
+from timbrekit.training.objective import SynthPlayer
 
 PRESETS = ("snare-1", "snare-3")
 
@@ -18,14 +18,14 @@ PRESETS = ("snare-1", "snare-3")
 def aim():
     take = tiny_take()
     features = TimbreFeatures.for_training(RATE, gated=True)
-    voices = [Voice(load_preset(name), take, features) for name in PRESETS]
-    return Aim(voices, take.intended, spread_weights(take.intended))
+    players = [SynthPlayer(load_preset(name), take, features) for name in PRESETS]
+    return Aim(players, take.intended, spread_weights(take.intended))
 
 
 def drawn(aim, batch):
     generator = torch.Generator().manual_seed(batch)
     indices = torch.randint(len(aim.intended), (len(PRESETS), batch), generator=generator)
-    presets = torch.stack([voice.preset for voice in aim.voices])[:, None]
+    presets = torch.stack([player.preset for player in aim.players])[:, None]
     near = presets + 0.1 * torch.randn(len(PRESETS), batch, 14, generator=generator)
     return near.clamp(0, 1), indices
 
@@ -59,10 +59,10 @@ def test_losses_and_slopes_are_those_of_autograd(aim, monkeypatch):
     with Renderer(aim, second_process=False) as renderer:
         losses, slopes = losses_of(renderer, parameters, indices)
         assert losses_of(renderer, parameters, indices, with_slope=False)[1] is None
-    for number, voice in enumerate(aim.voices):
+    for number, player in enumerate(aim.players):
         seed = int(torch.randint(2**62, (), generator=sources()[number]))
         values = parameters[number].clone().requires_grad_()
-        played = voice.differences(values, indices[number], torch.Generator().manual_seed(seed))
+        played = player.differences(values, indices[number], torch.Generator().manual_seed(seed))
         loss = feature_difference_loss(played, aim.intended[indices[number]], aim.loss_weights)
         loss.backward()
         torch.testing.assert_close(losses[number], loss.detach())
@@ -74,7 +74,7 @@ def test_halves_of_a_batch_add_up_to_it(aim, monkeypatch):
     """With noise and phases that are always the same, as published, only rounding is left."""
     take = tiny_take()
     features = TimbreFeatures.for_training(RATE, gated=False, thinned=False)
-    fixed = Aim([Voice(load_preset("snare-1"), take, features, fresh_noise=False)], take.intended, None)
+    fixed = Aim([SynthPlayer(load_preset("snare-1"), take, features, fresh_noise=False)], take.intended, None)
     parameters, indices = (each[:1] for each in drawn(aim, 11))
     found = []
     for together in (8, 16):
@@ -87,8 +87,8 @@ def test_halves_of_a_batch_add_up_to_it(aim, monkeypatch):
 
 def test_differences_come_back_in_the_order_of_their_rows(aim):
     """Rendered by length: a louder row is louder wherever it stands."""
-    voice, hits = aim.voices[0], torch.arange(len(aim.intended))
-    rows = voice.preset.repeat(len(hits), 1)
+    player, hits = aim.players[0], torch.arange(len(aim.intended))
+    rows = player.preset.repeat(len(hits), 1)
     rows[::2, 10:13] -= 0.5
     with Renderer(aim, second_process=False) as renderer:
         heard = renderer.differences(0, rows, hits, sources()[0])

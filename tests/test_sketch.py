@@ -32,7 +32,7 @@ def test_the_mappings_slope_is_that_of_the_loss_and_the_penalty():
         network = SmallNetwork(mapping.network)
         _lead_back(network, mapping, stand_in, inputs, stand_in.rings, intended, restraint=0.1)
 
-    parameters, penalty = mapping.parameters_and_restraint(inputs)
+    parameters, penalty = mapping.parameters_and_penalty(inputs)
     assert ((parameters == 0) | (parameters == 1)).any()
     compressed = nn.Sequential(*stand_in.network.layers)(stand_in._inputs(parameters, stand_in.rings))
     assert (compressed.abs() > WIDEST).any() and (compressed.abs() < 1).any()

@@ -112,6 +112,6 @@ def test_stacked_mappings_play_what_each_plays(model):
     stacked = StackedMappings(mappings, CPU)
     parameters, penalties = stacked.play(stacked.weights(), inputs)
     for number, mapping in enumerate(mappings):
-        alone, penalty = mapping.parameters_and_restraint(inputs[number])
+        alone, penalty = mapping.parameters_and_penalty(inputs[number])
         torch.testing.assert_close(parameters[number], alone)
         torch.testing.assert_close(penalties[number], penalty)

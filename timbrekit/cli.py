@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from timbrekit import __version__
 from timbrekit.errors import TimbrekitError
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth.base import SAMPLE_RATE
 
 OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
 LARGEST_NUMBER = 2**31 - 1

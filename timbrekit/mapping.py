@@ -1,4 +1,4 @@
-"""The networks that turn three onset features into modulations of 14 synthesiser parameters."""
+"""The networks that turn three onset features into modulations of a synthesiser's parameters."""
 
 import math
 from typing import Literal, get_args
@@ -14,7 +14,7 @@ NUM_INPUTS = 3
 EXCESS_WEIGHT = 3.0  # of reaching beyond a parameter's range, against the squared modulation
 
 
-def build_network(model: ModelName = "mlp", seed: int = 0) -> nn.Sequential:
+def build_network(model: ModelName = "mlp", seed: int = 0, outputs: int = NUM_PARAMETERS) -> nn.Sequential:
     """A fresh network of one of the published sizes (NIME 2024, section 4.2).
 
     ``linear``: 42 weights, no bias, clamped to [-1, 1]. ``mlp``: one hidden layer of 32, 590 weights.
@@ -26,22 +26,21 @@ def build_network(model: ModelName = "mlp", seed: int = 0) -> nn.Sequential:
         seed: of the initial weights: normal, std 1e-3 (1e-6 linear), so that training starts at the preset. Without
             layer norm the hidden layer starts at full size (He initialisation), and each of its units bends at a
             random point of the inputs' cube, so that none is dead from the start.
+        outputs: parameters of the synthesiser; the sizes above are for the 808's 14.
 
     Returns:
-        Module from ``(batch, 3)`` features in [0, 1] to ``(batch, 14)`` modulations in [-1, 1].
+        Module from ``(batch, 3)`` features in [0, 1] to ``(batch, outputs)`` modulations in [-1, 1].
     """
     if model == "linear":
-        network = nn.Sequential(nn.Linear(NUM_INPUTS, NUM_PARAMETERS, bias=False), nn.Hardtanh())
+        network = nn.Sequential(nn.Linear(NUM_INPUTS, outputs, bias=False), nn.Hardtanh())
     elif model == "mlp-plain":
-        network = nn.Sequential(
-            nn.Linear(NUM_INPUTS, 32), nn.ReLU(), nn.Linear(32, NUM_PARAMETERS), nn.Tanh()
-        )
+        network = nn.Sequential(nn.Linear(NUM_INPUTS, 32), nn.ReLU(), nn.Linear(32, outputs), nn.Tanh())
     elif model in ("mlp", "mlp-large"):
         width, depth = (32, 1) if model == "mlp" else (64, 3)
         layers: list[nn.Module] = []
         for inputs in [NUM_INPUTS, *[width] * (depth - 1)]:
             layers += [nn.Linear(inputs, width), nn.LayerNorm(width, elementwise_affine=False), nn.ReLU()]
-        network = nn.Sequential(*layers, nn.Linear(width, NUM_PARAMETERS), nn.Tanh())
+        network = nn.Sequential(*layers, nn.Linear(width, outputs), nn.Tanh())
     else:
         raise ValueError(f"model must be one of {', '.join(MODEL_NAMES)}, not {model!r}")
     generator = torch.Generator().manual_seed(seed)
@@ -62,12 +61,12 @@ def build_network(model: ModelName = "mlp", seed: int = 0) -> nn.Sequential:
 class Mapping(nn.Module):
     """A network with everything the plug-in needs folded in: centring, damping, preset.
 
-    ``forward``: ``(batch, 3)`` features in [0, 1] to ``(batch, 14)`` modulations in normalised units, so that
+    ``forward``: ``(batch, 3)`` features in [0, 1] to ``(batch, parameters)`` modulations in normalised units, so that
     ``clip(preset + modulation, 0, 1)`` is what is played.
     """
 
     def __init__(self, network: nn.Sequential, preset: Tensor, damping: Tensor, centre: Tensor | None = None):
-        """``preset``, ``damping``: ``(14,)``. ``centre``: ``(3,)`` subtracted from the features (0 by default)."""
+        """``preset``, ``damping``: ``(parameters,)``. ``centre``: ``(3,)``, subtracted from the features; 0 if None."""
         super().__init__()
         self.network = network
         self.register_buffer("preset", preset.detach().clone())
@@ -77,7 +76,7 @@ class Mapping(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         return self.network(features - self.centre) * self.damping
 
-    def parameters_and_restraint(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def parameters_and_penalty(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """What is played, and a penalty on it.
 
         The penalty, a scalar, is the mean squared modulation, and how far it reaches beyond a parameter's range. It
@@ -85,7 +84,7 @@ class Mapping(nn.Module):
         the clipping has no gradient.
 
         Returns:
-            ``(batch, 14)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does; the penalty.
+            ``(batch, parameters)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does; penalty.
         """
         modulation = self.network(features - self.centre)
         wanted = self.preset + modulation * self.damping
@@ -94,8 +93,8 @@ class Mapping(nn.Module):
         return parameters, modulation.square().mean() + EXCESS_WEIGHT * excess
 
     def parameters_for(self, features: Tensor) -> Tensor:
-        """``(batch, 14)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does."""
-        return self.parameters_and_restraint(features)[0]
+        """``(batch, parameters)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does."""
+        return self.parameters_and_penalty(features)[0]
 
 
 def count_weights(network: nn.Module) -> int:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
+from timbrekit.export.check import load_harmless
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.files import sweep_stale, write_json
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.plugin.primer import make_primer
-from timbrekit.plugin.rehearse import rehearse
+from timbrekit.plugin.rehearse import Network, rehearse
 from timbrekit.presets import Preset
 from timbrekit.recording import Recording, read_recording, resample, write_wav
 from timbrekit.recording.hits import Hits, find_hits, hit_findings
@@ -24,7 +25,8 @@ from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, measure_held_out, write_card
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth import find_synth
+from timbrekit.synth.base import SAMPLE_RATE, Synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import Epoch, Trained, published_windows, train
 from timbrekit.training.settings import Settings
@@ -150,7 +152,7 @@ def train_model(
         )
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
-        played = _rehearsals(model, samples, take, primer.samples)
+        played = _rehearsals(load_harmless(model), samples, take, primer.samples, find_synth(preset.synth))
         reached = {}
         if bounds:
             stage("Computing the bounds")
@@ -163,7 +165,14 @@ def train_model(
         (staging / "card.txt").write_text(write_card(report, preset, hits, primer), encoding="utf-8")
         missed = prepared.suggestion.missed if prepared.suggestion else ()
         save_report_picture(
-            staging / "report.png", samples, take, trained, held_out, played["after_primer"], missed
+            staging / "report.png",
+            samples,
+            take,
+            trained,
+            held_out,
+            played["after_primer"],
+            preset.parameters,
+            missed,
         )
         write_json(staging / "report.json", report)
         _move_into_place(staging, folder)
@@ -172,13 +181,16 @@ def train_model(
     return Outcome(folder, report, trained, take, played)
 
 
-def _rehearsals(model: Path, samples: np.ndarray, take: Take, primer: np.ndarray) -> dict[str, AsPlayed]:
+def _rehearsals(
+    module: Network, samples: np.ndarray, take: Take, primer: np.ndarray, synth: Synth
+) -> dict[str, AsPlayed]:
     rate, settings = take.hits.sample_rate, take.hits.settings
-    cold = measure_as_played(model, samples, take)
+    cold = measure_as_played(module, samples, take, synth=synth)
+    known = {"initial_ranges": cold.rehearsal.ranges, "static": cold.static}
     played = {
         "cold": cold,
-        "second_pass": measure_as_played(model, samples, take, initial_ranges=cold.rehearsal.ranges),
-        "after_primer": measure_as_played(model, samples, take, primer=primer),
+        "second_pass": measure_as_played(module, samples, take, synth=synth, **known),
+        "after_primer": measure_as_played(module, samples, take, primer=primer, synth=synth),
     }
     if rate in OTHER_RATE:
         other = OTHER_RATE[rate]
@@ -186,7 +198,9 @@ def _rehearsals(model: Path, samples: np.ndarray, take: Take, primer: np.ndarray
         hits = find_hits(resampled, other, settings)
         if len(hits) > 1:
             primer_there = resample(primer, rate, other)
-            played["other_rate"] = measure_as_played(model, resampled, make_take(hits), primer=primer_there)
+            played["other_rate"] = measure_as_played(
+                module, resampled, make_take(hits), primer=primer_there, synth=synth
+            )
     return played
 
 
@@ -256,7 +270,9 @@ def rehearse_file(
     """
     read = read_recording(recording, sample_rate)
     before = None if primer is None else read_recording(primer, read.sample_rate).samples
-    rehearsal = rehearse(model, read.samples, read.sample_rate, settings, primer=before, **options)
+    rehearsal = rehearse(
+        load_harmless(model), read.samples, read.sample_rate, settings, primer=before, **options
+    )
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:
         rehearsal.save_trace(trace)

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     # Imported here: a wrong option is told at once, not after torch has loaded.
     from timbrekit.files import atomic_path
     from timbrekit.recording import read_recording
-    from timbrekit.synth.parameters import SAMPLE_RATE
+    from timbrekit.synth.base import SAMPLE_RATE
     from timbrekit.training.settings import PUBLISHED
 
     from .contenders import OURS, PAPER, make_material, save_material

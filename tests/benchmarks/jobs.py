@@ -20,7 +20,7 @@ from timbrekit.features import TimbreFeatures
 from timbrekit.mapping import Mapping
 from timbrekit.presets import Preset, load_preset
 from timbrekit.training.fast.train import Epoch, train
-from timbrekit.training.objective import Voice
+from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.settings import PUBLISHED, Settings
 from timbrekit.training.split import split_hits
 from timbrekit.training.take import Take, scale_to_range
@@ -154,7 +154,7 @@ class HeldOutError:
     """
 
     takes: tuple[Take, Take]
-    voices: tuple[Voice, Voice]
+    voices: tuple[SynthPlayer, SynthPlayer]
     held_out: Tensor
 
     @classmethod
@@ -162,8 +162,8 @@ class HeldOutError:
         preset, rate = load_preset(PRESET), material.gated.hits.sample_rate
         takes = material.published, material.gated
         voices = (
-            Voice(preset, takes[0], TimbreFeatures(rate, gated=False), fresh_noise=False),
-            Voice(preset, takes[1], TimbreFeatures(rate), fresh_noise=True),
+            SynthPlayer(preset, takes[0], TimbreFeatures(rate, gated=False), fresh_noise=False),
+            SynthPlayer(preset, takes[1], TimbreFeatures(rate), fresh_noise=True),
         )
         return cls(takes, voices, torch.from_numpy(material.held_out))
 

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from timbrekit.features import k_weighting
 from timbrekit.mapping import Mapping, build_network
-from timbrekit.synth.parameters import PARAMETERS
-from timbrekit.synth.snare808 import DECAY_LOG, NYQUIST_MARGIN_HZ, SILENCE, attack_ramp, white_noise
+from timbrekit.synth.parameters import DECAY_LOG, NYQUIST_MARGIN_HZ, PARAMETERS, SILENCE
+from timbrekit.synth.snare808 import attack_ramp, white_noise
 
 FRAME, HOP, FRAMES, TRANSIENT_FRAMES = 2048, 512, 66, 2
 NOISE_FFT = 131_072  # samples: one second of sound, and 1.7 more for the filter to ring out

@@ -13,17 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from timbrekit.export.check import load_harmless as load_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.nn_tilde.write import write_nn_tilde
 from timbrekit.export.torchdrum import write_model
 from timbrekit.mapping import Mapping, build_network
-from timbrekit.plugin.rehearse import load_model, rehearse
-from timbrekit.plugin.stream import play
+from timbrekit.plugin.rehearse import rehearse
 from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.onsets import DetectorSettings, detect
 from timbrekit.recording.suggest import suggest_settings
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth.base import SAMPLE_RATE
+from timbrekit.synth.snare808_stream import play
 from timbrekit.training.settings import Settings
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_audio" / "snare_minute.flac"

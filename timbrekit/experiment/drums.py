@@ -9,7 +9,7 @@ import numpy as np
 from timbrekit.errors import RecordingError
 from timbrekit.recording import Recording, resample
 from timbrekit.recording.decode import open_audio, shown
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.workflow import Prepared, prepare
 
 SOUND_ENDINGS = (".wav", ".wave", ".flac", ".aif", ".aiff", ".ogg", ".mp3")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from timbrekit.errors import OutputError, TrainingError
 from timbrekit.experiment.drums import find_drums
 from timbrekit.experiment.results import write_csv
+from timbrekit.export.check import load_harmless
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
@@ -23,6 +24,7 @@ from timbrekit.plugin.as_played import AsPlayed, error_ratio, measure_as_played,
 from timbrekit.plugin.primer import make_primer
 from timbrekit.presets import Preset, load_preset
 from timbrekit.results.report import measure_held_out
+from timbrekit.synth import find_synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import published_windows, train
 from timbrekit.training.settings import Settings, make_settings
@@ -161,11 +163,14 @@ def _model(
         " ", "-"
     )
     model = write_model(trained.mapping, metadata, out / file_name)
-    cold = measure_as_played(model, samples, take)
+    model, synth = load_harmless(model), find_synth(preset.synth)
+    cold = measure_as_played(model, samples, take, synth=synth)
     primer = make_primer(samples, hits.sample_rate, hits.settings)
     played = {
-        "second pass": measure_as_played(model, samples, take, initial_ranges=cold.rehearsal.ranges),
-        "after primer": measure_as_played(model, samples, take, primer=primer.samples),
+        "second pass": measure_as_played(
+            model, samples, take, initial_ranges=cold.rehearsal.ranges, synth=synth, static=cold.static
+        ),
+        "after primer": measure_as_played(model, samples, take, primer=primer.samples, synth=synth),
         "cold": cold,
     }
     key = (name, preset.name, _label(settings), settings.seed)

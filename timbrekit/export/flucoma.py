@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from timbrekit.errors import ModelFileError, OutputError, first_line
-from timbrekit.export.check import check_model, read_metadata
+from timbrekit.export.check import check_model, load_harmless, read_metadata
 from timbrekit.export.metadata import decode
 from timbrekit.files import atomic_path
-from timbrekit.plugin.rehearse import NUM_FEATURES, load_model, run_network
+from timbrekit.plugin.rehearse import NUM_FEATURES, run_network
 from timbrekit.synth.parameters import NUM_PARAMETERS
 
 IDENTITY, RELU, TANH = 0, 2, 3  # FluCoMa's numbers; 1 is the sigmoid
@@ -45,7 +45,7 @@ def write_flucoma(model_path: str | Path, out: str | Path) -> tuple[Path, Path]:
     if not found.ready:
         raise ModelFileError(f"{model_path.name} cannot be exported. " + " ".join(found.problems))
     metadata = read_metadata(model_path)
-    network = load_model(model_path)
+    network = load_harmless(model_path)
     _, preset = run_network(network, np.zeros((0, NUM_FEATURES), np.float32))
     try:
         mapping = {"layers": _layers(metadata["network"]["layers"], preset, model_path.name)}

@@ -18,7 +18,6 @@ from timbrekit.features import ONSET_FEATURE_UNITS, ONSET_FEATURES, ONSET_WINDOW
 from timbrekit.mapping import Mapping
 from timbrekit.presets import Preset
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.synth.parameters import PARAMETERS
 
 SCHEMA = 1
 EXTRA_FILE = "timbrekit.json"
@@ -50,10 +49,11 @@ def build_metadata(
         "name": name or preset.title,
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "sample_rate": sample_rate,
+        "synth": preset.synth,
         "preset": {"name": preset.name, "title": preset.title, "values": preset.values},
         "parameters": [
             {"key": p.key, "title": p.title, "unit": p.unit, "min": p.minimum, "max": p.maximum}
-            for p in PARAMETERS
+            for p in preset.parameters
         ],
         "onset_features": {
             "order": list(ONSET_FEATURES),
@@ -87,7 +87,7 @@ def fold_centre(mapping: Mapping) -> nn.Sequential:
 
 
 def network_layers(mapping: Mapping) -> list[dict[str, Any]]:
-    """The network as a list of layers to apply in turn, from 3 features in [0, 1] to 14 modulations."""
+    """The network as a list of layers to apply in turn, from 3 features in [0, 1] to modulations."""
     layers: list[dict[str, Any]] = []
     for layer in fold_centre(mapping):
         if isinstance(layer, nn.Linear):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from timbrekit.features.onset import POWER_FLOOR
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth.base import SAMPLE_RATE
 
 FRAME = 2048  # samples
 HOP = 512  # samples
@@ -272,11 +272,11 @@ class _PowerSpectrum(torch.autograd.Function):
         return torch.addcmul(parts[..., 0].square(), parts[..., 1], parts[..., 1])
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> Tensor:
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         # d|X_k|^2 / dx_n = 2 Re(X_k e^(2 pi j k n / N)). An inverse real FFT sums just that, but takes the bins of
         # 0 Hz and of half the sample rate once instead of twice.
         (spectrum,) = context.saved_tensors
-        product = spectrum * slope
+        product = spectrum * gradient
         product[..., 0] *= 2
         product[..., -1] *= 2
         return torch.fft.irfft(product, 2 * (spectrum.shape[-1] - 1), norm="forward")

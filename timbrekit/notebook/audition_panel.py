@@ -1,7 +1,6 @@
 """Listening to the result: four versions of the take, hit by hit, with the plug-in's sensitivity."""
 
 import html
-from pathlib import Path
 
 import ipywidgets
 import numpy as np
@@ -9,9 +8,10 @@ from numpy.typing import ArrayLike
 
 from timbrekit.notebook.plots import spectrogram_pair
 from timbrekit.notebook.widgets import picture_widget, show_panel, slider, sounds_html
-from timbrekit.plugin.rehearse import SENSITIVITY_RANGE
+from timbrekit.plugin.rehearse import SENSITIVITY_RANGE, Network
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.results.audition import ORIGINAL, PRESET, REMAPPED, Audition, hit_span, make_audition
+from timbrekit.synth.base import Synth
 
 PICTURED_SECONDS = 8.0
 
@@ -42,7 +42,8 @@ class AuditionPanel:
 
     def __init__(
         self,
-        model: str | Path,
+        module: Network,
+        synth: Synth,
         samples: ArrayLike,
         sample_rate: int,
         settings: DetectorSettings,
@@ -51,7 +52,9 @@ class AuditionPanel:
     ):
         """``primer``: sent through the plug-in first, as the card says to; None is a plug-in just opened."""
         self._samples = samples
-        self._make = lambda amount: make_audition(model, self._samples, sample_rate, settings, amount, primer)
+        self._make = lambda amount: make_audition(
+            module, self._samples, sample_rate, settings, amount, primer, synth=synth
+        )
         self._sensitivity = slider(
             ipywidgets.FloatSlider, "Sensitivity (Neurality)", SENSITIVITY_RANGE, 0.1, sensitivity
         )

@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from timbrekit.errors import TimbrekitError
+from timbrekit.export.check import load_harmless
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
 from timbrekit.notebook.hits_panel import HitsPanel
@@ -33,7 +34,8 @@ from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.results.bundle import CONTENTS, write_bundle
 from timbrekit.results.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
 from timbrekit.session import Session
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth import find_synth
+from timbrekit.synth.base import SAMPLE_RATE, Parameter
 from timbrekit.training.settings import make_settings
 from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare, train_model
@@ -246,6 +248,11 @@ class Journey:
             return self._suggestion().settings
         return DetectorSettings(**{**kept, "hold": int(kept["hold"])})
 
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The table of the synthesiser that is played."""
+        return self._preset().parameters
+
     def _preset(self) -> Preset:
         kept = self.session.state.preset
         return load_preset(FIRST_PRESET) if kept is None else parse_preset(kept, "the session", kept["name"])
@@ -270,9 +277,14 @@ class Journey:
 
     def _audition(self, path: Path, sensitivity: float) -> AuditionPanel:
         recording = self._read(path, self._rate())
-        model = self.session.model_path
         return AuditionPanel(
-            model, recording.samples, recording.sample_rate, self._detector(), self._primer(), sensitivity
+            load_harmless(self.session.model_path),
+            find_synth(self._preset().synth),
+            recording.samples,
+            recording.sample_rate,
+            self._detector(),
+            self._primer(),
+            sensitivity,
         )
 
     def _measured(self) -> AsPlayed:
@@ -280,8 +292,9 @@ class Journey:
         if folder not in self._played:
             recording = self._read(self.session.recording_path, self._rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
+            module, synth = load_harmless(self.session.model_path), find_synth(self._preset().synth)
             self._played[folder] = measure_as_played(
-                self.session.model_path, recording.samples, take, primer=self._primer()
+                module, recording.samples, take, primer=self._primer(), synth=synth
             )
         return self._played[folder]
 

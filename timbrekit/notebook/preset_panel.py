@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from timbrekit.errors import PresetError
 from timbrekit.notebook.plots import plot_sound, plot_spectrum
 from timbrekit.notebook.widgets import picture_widget, show_panel, slider, sounds_html
-from timbrekit.plugin.stream import play
 from timbrekit.presets import Preset, load_preset, preset_names, save_preset
 from timbrekit.results.plots import new_figure, set_title, to_png
 from timbrekit.session import safe_name
-from timbrekit.synth.parameters import PARAMETERS, SAMPLE_RATE
+from timbrekit.synth import find_synth
+from timbrekit.synth.base import SAMPLE_RATE
 
 SOUND_SECONDS = 1.0
 
@@ -25,8 +25,7 @@ def preset_sound(
     preset: Preset, sample_rate: int = SAMPLE_RATE, seconds: float = SOUND_SECONDS
 ) -> NDArray[np.float32]:
     """One hit of the unmodulated preset, ``(samples,)``, as the plug-in plays it."""
-    values = np.array([preset.values[parameter.key] for parameter in PARAMETERS])
-    return play(values, [0], round(seconds * sample_rate), sample_rate)
+    return find_synth(preset.synth).stream(preset.physical(), [0], round(seconds * sample_rate), sample_rate)
 
 
 def preset_picture(preset: Preset, sample_rate: int = SAMPLE_RATE) -> bytes:
@@ -86,7 +85,7 @@ class PresetPanel:
                 0.01,
                 start.values[p.key],
             )
-            for p in PARAMETERS
+            for p in start.parameters
         }
         self._name = ipywidgets.Text(placeholder="a name for it", layout=ipywidgets.Layout(width="14em"))
         save = ipywidgets.Button(description="Save as my own")

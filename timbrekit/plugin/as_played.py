@@ -6,7 +6,6 @@ this code; a model that never moves the preset has an error ratio of 1 in every 
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
 from timbrekit.features import TIMBRE_FEATURES, TIMBRE_SAMPLES, TimbreFeatures
-from timbrekit.plugin.rehearse import Rehearsal, rehearse
+from timbrekit.plugin.rehearse import Network, Rehearsal, rehearse
 from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth.base import Synth
 from timbrekit.training.take import Take, gain_to_nominal, measure
 
 FIRST_HITS = 8  # those that a plug-in just opened has hardly any ranges for
@@ -79,27 +79,31 @@ class AsPlayed(Followed):
 
 
 def measure_as_played(
-    model: str | Path | torch.jit.ScriptModule,
+    module: Network,
     samples: ArrayLike,
     take: Take,
     settings: DetectorSettings | None = None,
     primer: ArrayLike | None = None,
     initial_ranges: ArrayLike | None = None,
     seed: int = 0,
+    synth: Synth | None = None,
+    static: NDArray[np.float32] | None = None,
 ) -> AsPlayed:
     """Rehearse a take and measure every hit.
 
     Args:
-        model: a model file, or a loaded TorchScript module.
         samples: ``(samples,)`` the recording that ``take`` was made of, at the take's rate.
         take: its hits, found with the same detector settings.
         settings: the plug-in's onset controls; those of the take by default.
-        primer, initial_ranges, seed: see ``timbrekit.plugin.rehearse.rehearse``.
+        module, primer, initial_ranges, seed, synth: see ``timbrekit.plugin.rehearse.rehearse``.
+        static: ``(samples,)`` the unmodulated preset, where an earlier measurement played it with the same settings,
+            seed and primer.
     """
     rate = take.hits.sample_rate
-    of_plugin = {"settings": settings or take.hits.settings, "seed": seed, "primer": primer}
-    rehearsal = rehearse(model, samples, rate, initial_ranges=initial_ranges, **of_plugin)
-    static = rehearse(model, samples, rate, sensitivity=0.0, **of_plugin).audio
+    of_plugin = {"settings": settings or take.hits.settings, "seed": seed, "primer": primer, "synth": synth}
+    rehearsal = rehearse(module, samples, rate, initial_ranges=initial_ranges, **of_plugin)
+    if static is None:
+        static = rehearse(module, samples, rate, sensitivity=0.0, **of_plugin).audio
     of_take, of_rehearsal = _in_both(take.hits.triggers, rehearsal.triggers)
     if not len(of_take):
         nothing = np.zeros((0, len(TIMBRE_FEATURES)), np.float32)

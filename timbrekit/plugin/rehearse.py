@@ -5,6 +5,7 @@ model file itself, the parameters and the free-running synthesiser: every step a
 order and arithmetic, so that what is heard and measured here is what will be played.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +14,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.errors import ModelFileError, TimbrekitError
-from timbrekit.export.check import load_harmless
 from timbrekit.features import onset_features
 from timbrekit.files import atomic_path
-from timbrekit.plugin.stream import play, white_noise
 from timbrekit.recording.hits import onset_windows
 from timbrekit.recording.onsets import DetectorSettings, detect
-from timbrekit.synth.parameters import NUM_PARAMETERS, PARAMETERS, SNAP_STEP
+from timbrekit.synth import find_synth
+from timbrekit.synth.base import Synth
+from timbrekit.synth.parameters import NUM_PARAMETERS
+from timbrekit.synth.snare808_stream import white_noise
 
+Network = Callable[[torch.Tensor], torch.Tensor]
 SENSITIVITY_RANGE = (0.0, 4.0)  # the plug-in's "Neurality" control
 NUM_FEATURES = 3
-
-_MINIMUM = np.array([parameter.minimum for parameter in PARAMETERS], dtype=np.float32)
-_MAXIMUM = np.array([parameter.maximum for parameter in PARAMETERS], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Rehearsal:
     triggers: NDArray[np.int64]  # (n,) where the synthesiser was triggered
     raw_features: NDArray[np.float32]  # (n, 3) loudness in dB, centroid in semitones, flatness in dB
     normalized_features: NDArray[np.float32]  # (n, 3) by the running range: what the network was given
-    modulation: NDArray[np.float32]  # (n, 14) what the network answered, normalised
-    parameters: NDArray[np.float32]  # (n, 14) physical units, after the 0.01 snap
-    preset: NDArray[np.float32]  # (14,) physical units: what the synthesiser plays unmodulated
+    modulation: NDArray[np.float32]  # (n, parameters) what the network answered, normalised
+    parameters: NDArray[np.float32]  # (n, parameters) physical units, after the host's rounding
+    preset: NDArray[np.float32]  # (parameters,) physical units: what the synthesiser plays unmodulated
     ranges: NDArray[np.float32]  # (2, 3) lowest and highest raw features met so far, the primer's included
     settings: DetectorSettings
 
@@ -59,7 +59,7 @@ class Rehearsal:
 
 
 def rehearse(
-    model: str | Path | torch.jit.ScriptModule,
+    module: Network,
     samples: ArrayLike,
     sample_rate: int,
     settings: DetectorSettings | None = None,
@@ -69,11 +69,13 @@ def rehearse(
     dry_wet: float = 1.0,
     primer: ArrayLike | None = None,
     initial_ranges: ArrayLike | None = None,
+    synth: Synth | None = None,
 ) -> Rehearsal:
     """Play a recording through a model as the plug-in does.
 
     Args:
-        model: a TorchScript file, or such a module already loaded (:func:`load_model`).
+        module: ``(n, 3)`` inputs to ``(n + 1, parameters)``, modulations and the preset: what a model file holds
+            (``timbrekit.export.check.open_model``), or any other module that answers so.
         samples: mono audio, full scale ±1, (samples,).
         sample_rate: Hz, of ``samples`` and of the result: the rate the DAW runs at.
         settings: the plug-in's onset controls; its defaults if None.
@@ -85,15 +87,16 @@ def rehearse(
             its own sound and hits are left out of the result.
         initial_ranges: (2, 3) feature ranges to start from, such as ``ranges`` of an earlier rehearsal: a
             second pass over a take in a plug-in that was not reset. None is a plug-in just opened.
+        synth: that the model plays; the 808 if None.
 
     Raises:
-        ModelFileError: the model cannot be loaded or does not answer with (2, 14) numbers.
+        ModelFileError: the model does not answer with a modulation and a preset for this synthesiser.
         TimbrekitError: sensitivity or dry/wet are out of range.
     """
     settings = settings or DetectorSettings()
     _check_range("Neurality (sensitivity)", sensitivity, *SENSITIVITY_RANGE)
     _check_range("Dry/wet", dry_wet, 0.0, 1.0)
-    module = load_model(model) if isinstance(model, str | Path) else model
+    synth = synth or find_synth()
     samples = np.asarray(samples, dtype=np.float32)
     lead_in = 0 if primer is None else len(np.asarray(primer))
     heard = samples if primer is None else np.concatenate([np.asarray(primer, dtype=np.float32), samples])
@@ -101,11 +104,11 @@ def rehearse(
     found = detect(heard, sample_rate, settings)
     raw = _raw_features(onset_windows(heard, found.triggers), sample_rate)
     normalized, ranges = _normalize_running(raw, initial_ranges)
-    modulation, patch = run_network(module, normalized)
-    parameters = modulated_parameters(patch, modulation, sensitivity)
-    preset = modulated_parameters(patch, np.zeros((1, NUM_PARAMETERS)), 0.0)[0]
+    modulation, patch = run_network(module, normalized, len(synth.parameters))
+    parameters = modulated_parameters(synth, patch, modulation, sensitivity)
+    preset = modulated_parameters(synth, patch, np.zeros((1, len(patch))), 0.0)[0]
     noise = white_noise(len(heard), seed) if noise is None else noise
-    wet = play(parameters, found.triggers, len(heard), sample_rate, noise, idle=preset)[lead_in:]
+    wet = synth.stream(parameters, found.triggers, len(heard), sample_rate, noise, idle=preset)[lead_in:]
 
     own = found.triggers >= lead_in
     return Rehearsal(
@@ -124,38 +127,22 @@ def rehearse(
     )
 
 
-def load_model(path: str | Path) -> torch.jit.ScriptModule:
-    """Load a TorchScript file for rehearsal, on the CPU and in evaluation mode as saved.
-
-    Raises:
-        ModelFileError: it is missing, no TorchScript file, or does more than arithmetic.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelFileError(f"There is no model file {path}. Check the name, or train a model first.")
-    try:
-        return load_harmless(path)
-    except ModelFileError as error:
-        raise ModelFileError(
-            f"{error} So it is not a model file the plug-in can load; give the .pt file that training wrote."
-        ) from error
-
-
 def run_network(
-    module: torch.jit.ScriptModule, normalized: NDArray[np.float32]
+    module: Network, normalized: NDArray[np.float32], num_parameters: int = NUM_PARAMETERS
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Ask the network hit by hit, as the plug-in does: one row of three features a call.
 
     Returns:
-        (n, 14) modulation and (14,) preset, both normalised.
+        (n, parameters) modulation and (parameters,) preset, both normalised.
 
     Raises:
-        ModelFileError: an answer has another shape than (2, 14), or the network fails.
+        ModelFileError: an answer has another shape than (2, parameters), or the network fails.
     """
     with torch.inference_mode():
-        patch = _call(module, np.ones((1, NUM_FEATURES), dtype=np.float32))[1]  # the plug-in's test call
-        rows = [_call(module, row[None])[0] for row in normalized]
-    return np.array(rows, dtype=np.float32).reshape(-1, NUM_PARAMETERS), patch
+        # The plug-in's test call first.
+        patch = _call(module, np.ones((1, NUM_FEATURES), dtype=np.float32), num_parameters)[1]
+        rows = [_call(module, row[None], num_parameters)[0] for row in normalized]
+    return np.array(rows, dtype=np.float32).reshape(-1, num_parameters), patch
 
 
 def normalize_running(raw: ArrayLike, initial_ranges: ArrayLike | None = None) -> NDArray[np.float32]:
@@ -174,31 +161,33 @@ def normalize_running(raw: ArrayLike, initial_ranges: ArrayLike | None = None) -
 
 
 def modulated_parameters(
-    patch: ArrayLike, modulation: ArrayLike, sensitivity: float = 1.0
+    synth: Synth, patch: ArrayLike, modulation: ArrayLike, sensitivity: float = 1.0
 ) -> NDArray[np.float32]:
-    """Parameters as the plug-in hands them to its synthesiser.
+    """Parameters as the host hands them to its synthesiser.
 
     Args:
-        patch: (14,) preset, normalised.
-        modulation: (n, 14) normalised.
+        synth: whose ranges and rounding hold.
+        patch: (parameters,) preset, normalised.
+        modulation: (n, parameters) normalised.
         sensitivity: factor on the modulation.
 
     Returns:
-        (n, 14) physical units, float32, in steps of 0.01 from each minimum. The plug-in snaps the preset too,
-        when it takes it over from the model.
+        (n, parameters) physical units, float32, in steps from each minimum (the plug-in's are 0.01). The plug-in
+        snaps the preset too, when it takes it over from the model.
     """
-    preset = (_snapped(np.asarray(patch, dtype=np.float32)) - _MINIMUM) / (_MAXIMUM - _MINIMUM)
+    low, high = np.array([(p.minimum, p.maximum) for p in synth.parameters], dtype=np.float32).T
+    preset = (_snapped(np.asarray(patch, dtype=np.float32), low, high, synth.step) - low) / (high - low)
     amount = np.asarray(modulation, dtype=np.float32) * np.float32(sensitivity)
-    return _snapped(np.clip(np.clip(preset, 0, 1) + amount, 0, 1))
+    return _snapped(np.clip(np.clip(preset, 0, 1) + amount, 0, 1), low, high, synth.step)
 
 
-def _snapped(normalized: NDArray[np.float32]) -> NDArray[np.float32]:
-    """To physical units in steps of 0.01, in float32 throughout."""
-    step = np.float32(SNAP_STEP)
-    value = _MINIMUM + (_MAXIMUM - _MINIMUM) * np.clip(normalized, 0, 1)
-    return np.clip(
-        _MINIMUM + step * np.floor((value - _MINIMUM) / step + np.float32(0.5)), _MINIMUM, _MAXIMUM
-    )
+def _snapped(normalized, low, high, step: float | None) -> NDArray[np.float32]:
+    """To physical units in steps from each minimum, in float32 throughout."""
+    value = low + (high - low) * np.clip(normalized, 0, 1)
+    if step is not None:
+        step = np.float32(step)
+        value = low + step * np.floor((value - low) / step + np.float32(0.5))
+    return np.clip(value, low, high)
 
 
 def _normalize_running(raw, initial_ranges) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -221,17 +210,17 @@ def _raw_features(windows, sample_rate) -> NDArray[np.float32]:
     return onset_features(torch.from_numpy(windows), sample_rate).numpy().astype(np.float32)
 
 
-def _call(module, features) -> NDArray[np.float32]:
+def _call(module, features, num_parameters) -> NDArray[np.float32]:
     try:
         answer = module(torch.from_numpy(features))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1][:120]
         raise ModelFileError(f"The model fails on three onset features: {reason}. Train it again.") from error
-    if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != (2, NUM_PARAMETERS):
+    if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != (2, num_parameters):
         shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
         raise ModelFileError(
-            f"The model answers with {shape}, the plug-in needs (2, {NUM_PARAMETERS}): modulation and "
-            "preset. Export it again with timbrekit."
+            f"The model answers with {shape}, and (2, {num_parameters}) is needed: modulation and preset. "
+            "Export it again with timbrekit."
         )
     return answer.detach().to(torch.float32).numpy()
 

@@ -2,16 +2,19 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from timbrekit.errors import PresetError
 from timbrekit.files import write_json
-from timbrekit.synth.parameters import PARAMETER_KEYS, PARAMETERS
+from timbrekit.synth import SNARE808, parameters_of
+from timbrekit.synth.base import Parameter
 
 MAX_FILE_BYTES = 64 * 1024  # a preset is about 1 KB; more is some other file
 DAMPING_RANGE = (0.0, 1.0)
@@ -22,28 +25,43 @@ class Preset:
     """A sound of the synthesiser, and how far each of its parameters may be moved.
 
     ``values``: physical units by key, in the parameter table's order. ``damping``: factor in [0, 1] on the
-    modulation of each parameter.
+    modulation of each parameter; those left out are the table's. ``synth``: the synthesiser's name.
     """
 
     name: str
     title: str
     values: dict[str, float]
     description: str = ""
-    damping: dict[str, float] = field(default_factory=lambda: {p.key: p.damping for p in PARAMETERS})
+    damping: dict[str, float] = field(default_factory=dict)
+    synth: str = SNARE808
+
+    def __post_init__(self) -> None:
+        damping = {p.key: self.damping.get(p.key, p.damping) for p in self.parameters}
+        object.__setattr__(self, "damping", damping)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The synthesiser's table."""
+        return parameters_of(self.synth)
+
+    def physical(self) -> np.ndarray:
+        """``(parameters,)`` float64 in physical units, in the parameter table's order."""
+        return np.array([self.values[p.key] for p in self.parameters])
 
     def normalized(self) -> np.ndarray:
-        """``(14,)`` float32 in [0, 1], in the parameter table's order."""
-        return np.array([p.to_normalized(self.values[p.key]) for p in PARAMETERS], np.float32)
+        """``(parameters,)`` float32 in [0, 1], in the parameter table's order."""
+        return np.array([p.to_normalized(self.values[p.key]) for p in self.parameters], np.float32)
 
     def damping_vector(self) -> np.ndarray:
-        """``(14,)`` float32 in [0, 1]."""
-        return np.array([self.damping[key] for key in PARAMETER_KEYS], np.float32)
+        """``(parameters,)`` float32 in [0, 1]."""
+        return np.array([self.damping[p.key] for p in self.parameters], np.float32)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "title": self.title,
             "description": self.description,
+            "synth": self.synth,
             "values": self.values,
             "damping": self.damping,
         }
@@ -90,32 +108,37 @@ def parse_preset(content: Any, source: str, name: str) -> Preset:
         PresetError: as :func:`load_preset`.
     """
     if not isinstance(content, dict) or not isinstance(content.get("values"), dict):
-        raise PresetError(f'{source} is not a preset: it needs a "values" entry with the 14 parameters.')
-    unknown = sorted(set(content) - {"name", "title", "description", "values", "damping"})
+        raise PresetError(f'{source} is not a preset: it needs a "values" entry with the parameters.')
+    unknown = sorted(set(content) - {"name", "title", "description", "synth", "values", "damping"})
     if unknown:
         raise PresetError(
             f"{source}: {unknown[0][:40]!r} is not part of a preset. Remove it, or check its spelling."
         )
+    try:
+        synth = content.get("synth", SNARE808)  # presets of 0.1 do not say
+        parameters = parameters_of(synth)
+    except PresetError as error:
+        raise PresetError(f"{source}: {error}") from error
+    units = {p.key: p.unit for p in parameters}
     values = _numbers(
-        content["values"], source, "values", {p.key: (p.minimum, p.maximum) for p in PARAMETERS}
+        content["values"], source, "values", {p.key: (p.minimum, p.maximum) for p in parameters}, units
     )
-    missing = [key for key in PARAMETER_KEYS if key not in values]
+    missing = [p.key for p in parameters if p.key not in values]
     if missing:
         raise PresetError(
-            f"{source}: the value of {missing[0]!r} is missing. Every one of the 14 has to be there."
+            f"{source}: the value of {missing[0]!r} is missing. Every one of the {len(parameters)} has to be there."
         )
     given = content.get("damping", {})
     if not isinstance(given, dict):
         raise PresetError(
             f'{source}: "damping" has to hold a number from 0 to 1 for each parameter it names.'
         )
-    damping = {p.key: p.damping for p in PARAMETERS}
-    damping |= _numbers(given, source, "damping", dict.fromkeys(PARAMETER_KEYS, DAMPING_RANGE))
+    damping = _numbers(given, source, "damping", dict.fromkeys(units, DAMPING_RANGE))
     texts = {key: content.get(key, default) for key, default in (("title", name), ("description", ""))}
     for key, text in texts.items():
         if not isinstance(text, str) or len(text) > 500 or not text.isprintable():
             raise PresetError(f"{source}: {key!r} has to be one line of text, of at most 500 characters.")
-    return Preset(_safe_name(name), texts["title"], values, texts["description"], damping)
+    return Preset(_safe_name(name), texts["title"], values, texts["description"], damping, synth)
 
 
 def save_preset(preset: Preset, path: str | Path) -> Path:
@@ -141,9 +164,12 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _numbers(
-    given: dict, source: str, entry: str, ranges: dict[str, tuple[float, float]]
+    given: dict,
+    source: str,
+    entry: str,
+    ranges: dict[str, tuple[float, float]],
+    units: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, float]:
-    units = {p.key: p.unit for p in PARAMETERS} if entry == "values" else {}
     for key, value in given.items():
         if key not in ranges:
             raise PresetError(

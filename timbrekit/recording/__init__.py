@@ -26,7 +26,7 @@ from timbrekit.recording.health import (
     recording_findings,
     to_db,
 )
-from timbrekit.synth.parameters import SAMPLE_RATE
+from timbrekit.synth.base import SAMPLE_RATE
 
 __all__ = ["Recording", "describe", "read_recording", "resample", "write_wav"]
 

@@ -5,18 +5,17 @@ What is louder sounds better, so versions are matched before they are compared.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.features import GATE_LKFS, k_weighting
-from timbrekit.plugin.rehearse import Rehearsal, rehearse
-from timbrekit.plugin.stream import play
+from timbrekit.plugin.rehearse import Network, Rehearsal, rehearse
 from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth import find_synth
+from timbrekit.synth.base import Synth
 
 BLOCK_SECONDS, HOP_SECONDS = 0.4, 0.1  # of BS.1770's gating
 RELATIVE_GATE_LU = 10.0
@@ -51,29 +50,32 @@ class Audition:
 
 
 def make_audition(
-    model: str | Path | torch.jit.ScriptModule,
+    module: Network,
     samples: ArrayLike,
     sample_rate: int,
     settings: DetectorSettings | None = None,
     sensitivity: float = 1.0,
     primer: ArrayLike | None = None,
     seed: int = 0,
+    synth: Synth | None = None,
 ) -> Audition:
     """Rehearse a recording and put the versions side by side.
 
     Args:
-        model: a model file, or a loaded TorchScript module.
         samples: ``(samples,)`` mono, full scale ±1; the recording trained on, or any other.
         sample_rate: Hz.
-        settings, sensitivity, primer, seed: see ``timbrekit.plugin.rehearse.rehearse``.
+        module, settings, sensitivity, primer, seed, synth: see ``timbrekit.plugin.rehearse.rehearse``.
 
     Raises:
-        ModelFileError: the model cannot be loaded.
+        ModelFileError: the model does not answer as it should.
         TimbrekitError: the sensitivity is out of range.
     """
     samples = np.asarray(samples, np.float32)
-    rehearsal = rehearse(model, samples, sample_rate, settings, sensitivity, seed=seed, primer=primer)
-    static = play(rehearsal.preset, rehearsal.triggers, len(samples), sample_rate, seed=seed)
+    synth = synth or find_synth()
+    rehearsal = rehearse(
+        module, samples, sample_rate, settings, sensitivity, seed, primer=primer, synth=synth
+    )
+    static = synth.stream(rehearsal.preset, rehearsal.triggers, len(samples), sample_rate, seed=seed)
     versions = match_loudness(
         {ORIGINAL: samples, REMAPPED: rehearsal.audio, PRESET: static}, sample_rate, TARGET_LKFS
     )

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.files import atomic_path
-from timbrekit.synth.parameters import PARAMETERS
+from timbrekit.synth.base import Parameter
 
 if TYPE_CHECKING:  # matplotlib takes a second to import; `timbrekit onsets` has no need of it
     from matplotlib.axes import Axes
@@ -215,14 +215,15 @@ def plot_feature_errors(ax: "Axes", bars: Mapping[str, ArrayLike]) -> None:
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=min(len(bars) + 1, 4), **LEGEND)
 
 
-def plot_modulation(ax: "Axes", modulation: ArrayLike) -> None:
-    """How far each of the 14 parameters is moved at each hit: purple down, orange up, white not at all.
+def plot_modulation(ax: "Axes", modulation: ArrayLike, parameters: Sequence[Parameter]) -> None:
+    """How far each of the parameters is moved at each hit: purple down, orange up, white not at all.
 
     Args:
         ax: axes to draw on.
-        modulation: ``(n, 14)`` in normalised units: shares of each parameter's range.
+        modulation: ``(n, parameters)`` in normalised units: shares of each parameter's range.
+        parameters: the synthesiser's table.
     """
-    percent = 100 * np.asarray(modulation, float).reshape(-1, len(PARAMETERS)).T
+    percent = 100 * np.asarray(modulation, float).reshape(-1, len(parameters)).T
     limit = max(float(np.abs(percent).max(initial=0)), 1.0)
     image = ax.imshow(
         percent,
@@ -231,9 +232,9 @@ def plot_modulation(ax: "Axes", modulation: ArrayLike) -> None:
         vmin=-limit,
         vmax=limit,
         interpolation="nearest",
-        extent=(0.5, max(percent.shape[1], 1) + 0.5, len(PARAMETERS) - 0.5, -0.5),
+        extent=(0.5, max(percent.shape[1], 1) + 0.5, len(parameters) - 0.5, -0.5),
     )
-    ax.set_yticks(range(len(PARAMETERS)), [parameter.title for parameter in PARAMETERS])
+    ax.set_yticks(range(len(parameters)), [parameter.title for parameter in parameters])
     ax.set(xlabel="hit")
     ax.grid(False)
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
@@ -248,6 +249,7 @@ def save_report_picture(
     trained: "Trained",
     held_out: "HeldOut",
     played: "AsPlayed",
+    parameters: Sequence[Parameter],
     missed: ArrayLike = (),
 ) -> None:
     """report.png on one page: the hits, timbre space, losses and errors by feature. Whole or not at all.
@@ -259,6 +261,7 @@ def save_report_picture(
         trained: the training run.
         held_out: its errors on hits that were not trained on.
         played: the rehearsal that timbre space shows.
+        parameters: the synthesiser's table.
         missed: sample indices of hits that the detector does not hear.
 
     Raises:
@@ -271,7 +274,7 @@ def save_report_picture(
     plot_hits(axes["hits"], samples, hits.sample_rate, hits.detections, dropped, missed)
     plot_timbre_space(axes["space"], played.intended, played.played)
     set_title(axes["space"], "Each hit: as you played it, as the plug-in plays it")
-    plot_modulation(axes["modulation"], played.rehearsal.modulation)
+    plot_modulation(axes["modulation"], played.rehearsal.modulation, parameters)
     set_title(axes["modulation"], "What moves, hit by hit")
     history = trained.history
     plot_losses(axes["losses"], [e.train_loss for e in history], [e.validation_loss for e in history])

@@ -16,7 +16,7 @@ from timbrekit.presets import Preset
 from timbrekit.recording.hits import Hits
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.training.fast.train import Trained
-from timbrekit.training.objective import Voice
+from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.take import CHUNK, Take
 
 RENDERS = 4  # noises and phases over which a held-out error is averaged
@@ -55,13 +55,13 @@ def measure_held_out(
     name = next(name for name in ("test", "validation", "train") if len(getattr(split, name)))
     indices = torch.from_numpy(getattr(split, name))
     features = features or TimbreFeatures(take.hits.sample_rate)
-    voice = Voice(preset, take, features, fresh_noise, trained.settings.seed)
+    player = SynthPlayer(preset, take, features, fresh_noise, trained.settings.seed)
     generator = torch.Generator().manual_seed(trained.settings.seed)
     renders = RENDERS if fresh_noise else 1
     with torch.no_grad():
         parameters = trained.mapping.parameters_for(take.inputs)
         played = [
-            voice.differences(parameters[part], part, generator)
+            player.differences(parameters[part], part, generator)
             for _ in range(renders)
             for part in indices.split(CHUNK)
         ]

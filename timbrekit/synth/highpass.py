@@ -16,7 +16,7 @@ RING_SECONDS = 2.2  # the filter at 20 Hz and Q 10, its longest, has faded to 1e
 BLOCK = 256  # samples; a length of the outer products, not of anything audible
 
 
-def filter_from_rest(
+def high_pass_from_zero_state(
     noise: Tensor, cutoff_hz: Tensor, q: Tensor, num_samples: int, sample_rate: int
 ) -> Tensor:
     """Filter noise whose first sample finds the filter at rest.
@@ -34,15 +34,15 @@ def filter_from_rest(
     return _periodic(noise[..., :num_samples], k, q, size)[..., :num_samples]
 
 
-def filter_running(
-    noise: Tensor, cutoff_hz: Tensor, q: Tensor, num_samples: int, sample_rate: int, handed_on: int = 0
+def high_pass_in_steady_state(
+    noise: Tensor, cutoff_hz: Tensor, q: Tensor, num_samples: int, sample_rate: int, carry_state: int = 0
 ) -> Tensor:
     """Filter noise that has been running, over and over, before its first sample, and goes on so after its last.
 
     Args:
         noise: ``(samples,)`` or ``(batch, samples)``, of any length: the shorter it is, the cheaper.
         cutoff_hz, q: ``(batch,)``.
-        handed_on: of so many rows in a row, each finds the filter in the state in which the row before it, with its
+        carry_state: of so many rows in a row, each finds the filter in the state in which the row before it, with its
             own cutoff and Q, left it (the first row: the last); 0 is none. The plug-in keeps the filter's state when
             a hit sets a new cutoff, and a state left by a high cutoff and read by a low one is a thump that can be
             louder than the hit. The state taken over has no gradient.
@@ -54,11 +54,11 @@ def filter_running(
     filtered = _periodic(noise, k, q, period)
     heard = filtered if num_samples <= period else filtered.repeat(1, math.ceil(num_samples / period))
     heard = heard[..., :num_samples]
-    if not handed_on:
+    if not carry_state:
         return heard
     poles = _Poles.of(k, q)
     state = poles.state_after(noise[..., -2:].double(), filtered[:, -2:].double())
-    left = state.detach().view(2, -1, handed_on).roll(1, 2).view_as(state)
+    left = state.detach().view(2, -1, carry_state).roll(1, 2).view_as(state)
     return heard + poles.ringing(left - state, num_samples, noise.dtype)
 
 
@@ -74,9 +74,9 @@ def _periodic(noise: Tensor, k: Tensor, q: Tensor, size: int) -> Tensor:
 class _HighPassed(torch.autograd.Function):
     """A spectrum times the response to each row's cutoff and Q, as sound, with the gradient of those two.
 
-    Autograd by itself goes back through a dozen arrays of the spectrum's size for two numbers a row. With H the
-    response and s the slope by it, they are sums over all bins: the slope by k of Re(s H^2 (2 k cot^2 + j cot / Q)),
-    that by Q of Re(-j s H^2 k cot / Q^2).
+    Autograd by itself keeps a dozen arrays of the spectrum's size for two numbers a row. With H the
+    response and g the gradient by it, they are sums over all bins: by k of Re(g H^2 (2 k cot^2 + j cot / Q)), by Q of
+    Re(-j g H^2 k cot / Q^2).
     """
 
     @staticmethod
@@ -89,12 +89,12 @@ class _HighPassed(torch.autograd.Function):
         return torch.fft.irfft(torch.nn.functional.pad(spectrum[..., 1:] * response, (1, 0)), size)
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> tuple[None, Tensor, Tensor, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor, None]:
         spectrum, response, k, q = context.saved_tensors
-        size = slope.shape[-1]
-        by_response = torch.fft.rfft(slope)[..., 1:].conj() * spectrum[..., 1:]
+        size = gradient.shape[-1]
+        by_response = torch.fft.rfft(gradient)[..., 1:].conj() * spectrum[..., 1:]
         summed = by_response.mul_(response).mul_(response)
-        weights, square_weights = _slope_weights(size, q.dtype, q.device)
+        weights, square_weights = _gradient_weights(size, q.dtype, q.device)
         summed = torch.view_as_real(summed)
         by_cot, by_cot_square = summed[..., 1] @ weights, summed[..., 0] @ square_weights
         return None, 2 * k * by_cot_square - by_cot / q, k / q.square() * by_cot, None
@@ -108,7 +108,7 @@ def _cotangents(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 @cache
-def _slope_weights(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+def _gradient_weights(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """What each bin adds to the sums of ``cot`` and ``cot^2``: all but that of half the sample rate stand for two."""
     cotangents = _cotangents(size, dtype, device)
     stands_for = torch.full_like(cotangents, 2 / size)

@@ -1,31 +1,15 @@
-"""The synthesiser's parameter table: the one source of truth for names, units, ranges and order.
+"""The 808's parameter table, the one source of truth for names, units, ranges and order, and its fixed numbers.
 
 Order, ranges and keys are the plug-in's, and hold at every sample rate.
 """
 
-from dataclasses import dataclass
+from timbrekit.synth.base import Parameter
 
-SAMPLE_RATE = 48_000  # Hz; the rate models are trained for unless the player's DAW runs at another
+ATTACK_MS = 1.0
+DECAY_LOG = 6.91  # -ln of what is left after the decay time: -60 dB
+SILENCE = 1e-4  # an envelope below this is cut to 0
+NYQUIST_MARGIN_HZ = 1000.0  # the noise cutoff used is at most this far below half the sample rate
 SNAP_STEP = 0.01  # the plug-in rounds every parameter to this step, in physical units
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One synthesiser parameter. Normalised values 0..1 map linearly to ``minimum..maximum``."""
-
-    key: str  # the plug-in's identifier
-    title: str  # for people
-    unit: str
-    minimum: float
-    maximum: float
-    damping: float = 1.0  # scaling of the modulation of this parameter, where a preset names no other
-
-    def to_physical(self, normalized: float) -> float:
-        return self.minimum + normalized * (self.maximum - self.minimum)
-
-    def to_normalized(self, physical: float) -> float:
-        return (physical - self.minimum) / (self.maximum - self.minimum)
-
 
 PARAMETERS = (
     Parameter("osc1.freq", "Osc 1 frequency", "Hz", 20.0, 2000.0, damping=0.01),

@@ -9,23 +9,32 @@ and r^b, each taken in double precision and only then rounded: as exact as the w
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from timbrekit.synth.highpass import filter_from_rest
-from timbrekit.synth.highpass import filter_running as run_filter
-from timbrekit.synth.parameters import NUM_PARAMETERS, PARAMETERS, SAMPLE_RATE, Parameter
+from timbrekit.synth.base import Parameter
+from timbrekit.synth.highpass import high_pass_from_zero_state, high_pass_in_steady_state
+from timbrekit.synth.parameters import (
+    ATTACK_MS,
+    DECAY_LOG,
+    NUM_PARAMETERS,
+    NYQUIST_MARGIN_HZ,
+    PARAMETERS,
+    SILENCE,
+    SNAP_STEP,
+)
+from timbrekit.synth.snare808_stream import play
 
-ATTACK_MS = 1.0
-DECAY_LOG = 6.91  # -ln of what is left after the decay time: -60 dB
-SILENCE = 1e-4  # an envelope below this is cut to 0
 BELOW_SILENCE = float(np.nextafter(np.float32(SILENCE), np.float32(0)))  # the loudest that is cut
-NYQUIST_MARGIN_HZ = 1000.0  # the noise cutoff used is at most this far below half the sample rate
+# Samples, 2^10 * 9 and 2^11 * 9: fast FFTs. The longer noise comes round once within what the features look at, which
+# none of their frames of 2048 samples can tell.
+NOISE_PERIODS = (9216, 18_432)
 BLOCK = 256  # samples; a length of the outer products, not of anything audible
 
 
@@ -41,41 +50,72 @@ def attack_ramp(sample_rate: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Snare808:
-    """The synthesiser: 14 normalised parameters in, sound out.
+    """The TR-808 snare of the TorchDrum plug-in, a ``timbrekit.synth.base.Synth``: 14 parameters in, sound out."""
 
-    ``render`` starts at a trigger, with the envelopes at rest.
-    """
-
-    sample_rate: int = SAMPLE_RATE
-    num_samples: int = SAMPLE_RATE
-    parameters: tuple[Parameter, ...] = field(default=PARAMETERS, repr=False)
     # Decay rates rounded to float32, as the plug-in keeps them. The gradient passes straight through the rounding;
     # with False the gradient is exact, and can be held against differences (gradcheck).
     plugin_rounding: bool = True
 
+    name: ClassVar[str] = "snare808"
+    parameters: ClassVar[tuple[Parameter, ...]] = PARAMETERS
+    step: ClassVar[float] = SNAP_STEP
+
+    def draw(
+        self, batch: int, samples: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As ``Synth.draw``: noise ``(1, period)`` in [-1, 1], one for the batch; phases ``(batch, 2)`` in cycles."""
+        period = NOISE_PERIODS[samples > NOISE_PERIODS[0]]
+        if generator is None:
+            return white_noise((1, period), 0), torch.zeros(batch, 2)
+        noise = torch.rand(period, generator=generator) * 2 - 1
+        return noise[None], torch.rand(batch, 2, generator=generator)
+
     def render(
+        self, rate: int, samples: int, parameters: Tensor, draws: tuple[Tensor, Tensor], carry_state: int = 0
+    ) -> Tensor:
+        """As ``Synth.render``. The noise filter is in steady state; what is carried from hit to hit is its state."""
+        return self.sound(rate, samples, parameters, *draws, steady_state=True, carry_state=carry_state)
+
+    def stream(
         self,
+        physical: ArrayLike,
+        triggers: ArrayLike,
+        num_samples: int,
+        sample_rate: int,
+        noise: ArrayLike | None = None,
+        seed: int = 0,
+        idle: ArrayLike | None = None,
+    ) -> NDArray[np.float32]:
+        """As ``Synth.stream``: the plug-in's own arithmetic, sample by sample."""
+        return play(physical, triggers, num_samples, sample_rate, noise, seed, idle)
+
+    def sound(
+        self,
+        rate: int,
+        samples: int,
         parameters: Tensor,
         noise: Tensor | None = None,
         phases: Tensor | None = None,
-        filter_running: bool = False,
-        handed_on: int = 0,
+        steady_state: bool = False,
+        carry_state: int = 0,
     ) -> Tensor:
-        """Render one trigger per row.
+        """Render one trigger per row, starting with the envelopes at rest.
 
         Args:
+            rate: Hz.
+            samples: to render.
             parameters: ``(batch, 14)`` normalised, 0..1, in the order of ``parameters.PARAMETERS``.
             noise: ``(samples,)`` or ``(batch, samples)`` in [-1, 1] (see :func:`white_noise`), at least
-                ``num_samples`` long, or of any length with ``filter_running``. None leaves the noise out.
+                ``samples`` long, or of any length in steady state. None leaves the noise out.
             phases: ``(batch, 2)`` phases of the two oscillators at the trigger, in cycles; 0 by default.
-            filter_running: False starts the noise filter at rest, as a plug-in just opened does. True lets it have
+            steady_state: False starts the noise filter in zero state, as a plug-in just opened does. True lets it have
                 heard the noise before, over and over, as in a plug-in that has been open for a while; that is
                 also cheaper, most of all where the noise is short and its length a product of small primes.
-            handed_on: so many rows are hits in a row, as in the plug-in, each of which finds a running filter as the
-                one before left it; 0 is none.
+            carry_state: so many rows are hits in a row, as in the plug-in, each of which finds a filter in steady
+                state as the one before left it; 0 is none.
 
         Returns:
-            ``(batch, num_samples)``, in (-1, 1).
+            ``(batch, samples)``, in (-1, 1).
 
         Raises:
             ValueError: a shape does not fit.
@@ -84,11 +124,10 @@ class Snare808:
             raise ValueError(f"parameters must be (batch, {NUM_PARAMETERS}), not {tuple(parameters.shape)}")
         dtype, batch = parameters.dtype, len(parameters)
         if noise is not None and (
-            (noise.shape[-1] < self.num_samples and not filter_running)
-            or noise.shape[:-1] not in ((), (1,), (batch,))
+            (noise.shape[-1] < samples and not steady_state) or noise.shape[:-1] not in ((), (1,), (batch,))
         ):
             raise ValueError(
-                f"noise must be (samples,) or ({batch}, samples) with at least {self.num_samples} samples, "
+                f"noise must be (samples,) or ({batch}, samples) with at least {samples} samples, "
                 f"not {tuple(noise.shape)}"
             )
         if phases is not None and phases.shape != (batch, 2):
@@ -98,84 +137,88 @@ class Snare808:
         physical = torch.addcmul(low, parameters.double(), span)
         pitches, decays_ms, filter_at, levels_db = physical.split([4, 4, 2, 4], 1)  # as PARAMETERS has them
 
-        rates = self._decay_rates(decays_ms)  # of the pitch, both oscillators and the noise
-        sweep_powers, powers = self._powers(rates, dtype).split([1, 3], 1)
-        sweep_sum = self._sweep_sum(rates[:, :1], sweep_powers)
+        rates = self._decay_rates(decays_ms, rate)  # of the pitch, both oscillators and the noise
+        sweep_powers, powers = _powers(rates, rate, samples, dtype).split([1, 3], 1)
+        sweep_sum = _sweep_sum(rates[:, :1], sweep_powers, rate, samples)
         hz, mod = pitches.view(batch, 2, 2).unbind(-1)
         if phases is None:
             phases = torch.zeros(batch, 2, dtype=dtype, device=parameters.device)
-        sounds = self._oscillators(hz, mod, sweep_sum, phases)
+        sounds = _oscillators(hz * (1 / rate), mod, sweep_sum, phases)
         amplitudes = torch.exp(levels_db * (math.log(10) / 20))
         amplitudes = (amplitudes[:, :3] * amplitudes[:, 3:]).to(dtype)  # the drive goes with each level
         if noise is None:
             powers, amplitudes = powers[:, :2], amplitudes[:, :2]
         else:
             noise, (cutoff_hz, q) = noise.to(dtype), filter_at.unbind(1)
-            cutoff_hz = cutoff_hz.clamp_max(self.sample_rate / 2 - NYQUIST_MARGIN_HZ)
-            if filter_running:
-                filtered = run_filter(noise, cutoff_hz, q, self.num_samples, self.sample_rate, handed_on)
+            cutoff_hz = cutoff_hz.clamp_max(rate / 2 - NYQUIST_MARGIN_HZ)
+            if steady_state:
+                filtered = high_pass_in_steady_state(noise, cutoff_hz, q, samples, rate, carry_state)
             else:
-                filtered = filter_from_rest(noise, cutoff_hz, q, self.num_samples, self.sample_rate)
+                filtered = high_pass_from_zero_state(noise, cutoff_hz, q, samples, rate)
             sounds = torch.cat([sounds, filtered[:, None]], 1)
-        return torch.tanh(torch.bmm(amplitudes[:, None], sounds * self._envelopes(powers))[:, 0])
+        return torch.tanh(torch.bmm(amplitudes[:, None], sounds * _envelopes(powers, rate, samples))[:, 0])
 
-    def _decay_rates(self, decays_ms: Tensor) -> Tensor:
+    def _decay_rates(self, decays_ms: Tensor, rate: int) -> Tensor:
         """Factors per sample, rounded to float32 as in the plug-in: a long phase sum magnifies it."""
-        rates = 1 - DECAY_LOG * 1000 / self.sample_rate / decays_ms
+        rates = 1 - DECAY_LOG * 1000 / rate / decays_ms
         if not self.plugin_rounding:
             return rates
         exact = rates.detach()
         return rates + (exact.float() - exact)
 
-    def _powers(self, rates: Tensor, dtype: torch.dtype) -> Tensor:
-        """``(batch, kinds, samples)`` of rates ``(batch, kinds)``: rate^m, m = 1 just after the attack."""
-        count = max(0, self.num_samples - len(_attack(self.sample_rate, rates.device)[0]))
-        coarse, fine = _exponents(1, count, rates.device)
-        powers = torch.exp(torch.log(rates)[..., None] * torch.cat([coarse, fine])).to(dtype)
-        coarse, fine = powers.split([len(coarse), len(fine)], -1)
-        return _Outer.apply(coarse, fine)[..., :count]
 
-    def _envelopes(self, powers: Tensor) -> Tensor:
-        """``(batch, kinds, samples)``: attack, decay, cut to 0 below 1e-4."""
-        ramp = _attack(self.sample_rate, powers.device)[0][: self.num_samples].to(powers.dtype)
-        decays = torch.nn.functional.threshold(powers, BELOW_SILENCE, 0)
-        return torch.cat([ramp.expand(*powers.shape[:-1], -1), decays], -1)
+def _powers(rates: Tensor, sample_rate: int, samples: int, dtype: torch.dtype) -> Tensor:
+    """``(batch, kinds, samples)`` of rates ``(batch, kinds)``: rate^m, m = 1 just after the attack."""
+    count = max(0, samples - len(_attack(sample_rate, rates.device)[0]))
+    coarse, fine = _exponents(1, count, rates.device)
+    powers = torch.exp(torch.log(rates)[..., None] * torch.cat([coarse, fine])).to(dtype)
+    coarse, fine = powers.split([len(coarse), len(fine)], -1)
+    return _Outer.apply(coarse, fine)[..., :count]
 
-    def _sweep_sum(self, rate: Tensor, powers: Tensor) -> Tensor:
-        """``(batch, 1, samples)``: sum of the pitch envelope over all samples before this one.
 
-        Args:
-            rate: ``(batch, 1)`` of its decay.
-            powers: ``(batch, 1, samples)`` of the rate, from the end of the attack.
-        """
-        _, before = _attack(self.sample_rate, rate.device)
-        ramp_sums = before[:-1][: self.num_samples].to(powers.dtype).expand(len(rate), 1, -1)
-        # After the attack: its sum, plus r + r^2 + ... + r^(m - 1) = (r - r^m) / (1 - r) before sample m of the decay,
-        # until the cut to 0. Then the sum stands still, as does what is taken for r^m.
-        log_rate = torch.log(rate)
-        final = torch.exp(log_rate * (torch.floor(math.log(SILENCE) / log_rate.detach()) + 1))
-        slope = 1 / (1 - rate)
-        whole = before[-1] + (rate - final) * slope
-        final, slope, whole = (each.to(powers.dtype)[..., None] for each in (final, slope, whole))
-        # relu rather than a maximum of both, whose gradient takes four times as long.
-        return torch.cat([ramp_sums, torch.addcmul(whole, torch.relu(powers - final), -slope)], -1)
+def _envelopes(powers: Tensor, sample_rate: int, samples: int) -> Tensor:
+    """``(batch, kinds, samples)``: attack, decay, cut to 0 below 1e-4."""
+    ramp = _attack(sample_rate, powers.device)[0][:samples].to(powers.dtype)
+    decays = torch.nn.functional.threshold(powers, BELOW_SILENCE, 0)
+    return torch.cat([ramp.expand(*powers.shape[:-1], -1), decays], -1)
 
-    def _oscillators(self, hz: Tensor, mod: Tensor, sweep_sum: Tensor, phases: Tensor) -> Tensor:
-        """``(batch, 2, samples)``: sines whose pitch is ``hz (1 + mod * pitch envelope)``.
 
-        Args:
-            hz, mod, phases: ``(batch, 2)``.
-            sweep_sum: ``(batch, 1, samples)``.
-        """
-        dtype, turn = sweep_sum.dtype, 2 * math.pi
-        coarse, fine = _exponents(0, self.num_samples, hz.device)
-        step = hz * (1 / self.sample_rate)  # cycles per sample
-        turns = torch.addcmul(phases[..., None].double(), step[..., None], coarse)
-        turns = turns - turns.detach().floor()  # whole turns go in double precision
-        within = step[..., None] * (turn * fine)
-        steady = ((turn * turns).to(dtype)[..., None] + within.to(dtype)[..., None, :]).flatten(2)
-        swing = (turn * step * mod).to(dtype)
-        return torch.sin(torch.addcmul(steady[..., : self.num_samples], sweep_sum, swing[..., None]))
+def _sweep_sum(rate: Tensor, powers: Tensor, sample_rate: int, samples: int) -> Tensor:
+    """``(batch, 1, samples)``: sum of the pitch envelope over all samples before this one.
+
+    Args:
+        rate: ``(batch, 1)`` of its decay.
+        powers: ``(batch, 1, samples)`` of the rate, from the end of the attack.
+    """
+    _, before = _attack(sample_rate, rate.device)
+    ramp_sums = before[:-1][:samples].to(powers.dtype).expand(len(rate), 1, -1)
+    # After the attack: its sum, plus r + r^2 + ... + r^(m - 1) = (r - r^m) / (1 - r) before sample m of the decay,
+    # until the cut to 0. Then the sum stands still, as does what is taken for r^m.
+    log_rate = torch.log(rate)
+    final = torch.exp(log_rate * (torch.floor(math.log(SILENCE) / log_rate.detach()) + 1))
+    scale = 1 / (1 - rate)
+    whole = before[-1] + (rate - final) * scale
+    final, scale, whole = (each.to(powers.dtype)[..., None] for each in (final, scale, whole))
+    # relu rather than a maximum of both, whose gradient takes four times as long.
+    return torch.cat([ramp_sums, torch.addcmul(whole, torch.relu(powers - final), -scale)], -1)
+
+
+def _oscillators(step: Tensor, mod: Tensor, sweep_sum: Tensor, phases: Tensor) -> Tensor:
+    """``(batch, 2, samples)``: sines that advance by ``step (1 + mod * pitch envelope)``.
+
+    Args:
+        step: ``(batch, 2)`` cycles per sample.
+        mod, phases: ``(batch, 2)``.
+        sweep_sum: ``(batch, 1, samples)``.
+    """
+    dtype, samples, turn = sweep_sum.dtype, sweep_sum.shape[-1], 2 * math.pi
+    coarse, fine = _exponents(0, samples, step.device)
+    turns = torch.addcmul(phases[..., None].double(), step[..., None], coarse)
+    turns = turns - turns.detach().floor()  # whole turns go in double precision
+    within = step[..., None] * (turn * fine)
+    steady = ((turn * turns).to(dtype)[..., None] + within.to(dtype)[..., None, :]).flatten(2)
+    swing = (turn * step * mod).to(dtype)
+    return torch.sin(torch.addcmul(steady[..., :samples], sweep_sum, swing[..., None]))
 
 
 class _Outer(torch.autograd.Function):
@@ -190,10 +233,10 @@ class _Outer(torch.autograd.Function):
         return (left[..., :, None] * right[..., None, :]).flatten(-2)
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         left, right = context.saved_tensors
-        slope = slope.unflatten(-1, (left.shape[-1], right.shape[-1]))
-        return (slope @ right[..., None])[..., 0], (left[..., None, :] @ slope)[..., 0, :]
+        gradient = gradient.unflatten(-1, (left.shape[-1], right.shape[-1]))
+        return (gradient @ right[..., None])[..., 0], (left[..., None, :] @ gradient)[..., 0, :]
 
 
 @cache  # never forgotten: what is recorded on a GPU looks at it where it lies

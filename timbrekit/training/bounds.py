@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from timbrekit.features import TimbreFeatures
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.presets import Preset
-from timbrekit.training.objective import Voice
+from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.take import CHUNK, Take
 
 LEARNING_RATE = 3e-2
@@ -57,11 +57,13 @@ def optimize_directly(
         ``(m, 7)`` played feature differences.
     """
     rate = take.hits.sample_rate
-    voice = Voice(preset, take, TimbreFeatures.for_training(rate, gated, gated), fresh_noise, seed, device)
+    player = SynthPlayer(
+        preset, take, TimbreFeatures.for_training(rate, gated, gated), fresh_noise, seed, device
+    )
     chosen = torch.from_numpy(np.asarray(indices)).to(device)
     intended = take.intended.to(device)[chosen]
     weights = spread_weights(take.intended.to(device)) if balanced else None
-    unbounded = [torch.zeros(len(voice.preset), device=device, requires_grad=True) for _ in indices]
+    unbounded = [torch.zeros(len(player.preset), device=device, requires_grad=True) for _ in indices]
     optimizers = [torch.optim.Adam([searched], learning_rate) for searched in unbounded]
     if patience is None:
         fall = max(1, 2 * iterations // 3)
@@ -73,16 +75,16 @@ def optimize_directly(
 
     def parameters(part: torch.Tensor) -> torch.Tensor:
         modulation = torch.tanh(torch.stack([unbounded[i] for i in part.tolist()]))
-        return (voice.preset + modulation * voice.damping).clamp(0, 1)
+        return (player.preset + modulation * player.damping).clamp(0, 1)
 
     def loss_of(played: torch.Tensor, intended: torch.Tensor) -> torch.Tensor:
         return feature_difference_loss(played, intended, weights)
 
-    parts = torch.arange(len(chosen)).split(CHUNK if voice.device.type == "cpu" else max(len(chosen), 1))
+    parts = torch.arange(len(chosen)).split(CHUNK if player.device.type == "cpu" else max(len(chosen), 1))
     for _ in range(iterations):
         losses = []
         for part in parts:
-            played = voice.differences(parameters(part), chosen[part], generator)
+            played = player.differences(parameters(part), chosen[part], generator)
             loss = torch.vmap(loss_of)(played, intended[part])
             loss.sum().backward()
             losses += loss.tolist()
@@ -90,7 +92,7 @@ def optimize_directly(
             optimizer.step()
             optimizer.zero_grad()
             schedule.step(*([] if patience is None else [loss]))
-    measured = Voice(preset, take, TimbreFeatures(rate, gated), fresh_noise, seed, device)
+    measured = SynthPlayer(preset, take, TimbreFeatures(rate, gated), fresh_noise, seed, device)
     with torch.no_grad():
         played = [measured.differences(parameters(part), chosen[part], generator) for part in parts]
     return torch.cat(played).cpu().numpy()

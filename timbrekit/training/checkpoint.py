@@ -55,6 +55,7 @@ def fingerprint_of(take: Take, preset: Preset, settings: Any) -> str:
     for values in (take.shifted_onset, take.timbre, take.reference_timbre, take.lengths):
         digest.update(values.numpy().tobytes())
     digest.update(preset.normalized().tobytes() + preset.damping_vector().tobytes())
+    digest.update(preset.synth.encode())
     digest.update(repr((sorted(asdict(settings).items()), take.reference, take.hits.sample_rate)).encode())
     digest.update(f"{__version__} {torch.__version__}".encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The synthesiser with its preset, heard the way a recording's hits are heard."""
+"""The synthesiser with its preset, played for the hits of a take and heard the way they are: y^ of the loss."""
 
 from collections.abc import Sequence
 
@@ -7,24 +7,21 @@ from torch import Tensor
 
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
 from timbrekit.presets import Preset
-from timbrekit.synth.snare808 import Snare808, white_noise
+from timbrekit.synth import find_synth
 from timbrekit.training.take import Take, gain_to_nominal
 
-# Samples, 2^10 * 9 and 2^11 * 9: fast FFTs. The longer noise comes round once within what the features look at, which
-# none of their frames of 2048 samples can tell.
-NOISE_PERIODS = (9216, 18_432)
 PRESET_RENDERS = 8  # noises and phases over which the unmodulated preset's features are averaged
 
 
-class Voice:
+class SynthPlayer:
     """A preset of the synthesiser, measured hit by hit against a take.
 
     Args:
         preset: the unmodulated sound.
         take: the recording whose hits it follows: gives the sample rate and how long each hit may ring.
         features: how both are measured.
-        fresh_noise: noise and oscillator phases are drawn anew for every render, as in the plug-in; False is the
-            published training code: one fixed noise, phase 0.
+        fresh_noise: noise and phases are drawn anew for every render, as in the plug-in; False is the published
+            training code: the same ones every time (``Synth.draw`` without a generator).
         seed: of the draws for the unmodulated preset.
         device: where to render.
     """
@@ -39,6 +36,7 @@ class Voice:
         device: str | torch.device = "cpu",
     ):
         self.features, self.fresh_noise = features, fresh_noise
+        self.synth = find_synth(preset.synth)
         self.device = torch.device(device)
         self.sample_rate = take.hits.sample_rate
         normalized = torch.from_numpy(preset.normalized())
@@ -51,8 +49,8 @@ class Voice:
         with torch.no_grad():
             sounds = []
             for _ in range(renders):
-                noise, phases = draw_together([self], 1, TIMBRE_SAMPLES, [generator])
-                sounds.append(_render([self], normalized[None, None], noise, phases, TIMBRE_SAMPLES))
+                draws = draw_together([self], 1, TIMBRE_SAMPLES, [generator])
+                sounds.append(_render([self], normalized[None, None], draws, TIMBRE_SAMPLES))
             sounds = torch.cat(sounds)
             gain = gain_to_nominal(float(features(sounds)[:, 0].mean()))
             frames = features.analyze(sounds * gain)
@@ -88,71 +86,68 @@ class Voice:
 
 
 def differences_together(
-    voices: Sequence[Voice], parameters: Tensor, indices: Tensor, noise: Tensor, phases: Tensor, samples: int
+    players: Sequence[SynthPlayer],
+    parameters: Tensor,
+    indices: Tensor,
+    draws: tuple[Tensor, ...],
+    samples: int,
 ) -> Tensor:
-    """``Voice.differences`` of several presets at once, of one take, measured alike.
+    """``SynthPlayer.differences`` of several presets of one synthesiser at once, of one take, measured alike.
 
     Args:
-        parameters: ``(voices, batch, 14)`` normalised.
-        indices: ``(voices, batch)`` hits of the take.
-        noise, phases, samples: from :func:`draw_for`.
+        parameters: ``(players, batch, parameters)`` normalised.
+        indices: ``(players, batch)`` hits of the take.
+        draws, samples: from :func:`draw_for`.
 
     Returns:
-        ``(voices, batch, 7)``, differentiable.
+        ``(players, batch, 7)``, differentiable.
     """
-    batch, first = parameters.shape[1], voices[0]
-    gains = torch.stack([voice.gain for voice in voices])[:, None].expand(-1, batch).reshape(-1, 1)
-    sounds = _render(voices, parameters, noise, phases, samples) * gains
+    batch, first = parameters.shape[1], players[0]
+    gains = torch.stack([player.gain for player in players])[:, None].expand(-1, batch).reshape(-1, 1)
+    sounds = _render(players, parameters, draws, samples) * gains
     frames = first.features.analyze(sounds, samples)
     heard = first.features.summarize(frames, first.lengths[indices.flatten()])
-    unmodulated = [voice.unmodulated[each] for voice, each in zip(voices, indices, strict=True)]
-    return heard.view(len(voices), batch, -1) - torch.stack(unmodulated)
+    unmodulated = [player.unmodulated[each] for player, each in zip(players, indices, strict=True)]
+    return heard.view(len(players), batch, -1) - torch.stack(unmodulated)
 
 
 def draw_for(
-    voices: Sequence[Voice], indices: Tensor, generators: Sequence[torch.Generator]
-) -> tuple[Tensor, Tensor, int]:
-    """What :func:`differences_together` needs for hits ``indices`` ``(voices, batch)``, where the voices are.
+    players: Sequence[SynthPlayer], indices: Tensor, generators: Sequence[torch.Generator]
+) -> tuple[tuple[Tensor, ...], int]:
+    """What :func:`differences_together` needs for hits ``indices`` ``(players, batch)``, where the players are.
 
     Returns:
-        Noise and phases of :func:`draw_together`, and how many samples have to be rendered.
+        The draws of :func:`draw_together`, and how many samples have to be rendered.
     """
-    first = voices[0]
+    first = players[0]
     samples = first.samples_for(indices.flatten())
-    noise, phases = draw_together(voices, indices.shape[1], samples, generators)
-    return noise.to(first.device), phases.to(first.device), samples
+    draws = draw_together(players, indices.shape[1], samples, generators)
+    return tuple(each.to(first.device) for each in draws), samples
 
 
 def draw_together(
-    voices: Sequence[Voice], batch: int, samples: int, generators: Sequence[torch.Generator]
-) -> tuple[Tensor, Tensor]:
-    """Noise ``(voices, period)``, one for each voice's batch, and phases ``(voices, batch, 2)``, all on the CPU.
+    players: Sequence[SynthPlayer], batch: int, samples: int, generators: Sequence[torch.Generator]
+) -> tuple[Tensor, ...]:
+    """``Synth.draw`` for each player, stacked: ``(players, 1 or batch, …)`` each, on the CPU.
 
     Args:
         samples: that will be rendered.
-        generators: each voice's own, so that it hears the same in any company.
+        generators: each player's own, so that it hears the same in any company.
     """
-    period = NOISE_PERIODS[samples > NOISE_PERIODS[0]]
-    if not voices[0].fresh_noise:
-        noise = white_noise((period,), 0).expand(len(voices), -1)
-        return noise, torch.zeros(len(voices), batch, 2)
-    drawn = [
-        (torch.rand(period, generator=generator) * 2 - 1, torch.rand(batch, 2, generator=generator))
-        for generator in generators
-    ]
-    noise, phases = zip(*drawn, strict=True)
-    return torch.stack(noise), torch.stack(phases)
+    synth, fresh = players[0].synth, players[0].fresh_noise
+    drawn = [synth.draw(batch, samples, each if fresh else None) for each in generators]
+    return tuple(torch.stack(each) for each in zip(*drawn, strict=True))
 
 
 def _render(
-    voices: Sequence[Voice], parameters: Tensor, noise: Tensor, phases: Tensor, samples: int
+    players: Sequence[SynthPlayer], parameters: Tensor, draws: tuple[Tensor, ...], samples: int
 ) -> Tensor:
-    """``(voices * batch, samples)`` of parameters ``(voices, batch, 14)``."""
-    batch, like = parameters.shape[1], voices[0]
-    if len(voices) > 1:
-        noise = noise[:, None].expand(-1, batch, -1).flatten(0, 1)
+    """``(players * batch, samples)`` of parameters ``(players, batch, parameters)``."""
+    batch, like = parameters.shape[1], players[0]
+    if len(players) > 1:
+        draws = tuple(each.expand(-1, batch, *each.shape[2:]).flatten(0, 1) for each in draws)
+    else:
+        draws = tuple(each[0] for each in draws)
     # Any other hit of its batch may have come before a hit.
-    handed_on = batch if like.fresh_noise else 0
-    return Snare808(like.sample_rate, samples).render(
-        parameters.flatten(0, 1), noise, phases.flatten(0, 1), filter_running=True, handed_on=handed_on
-    )
+    carry_state = batch if like.fresh_noise else 0
+    return like.synth.render(like.sample_rate, samples, parameters.flatten(0, 1), draws, carry_state)

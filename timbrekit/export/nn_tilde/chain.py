@@ -31,8 +31,7 @@ from timbrekit.recording.onsets import (
     TRIGGER_DELAY,
     DetectorSettings,
 )
-from timbrekit.synth.parameters import PARAMETERS
-from timbrekit.synth.snare808 import ATTACK_MS, DECAY_LOG, NYQUIST_MARGIN_HZ
+from timbrekit.synth.parameters import ATTACK_MS, DECAY_LOG, NYQUIST_MARGIN_HZ, PARAMETERS
 
 LOUDEST_INPUT = 1e4  # samples beyond this are no sound, and nor is NaN; either would stick in the filter
 

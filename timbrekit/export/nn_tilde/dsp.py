@@ -6,7 +6,7 @@ the rest operates on whole blocks.
 
 The plug-in feeds back 32-bit floats where TorchScript's numbers have 64 bits: :func:`rounded` stands where the
 plug-in rounds. That makes detections identical and keeps long sweeps in tune. Formulas and constants are those of
-``timbrekit.recording.onsets``, ``timbrekit.features`` and ``timbrekit.plugin.stream``, which hold their sources.
+``recording.onsets``, ``features.onset`` and ``synth.snare808_stream``, which hold their sources.
 """
 
 import math

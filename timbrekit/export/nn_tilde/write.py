@@ -15,13 +15,14 @@ import torch
 
 from timbrekit.errors import ModelFileError, OutputError, TimbrekitError, first_line
 from timbrekit.export.archive import pack
-from timbrekit.export.check import ALLOWED_OPERATORS, check_model, read_metadata
+from timbrekit.export.check import ALLOWED_OPERATORS, check_model, load_harmless, read_metadata
 from timbrekit.export.metadata import EXTRA_FILE
 from timbrekit.export.nn_tilde.attributes import ATTRIBUTES
 from timbrekit.export.nn_tilde.chain import NnChain
 from timbrekit.files import atomic_path
-from timbrekit.plugin.rehearse import NUM_FEATURES, load_model, modulated_parameters, rehearse, run_network
+from timbrekit.plugin.rehearse import NUM_FEATURES, modulated_parameters, rehearse, run_network
 from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.synth import find_synth
 from timbrekit.synth.parameters import NUM_PARAMETERS
 
 SUFFIX = ".ts"  # nn~ looks for no other
@@ -72,7 +73,7 @@ def write_nn_tilde(model_path: str | Path, out_path: str | Path) -> Path:
     if not found.ready:
         raise ModelFileError(f"{model_path.name} cannot be exported. " + " ".join(found.problems))
     metadata = read_metadata(model_path)
-    network = load_model(model_path)
+    network = load_harmless(model_path)
     chain = _build(network, metadata, model_path.name)
     with warnings.catch_warnings():
         # TorchScript is deprecated in newer torch, and all that nn~ loads.
@@ -100,7 +101,7 @@ def _nodes(graph: Any) -> Iterator[Any]:
 
 def _build(network: torch.jit.ScriptModule, metadata: dict[str, Any], name: str) -> NnChain:
     _, patch = run_network(network, np.zeros((0, NUM_FEATURES), np.float32))
-    preset = modulated_parameters(patch, np.zeros((1, NUM_PARAMETERS)), 0.0)[0]
+    preset = modulated_parameters(find_synth(), patch, np.zeros((1, NUM_PARAMETERS)), 0.0)[0]
     try:
         features, detector = metadata["onset_features"], metadata["detector"]
         ranges = torch.tensor([features["minimum"], features["maximum"]], dtype=torch.float32)

@@ -10,7 +10,7 @@ from torch import Tensor
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss
 from timbrekit.training.fast.worker import Worker
-from timbrekit.training.objective import Voice, differences_together, draw_for, draw_together
+from timbrekit.training.objective import SynthPlayer, differences_together, draw_for, draw_together
 from timbrekit.training.take import CHUNK
 
 # Models, or chunks of one model's hits, that are rendered at once: on a CPU one, since more fall out of its cache.
@@ -22,7 +22,7 @@ HITS_TOGETHER = 8  # of a training batch, on a CPU: half of its sixteen, so that
 class Aim:
     """The models' synthesisers and what they are to follow: all that a chunk is computed from."""
 
-    voices: Sequence[Voice]
+    players: Sequence[SynthPlayer]
     intended: Tensor  # (n, 7) of the take's hits
     loss_weights: Tensor | None  # (7,)
 
@@ -39,7 +39,7 @@ class Renderer:
 
     def __init__(self, aim: Aim, second_process: bool):
         self.aim = aim
-        self._device = aim.voices[0].device.type
+        self._device = aim.players[0].device.type
         self.worker = Worker(aim, second_process)
 
     def differences(
@@ -49,13 +49,13 @@ class Renderer:
 
         Args:
             model: its number.
-            parameters: ``(batch, 14)`` normalised, where the voices are, as is the result.
+            parameters: ``(batch, 14)`` normalised, where the players are, as is the result.
             indices: ``(batch,)`` hits of the take that they are played for, there too.
             generator: source of noise and phases.
         """
         order = torch.arange(len(indices), device=indices.device)
         if self._device == "cpu":  # hits of like length are rendered fastest
-            order = self.aim.voices[model].lengths[indices].argsort(stable=True)
+            order = self.aim.players[model].lengths[indices].argsort(stable=True)
         full, together = len(order) // CHUNK, MODELS_TOGETHER[self._device]
         rows = [*order[: full * CHUNK].view(full, CHUNK).split(together), order[None, full * CHUNK :]]
         rows = [some for some in rows if some.numel()]  # (chunks, hits) each
@@ -74,7 +74,7 @@ class Renderer:
         seeds = torch.tensor([[draw_seed(generator) for generator in generators] for _ in range(parts)])
         if self._device == "cpu":
             return (seeds,)
-        return draw_together(self.aim.voices, batch, TIMBRE_SAMPLES, _seeded(seeds[0].tolist()))
+        return draw_together(self.aim.players, batch, TIMBRE_SAMPLES, _seeded(seeds[0].tolist()))
 
     def losses(
         self, parameters: Tensor, indices: Tensor, draws: Sequence[Tensor], with_slope: bool
@@ -82,7 +82,7 @@ class Renderer:
         """Feature difference loss of each model over its batch. On a GPU nothing waits for its work.
 
         Args:
-            parameters: ``(models, batch, 14)`` normalised, where the voices are.
+            parameters: ``(models, batch, 14)`` normalised, where the players are.
             indices: ``(models, batch)`` hits of the take, there too.
             draws: from :meth:`draw`, on a GPU brought there.
             with_slope: also find out the slopes.
@@ -105,10 +105,17 @@ class Renderer:
             ]
             answers = self.worker.starmap(_losses, calls)
         else:
-            inputs = parameters, indices, *draws
             places = [(some, slice(None)) for some in groups]
             answers = [
-                _sums_and_slopes(self.aim, some, *(each[some] for each in inputs), TIMBRE_SAMPLES, with_slope)
+                _sums_and_slopes(
+                    self.aim,
+                    some,
+                    parameters[some],
+                    indices[some],
+                    tuple(each[some] for each in draws),
+                    TIMBRE_SAMPLES,
+                    with_slope,
+                )
                 for some in groups
             ]
         for place, (sums, slope) in zip(places, answers, strict=True):
@@ -138,16 +145,16 @@ def _seeded(seeds: Sequence[int]) -> list[torch.Generator]:
 @torch.no_grad()
 def _differences(aim: Aim, model: int, parameters: Tensor, indices: Tensor, seeds: Sequence[int]) -> Tensor:
     """``(chunks, hits, 7)`` of parameters ``(chunks, hits, 14)``, each chunk with a noise of its own."""
-    voices = [aim.voices[model]] * len(seeds)
-    return differences_together(voices, parameters, indices, *draw_for(voices, indices, _seeded(seeds)))
+    players = [aim.players[model]] * len(seeds)
+    return differences_together(players, parameters, indices, *draw_for(players, indices, _seeded(seeds)))
 
 
 def _losses(
     aim: Aim, some: slice, parameters: Tensor, indices: Tensor, seeds: Tensor, with_slope: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Of some models over a part of their batches: sums over the hits ``(models,)``, and their slopes."""
-    draws = draw_for(aim.voices[some], indices, _seeded(seeds.tolist()))
-    return _sums_and_slopes(aim, some, parameters, indices, *draws, with_slope)
+    draws, samples = draw_for(aim.players[some], indices, _seeded(seeds.tolist()))
+    return _sums_and_slopes(aim, some, parameters, indices, draws, samples, with_slope)
 
 
 def _sums_and_slopes(
@@ -155,14 +162,13 @@ def _sums_and_slopes(
     some: slice,
     parameters: Tensor,
     indices: Tensor,
-    noise: Tensor,
-    phases: Tensor,
+    draws: tuple[Tensor, ...],
     samples: int,
     with_slope: bool,
 ) -> tuple[Tensor, Tensor | None]:
     parameters = parameters.detach().requires_grad_(with_slope)
     with torch.set_grad_enabled(with_slope):
-        differences = differences_together(aim.voices[some], parameters, indices, noise, phases, samples)
+        differences = differences_together(aim.players[some], parameters, indices, draws, samples)
         losses = [
             feature_difference_loss(played, aim.intended[hits], aim.loss_weights)
             for played, hits in zip(differences, indices, strict=True)

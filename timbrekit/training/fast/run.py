@@ -21,7 +21,7 @@ from timbrekit.training.checkpoint import fingerprint_of
 from timbrekit.training.fast.learner import Batch, Learner
 from timbrekit.training.fast.renderer import Aim, Renderer
 from timbrekit.training.fast.stacked import Plateau, StackedMappings, one_cycle
-from timbrekit.training.objective import Voice
+from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.settings import Settings
 from timbrekit.training.split import Split, split_hits
 from timbrekit.training.take import Take, draw_inputs
@@ -80,13 +80,13 @@ class TrainingRun:
         features = TimbreFeatures.for_training(
             take.hits.sample_rate, settings.features == "gated", settings.thinned
         )
-        self.voices = [
-            Voice(preset, take, features, settings.fresh_noise, seed, self.device)
+        self.players = [
+            SynthPlayer(preset, take, features, settings.fresh_noise, seed, self.device)
             for preset, seed in zip(presets, self.seeds, strict=True)
         ]
         self.mappings = [
             Mapping(
-                build_network(settings.model, seed),
+                build_network(settings.model, seed, len(preset.parameters)),
                 torch.from_numpy(preset.normalized()),
                 torch.from_numpy(preset.damping_vector()),
                 take.inputs[take.reference] if settings.centred else None,
@@ -107,7 +107,7 @@ class TrainingRun:
         self.history: list[tuple[Epoch, Tensor, Tensor]] = []
         intended = take.intended.to(self.device)
         weights = spread_weights(intended) if settings.balanced else None
-        self.renderer = Renderer(Aim(self.voices, intended, weights), second_process)
+        self.renderer = Renderer(Aim(self.players, intended, weights), second_process)
         self._start_from_mappings()
 
     def __enter__(self) -> "TrainingRun":
@@ -146,7 +146,7 @@ class TrainingRun:
             if settings.features == "gated":  # the published ones look at every sample, however long a hit is
                 shuffled = batched_by_length(shuffled, self.take.lengths, settings.batch_size, generator)
             order.append(shuffled)
-        total = torch.zeros(len(self.voices), device=self.device)
+        total = torch.zeros(len(self.players), device=self.device)
         for indices in _batches(order, settings.batch_size):
             batch = self.batch(inputs, indices, self.generators)
             total += self.learner.step(batch, self._learning_rates()) * indices.shape[1]
@@ -167,10 +167,10 @@ class TrainingRun:
         if self.settings.plateau:
             return self.plateau.factors * self.settings.learning_rate
         rate = one_cycle(self.learner.optimizer.steps, self.total_steps, self.settings.learning_rate)
-        return torch.full((len(self.voices),), rate)
+        return torch.full((len(self.players),), rate)
 
     def _validation_losses(self) -> Tensor:
-        total = torch.zeros(len(self.voices), device=self.device)
+        total = torch.zeros(len(self.players), device=self.device)
         generators = [
             torch.Generator().manual_seed(seed + 1) for seed in self.seeds
         ]  # the same noises every time

@@ -29,7 +29,7 @@ class _Played(nn.Module):
         self.mapping = mapping
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return self.mapping.parameters_and_restraint(inputs)
+        return self.mapping.parameters_and_penalty(inputs)
 
 
 class StackedMappings:
@@ -51,7 +51,7 @@ class StackedMappings:
         return self.rows.to(self.device, copy=True)
 
     def play(self, weights: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """``Mapping.parameters_and_restraint`` of each model.
+        """``Mapping.parameters_and_penalty`` of each model.
 
         Args:
             weights: ``(models, weights)``.

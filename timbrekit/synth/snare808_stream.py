@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.compiled import compiled
-from timbrekit.synth.parameters import NUM_PARAMETERS
-from timbrekit.synth.snare808 import ATTACK_MS, DECAY_LOG, NYQUIST_MARGIN_HZ, SILENCE
+from timbrekit.synth.parameters import ATTACK_MS, DECAY_LOG, NUM_PARAMETERS, NYQUIST_MARGIN_HZ, SILENCE
 
 TWO_PI = 2.0 * math.pi
 
