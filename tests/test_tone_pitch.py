@@ -130,24 +130,24 @@ def test_one_hop_at_a_time_is_heard_as_the_whole_and_so_it_is_in_torchscript():
     scripted_measure, scripted_follow = torch.jit.script(measure), torch.jit.script(follow)
     for n in range(len(whole)):
         pitch, confidence, loudness = scripted_measure(windows[n : n + 1].clone(), weights)
-        held, voiced = follow(pitch.tolist(), confidence.tolist(), loudness.tolist(), list(memory))
-        again = scripted_follow(pitch.tolist(), confidence.tolist(), loudness.tolist(), list(memory))
-        assert again == (held, voiced)
-        follow(pitch.tolist(), confidence.tolist(), loudness.tolist(), memory)
+        held, voiced, after = follow(pitch.tolist(), confidence.tolist(), loudness.tolist(), memory)
+        again = scripted_follow(pitch.tolist(), confidence.tolist(), loudness.tolist(), memory)
+        assert again == (held, voiced, after)
+        memory = after
         assert held[0] == pytest.approx(float(whole.pitch[n]), abs=1e-3)
         assert voiced[0] == pytest.approx(float(whole.voiced[n]), abs=1e-3)
         assert float(loudness) == pytest.approx(float(whole.loudness[n]), abs=1e-3)
 
 
 def test_pitch_is_held_where_nothing_is_pitched():
-    pitches, voiced = follow([60, 72.3, 64], [1, 0.2, 1], [-20, -20, -20], first_memory())
+    pitches, voiced, _ = follow([60, 72.3, 64], [1, 0.2, 1], [-20, -20, -20], first_memory())
     assert pitches == [60, 60, 64] and voiced == [1, 0, 1]
 
 
 def test_a_doubtful_leap_waits_and_a_certain_one_does_not():
-    doubtful, _ = follow([60] + [48] * 8, [1] + [0.9] * 8, [-20] * 9, first_memory())
+    doubtful, _, _ = follow([60] + [48] * 8, [1] + [0.9] * 8, [-20] * 9, first_memory())
     assert doubtful == [60] * 6 + [48] * 3
-    certain, _ = follow([60] + [48] * 8, [1] + [0.97] * 8, [-20] * 9, first_memory())
+    certain, _, _ = follow([60] + [48] * 8, [1] + [0.97] * 8, [-20] * 9, first_memory())
     assert certain == [60] + [48] * 8
 
 

@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     # Imported here, so that Ctrl-C while torch loads is answered by main too.
     from timbrekit import commands
     from timbrekit.mapping import MODEL_NAMES
+    from timbrekit.tone.command import add_commands as add_tone_commands
     from timbrekit.training.settings import DEVICES, PUBLISHED, Settings
 
     parser = _Parser(prog="timbrekit", description="Turn a minute of drumming into an instrument.")
@@ -102,6 +103,8 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("model", type=Path)
     export.add_argument("--to", choices=("nn-tilde", "flucoma"), required=True)
     export.add_argument("--out", type=Path, required=True)
+
+    add_tone_commands(choices)
 
     experiment = _command(
         choices,

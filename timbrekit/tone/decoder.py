@@ -10,7 +10,7 @@ from timbrekit.tone.synth import BANDS, PARTIALS, band_matrix, bin_power
 
 UNITS = 64  # of what reads pitch, and of what reads loudness
 HIDDEN = 128
-WIDEST_CORRECTION = math.log(4.0)  # 12 dB, by which the network may be louder or softer than asked
+WIDEST_CORRECTION = math.log(2.0)  # 6 dB, by which the network may be louder or softer than asked
 LEAST = 1e-7  # amplitude, before all are brought to the loudness asked for
 
 
@@ -19,7 +19,7 @@ class Decoder(nn.Module):
 
     Pitch and loudness are read by networks of their own before a GRU joins them: fed together and in Hz, as published,
     pitch hardly counts. The network says how the sound is made up; how loud it is follows from the loudness asked for
-    and the K-weighting, up to a correction of 12 dB.
+    and the K-weighting, up to a correction of 6 dB.
 
     Args:
         pitch_range: lowest and highest pitch of the instrument, semitones.

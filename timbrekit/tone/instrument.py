@@ -20,14 +20,13 @@ FORMAT = "timbrekit tone 1"
 
 
 class State(NamedTuple):
-    """All that sound so far has left behind; ``B`` instruments side by side."""
+    """All that dry sound so far has left behind; ``B`` instruments side by side."""
 
     hidden: Tensor  # (1, B, hidden) of the GRU
     hertz: Tensor  # (B, 1) where the last hop ended
     amplitudes: Tensor  # (B, 1, partials) likewise
     phase: Tensor  # (B,) cycles, float64
     noise_tail: Tensor  # (B, HOP)
-    room_tail: Tensor  # (B, ROOM_SAMPLES - 1)
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,16 @@ class Instrument(nn.Module):
         fade = torch.logspace(0, -3, ROOM_SAMPLES - 1)  # -60 dB at its end
         self.register_buffer("room_fade", fade, persistent=False)
 
-    def forward(
+    def forward(self, pitch: Tensor, voiced: Tensor, loudness: Tensor, white: Tensor) -> Tensor:
+        """Play a whole sound, in the room: arguments as of :meth:`dry`, returns ``(B, hops * 256)``."""
+        sound, _ = self.dry(pitch, voiced, loudness, white, first_state(pitch.shape[0], self.decoder.hidden))
+        return room(sound, self.response())
+
+    @torch.jit.export
+    def dry(
         self, pitch: Tensor, voiced: Tensor, loudness: Tensor, white: Tensor, state: State
     ) -> tuple[Tensor, State]:
-        """Play hops.
+        """Play hops, without the room.
 
         Args:
             pitch, voiced, loudness: ``(B, hops)`` each, as of :func:`timbrekit.tone.pitch.hear`.
@@ -73,12 +78,17 @@ class Instrument(nn.Module):
         hertz = torch.cat([state.hertz, 440.0 * torch.exp2((pitch - 69.0) / 12.0)], 1)
         tone, phase = harmonics(hertz, amplitudes, state.phase)
         hiss, noise_tail = noise(magnitudes, white, state.noise_tail)
-        sound, room_tail = room(tone + hiss, self.response(), state.room_tail)
-        return sound, State(hidden, hertz[:, -1:], amplitudes[:, -1:], phase, noise_tail, room_tail)
+        return tone + hiss, State(hidden, hertz[:, -1:], amplitudes[:, -1:], phase, noise_tail)
 
     def response(self) -> Tensor:
-        """Impulse response of the room, ``(ROOM_SAMPLES,)``: the direct sound, then what was learnt."""
-        return torch.cat([torch.ones(1, device=self.room_taps.device), self.room_taps * self.room_fade])
+        """Impulse response of the room, ``(ROOM_SAMPLES,)``: the direct sound, then what was learnt; energy 1."""
+        whole = torch.cat([torch.ones(1, device=self.room_taps.device), self.room_taps * self.room_fade])
+        return whole / whole.square().sum().sqrt()
+
+    @torch.jit.ignore
+    def room_energy(self) -> Tensor:
+        """Energy of the room, where that of the direct sound is 1."""
+        return (self.room_taps * self.room_fade).square().sum()
 
     @property
     def ranges(self) -> Ranges:
@@ -90,18 +100,17 @@ class Instrument(nn.Module):
         with torch.inference_mode():
             white = white_noise(1, len(heard), torch.Generator().manual_seed(seed))
             controls = (values.unsqueeze(0) for values in (heard.pitch, heard.voiced, heard.loudness))
-            return self(*controls, white, first_state(1, self.decoder.hidden))[0][0]
+            return self(*controls, white)[0]
 
 
-def first_state(batch: int = 1, hidden: int = HIDDEN) -> State:
+def first_state(batch: int = 1, hidden: int = HIDDEN, partials: int = PARTIALS, hop: int = HOP) -> State:
     """The state before the first hop."""
     return State(
         torch.zeros(1, batch, hidden),
         torch.full((batch, 1), 440.0),
-        torch.zeros(batch, 1, PARTIALS),
+        torch.zeros(batch, 1, partials),
         torch.zeros(batch, dtype=torch.float64),
-        torch.zeros(batch, HOP),
-        torch.zeros(batch, ROOM_SAMPLES - 1),
+        torch.zeros(batch, hop),
     )
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from timbrekit.tone.pitch import WINDOW, loudness_of
+
 SCALES = (4096, 2048, 1024, 512, 256, 128)  # samples of a window
 OVERLAP = 4  # windows over each sample
 LEAST = 1e-7  # added before the logarithm
@@ -37,3 +39,15 @@ def _magnitudes(sound: Tensor, scale: int) -> Tensor:
     )
     # Not abs(): its gradient is not a number where a spectrum is 0, as in digital silence.
     return (spectrum.real.square() + spectrum.imag.square() + 1e-14).sqrt()
+
+
+def loudness_loss(sound: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Mean distance of loudness in dB, over windows as the listener's, a quarter of a window apart.
+
+    Args:
+        sound, target: ``(batch, samples)``, at least 2048.
+        weights: of :func:`timbrekit.tone.pitch.loudness_weights`.
+    """
+    step = WINDOW // OVERLAP
+    made, meant = (loudness_of(each.unfold(-1, WINDOW, step), weights) for each in (sound, target))
+    return (made - meant).abs().mean()

@@ -65,8 +65,8 @@ def hear(samples: np.ndarray | Tensor) -> Heard:
     weights = loudness_weights()
     parts = [measure(windows, weights) for windows in padded.unfold(0, WINDOW, HOP).split(CHUNK)]
     pitch, confidence, loudness = (torch.cat(values).tolist() for values in zip(*parts, strict=True))
-    followed = follow(pitch, confidence, loudness, first_memory())
-    return Heard(*(torch.tensor(values) for values in (*followed, loudness)))
+    held, voiced, _ = follow(pitch, confidence, loudness, first_memory())
+    return Heard(torch.tensor(held), torch.tensor(voiced), torch.tensor(loudness))
 
 
 def measure(windows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,7 +115,9 @@ def yin(
     energy = energies[..., compared : compared + longest + 2] - energies[..., : longest + 2]
     difference = (energy[..., :1] + energy - 2.0 * correlation)[..., 1:].clamp_min(0.0)  # of lags 1, 2, ...
     lags = torch.arange(1, longest + 2, dtype=torch.float64, device=x.device)
-    normalised = difference * lags / (difference.cumsum(-1) + 1e-9 * energies[..., -1:] + 1e-20)
+    # So that the end of a sound, which equals itself in its silence, does not pass for a perfect period.
+    ground = 1e-4 * energies[..., -1:] + 1e-20
+    normalised = (difference + ground) * lags / (difference.cumsum(-1) + ground * lags)
     middle = normalised[..., shortest - 1 : longest]
     before, after = normalised[..., shortest - 2 : longest - 1], normalised[..., shortest : longest + 1]
     dips = torch.where((middle <= before) & (middle < after), middle, torch.full_like(middle, 2.0))
@@ -180,15 +182,15 @@ def follow(
     patience: int = LEAP_HOPS,
     lowest: float = LOWEST_PITCH,
     highest: float = HIGHEST_PITCH,
-) -> tuple[list[float], list[float]]:
+) -> tuple[list[float], list[float], list[float]]:
     """From raw pitch to one that can be played: held where there is none, doubtful leaps only if they last.
 
     Args:
         pitch, confidence, loudness: one number for each hop, of :func:`measure`.
-        memory: of the hops before, renewed in place.
+        memory: of the hops before. It is left as it is: TorchScript may take a list that was just made for a constant.
 
     Returns:
-        Pitch in semitones, and the share of the harmonics that sounds (0 to 1).
+        Pitch in semitones, the share of the harmonics that sounds (0 to 1), and the memory after these hops.
     """
     held, voiced_before, waited = memory[0], memory[1], memory[2]
     pitches: list[float] = []
@@ -207,5 +209,4 @@ def follow(
         voiced_before = share
         pitches.append(held)
         voiced.append(share)
-    memory[0], memory[1], memory[2] = held, voiced_before, waited
-    return pitches, voiced
+    return pitches, voiced, [held, voiced_before, waited]

@@ -117,22 +117,31 @@ def white_noise(batch: int, hops: int, generator: torch.Generator | None = None)
     return (torch.rand(batch, hops, NOISE_FRAME, generator=generator) - 0.5) * math.sqrt(12.0)
 
 
-def room(sound: Tensor, response: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
-    """Convolve with a room's impulse response.
+def room(sound: Tensor, response: Tensor) -> Tensor:
+    """A whole sound ``(batch, samples)`` convolved with a room's impulse response ``(taps,)``, as long as before."""
+    samples = sound.shape[1]
+    size = samples + response.shape[0] - 1
+    size += -size % 256  # a length whose transform is quick
+    return torch.fft.irfft(torch.fft.rfft(sound, size) * torch.fft.rfft(response, size), size)[:, :samples]
+
+
+def room_parts(response: Tensor) -> Tensor:
+    """Spectra of the hops of an impulse response ``(parts * 256,)``, for :func:`room_hop`: ``(parts, 257)``."""
+    return torch.fft.rfft(response.reshape(-1, HOP), 2 * HOP)
+
+
+def room_hop(hop: Tensor, before: Tensor, parts: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
+    """One hop of a sound in a room, by partitioned convolution (Stockham 1966; overlap-save).
 
     Args:
-        sound: ``(batch, samples)``.
-        response: ``(taps,)``.
-        tail: ``(batch, taps - 1)`` what earlier sound still has to say.
+        hop: ``(256,)`` of the sound.
+        before: ``(256,)`` the hop before it.
+        parts: of :func:`room_parts`.
+        spectra: ``(parts, 257)`` of the hops so far, the newest first; zeros to begin with.
 
     Returns:
-        ``(batch, samples)`` sound in the room, and the tail it leaves.
+        ``(256,)`` sound in the room, and the spectra for the next hop.
     """
-    samples, taps = sound.shape[1], response.shape[0]
-    size = samples + taps - 1
-    size += -size % 256  # a length whose transform is quick
-    spectrum = torch.fft.rfft(sound, size) * torch.fft.rfft(response, size)
-    whole = torch.fft.irfft(spectrum, size)[:, : samples + taps - 1]
-    carried = torch.nn.functional.pad(tail, (0, samples))
-    whole = whole + carried
-    return whole[:, :samples], whole[:, samples:]
+    newest = torch.fft.rfft(torch.cat([before, hop]))
+    spectra = torch.cat([newest.unsqueeze(0), spectra[:-1]])
+    return torch.fft.irfft((spectra * parts).sum(0))[hop.shape[0] :], spectra
