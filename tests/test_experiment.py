@@ -25,7 +25,8 @@ from timbrekit.experiment.table import escape_latex
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.presets import load_preset, save_preset
 from timbrekit.recording.hits import cut_windows, find_hits
-from timbrekit.training.fast.train import Trained, Variant, train_many
+from timbrekit.training.fast.train import Variant, train_many
+from timbrekit.training.train import Trained
 
 QUICK = {"presets": ("snare-1", "snare-3"), "epochs": 1, "iterations": 1}
 COUNT = 8  # hits of each drum
@@ -140,7 +141,7 @@ def test_two_drums_of_one_name_are_an_error(drums, tmp_path):
 def test_the_papers_recipe_is_published_but_for_the_world():
     settings = World("published").settings(ROWS["mlp"])
     assert (settings.recipe, settings.epochs, settings.learning_rate) == ("published", 250, 5e-4)
-    assert settings.centred and settings.plateau and not settings.balanced and not settings.sketch
+    assert settings.centred and settings.plateau and not settings.balanced and not settings.warm_start
     assert settings.damping == "preset" and not settings.forgets_centre
     assert World().settings(ROWS["linear-2048"]).learning_rate == 5e-3
 

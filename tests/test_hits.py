@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbrekit.recording.hits import MOST_SHIFT, find_hits, hit_findings, onset_windows, pre_roll
+from timbrekit.features import MOST_SHIFT
+from timbrekit.recording.hits import find_hits, hit_findings, onset_windows, pre_roll
 from timbrekit.recording.onsets import DetectorSettings, detect
 
 RATE = 48_000

@@ -15,7 +15,7 @@ from timbrekit.errors import OutputError, RecordingError
 from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.training.settings import make_settings
+from timbrekit.training.recipes import make_settings
 from timbrekit.workflow import FILES, prepare, rehearse_file, train_model
 
 QUICK = make_settings("published", "linear", epochs=1, device="cpu")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
-from timbrekit.export.check import load_harmless
+from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.files import sweep_stale, write_json
@@ -28,9 +28,11 @@ from timbrekit.results.report import build_report, measure_held_out, write_card
 from timbrekit.synth import find_synth
 from timbrekit.synth.base import SAMPLE_RATE, Synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
-from timbrekit.training.fast.train import Epoch, Trained, published_windows, train
+from timbrekit.training.fast.train import train
+from timbrekit.training.published import as_exported, published_preset, published_windows
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
+from timbrekit.training.train import Epoch, Trained
 
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
 OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one
@@ -125,13 +127,17 @@ def train_model(
     samples, rate = recording.samples, recording.sample_rate
     take = make_take(hits)  # every model is measured on this one
     stage("Training")
-    source = published_windows(hits, samples) if settings.recipe == "published" else take
+    source, sound = take, preset
+    if settings.recipe == "published":
+        source, sound = published_windows(hits, samples), published_preset(preset)
     try:
-        trained = train(source, preset, settings, progress, checkpoint, stage)
+        trained = train(source, sound, settings, progress, checkpoint, stage)
     except GpuError as error:
         stage(f"{error} It starts again there")
         settings = replace(settings, device="cpu")
-        trained = train(source, preset, settings, progress, checkpoint, stage)
+        trained = train(source, sound, settings, progress, checkpoint, stage)
+    if settings.recipe == "published":
+        trained = as_exported(trained)
     stage("Measuring")
     held_out = measure_held_out(take, trained, preset)
     primer = make_primer(samples, rate, hits.settings)
@@ -146,13 +152,13 @@ def train_model(
             training={
                 "recording_seconds": recording.duration_s,
                 "hits": len(take),
-                "settings": asdict(settings),
+                "settings": settings.to_json(),
                 "error_ratio": held_out.error_ratio,
             },
         )
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
-        played = _rehearsals(load_harmless(model), samples, take, primer.samples, find_synth(preset.synth))
+        played = _rehearsals(model, samples, take, primer.samples, find_synth(preset.synth))
         reached = {}
         if bounds:
             stage("Computing the bounds")
@@ -270,8 +276,15 @@ def rehearse_file(
     """
     read = read_recording(recording, sample_rate)
     before = None if primer is None else read_recording(primer, read.sample_rate).samples
+    opened = open_model(model)
     rehearsal = rehearse(
-        load_harmless(model), read.samples, read.sample_rate, settings, primer=before, **options
+        opened.module,
+        read.samples,
+        read.sample_rate,
+        settings,
+        primer=before,
+        synth=find_synth(opened.synth),
+        **options,
     )
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:

@@ -19,11 +19,12 @@ from torch import Tensor
 from timbrekit.features import TimbreFeatures
 from timbrekit.mapping import Mapping
 from timbrekit.presets import Preset, load_preset
-from timbrekit.training.fast.train import Epoch, train
+from timbrekit.training.fast.train import train
 from timbrekit.training.objective import SynthPlayer
-from timbrekit.training.settings import PUBLISHED, Settings
-from timbrekit.training.split import split_hits
-from timbrekit.training.take import Take, scale_to_range
+from timbrekit.training.published import PUBLISHED
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import Take, scale_to_range, split_hits
+from timbrekit.training.train import Epoch
 
 from .contenders import (
     CONTENDERS,
@@ -247,7 +248,7 @@ def _our_run(
 
 def _our_settings(job: dict[str, Any]) -> Settings:
     settings = replace(Settings(), device=job["device"])
-    return replace(settings, epochs=2, sketch=False) if job["quick"] else settings
+    return replace(settings, epochs=2, warm_start=False) if job["quick"] else settings
 
 
 def _mappings_along(

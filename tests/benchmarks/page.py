@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from timbrekit.training.settings import PUBLISHED
+from timbrekit.training.published import PUBLISHED
 
 from .contenders import CONTENDERS, OURS, OURS_THERE, PAPER, PRESET, PUBLISHED_HERE
 from .jobs import BATCH, EVERY, MEASURES, RENDERS

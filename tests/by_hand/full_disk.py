@@ -17,7 +17,6 @@ import torch
 
 from timbrekit.errors import OutputError
 from timbrekit.experiment.results import write_csv
-from timbrekit.export.check import read_metadata
 from timbrekit.export.flucoma import write_flucoma
 from timbrekit.export.live_page import build_page
 from timbrekit.export.nn_tilde.write import write_nn_tilde
@@ -87,10 +86,11 @@ def try_on_full(disk: Path, write: Callable[[], object], spare: int) -> str:
 def make_writers(folder: Path) -> dict[str, Callable[[Path, int], object]]:
     """By what is written: ``write(disk, version)``."""
     mappings = [model_files.trained_mapping("mlp-plain", seed) for seed in (0, 1)]
-    models = [folder / f"{number}.pt" for number in (0, 1)]
-    for mapping, model in zip(mappings, models, strict=True):
-        write_model(mapping, model_files.metadata_of(mapping), model)
-    facts = [read_metadata(model) for model in models]
+    models = [
+        write_model(mapping, model_files.metadata_of(mapping), folder / f"{number}.pt")
+        for number, mapping in enumerate(mappings)
+    ]
+    facts = [model.metadata for model in models]
     sounds = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 48_000))
     lines = [[{"drum": "x" * 5000, "number": number}] * 10 for number in (0, 1)]
     states = [{"weights": torch.full((50_000,), float(number))} for number in (0, 1)]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ from timbrekit.features import ONSET_WINDOW
 from timbrekit.plugin.as_played import Followed, rank_correlations
 from timbrekit.recording.hits import Hits, cut_windows
 from timbrekit.results.report import measure_held_out
-from timbrekit.training.bounds import PUBLISHED_SEARCH, optimize_directly
+from timbrekit.training.bounds import optimize_directly
 from timbrekit.training.fast.train import Variant, train_many
-from timbrekit.training.settings import make_settings
-from timbrekit.training.split import split_hits
-from timbrekit.training.take import Take, make_take
+from timbrekit.training.published import SEARCH, published_preset
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.take import Take, make_take, split_hits
 
 LOUDNESS, BRIGHTNESS = 0, 2  # the transient's, among TIMBRE_FEATURES
 
@@ -72,7 +72,7 @@ def measure_row(
     row: Row,
     variants: Sequence[Variant],
     epochs: int | None = None,
-    iterations: int = PUBLISHED_SEARCH["iterations"],
+    iterations: int = SEARCH["iterations"],
     device: str = "auto",
 ) -> list[Measured]:
     """Train and measure a row's models of one drum, all together.
@@ -94,7 +94,10 @@ def measure_row(
     world, take = source.world, source.take(row.window)
     features = world.features(take.hits.sample_rate)
     began = time.perf_counter()
-    all_trained = train_many(take, variants, world.settings(row, epochs, device))
+    sounds = variants
+    if row.as_published:
+        sounds = [replace(variant, preset=published_preset(variant.preset)) for variant in variants]
+    all_trained = train_many(take, sounds, world.settings(row, epochs, device))
     if any(trained.interrupted for trained in all_trained):
         raise KeyboardInterrupt
     seconds = (time.perf_counter() - began) / len(variants)
@@ -118,7 +121,7 @@ def _without_network(source: Source, row: Row, variant: Variant, iterations: int
         return Measured(np.zeros_like(intended), intended, heard, len(test), 0, 0.0)
     if row != DIRECT:
         raise ValueError(f"{row.key} has neither a network nor a search")
-    search = {**PUBLISHED_SEARCH, "iterations": iterations}
+    search = {**SEARCH, "iterations": iterations}
     played = optimize_directly(
         take,
         variant.preset,

@@ -9,7 +9,7 @@ from timbrekit.errors import PresetError, TrainingError
 from timbrekit.experiment.drums import Drum, find_drums
 from timbrekit.experiment.rows import DIRECT, ROWS, UNCHANGED, Row, World, WorldName, find_rows
 from timbrekit.presets import Preset, load_preset
-from timbrekit.training.bounds import PUBLISHED_SEARCH
+from timbrekit.training.published import SEARCH
 
 PAPER_PRESETS = ("snare-1", "snare-2", "snare-3", "open-snare", "noisy-snare")
 
@@ -25,7 +25,7 @@ class Plan:
     rows: tuple[str, ...] = tuple(ROWS)
     features: WorldName = "published"  # see ``timbrekit.experiment.rows.World``
     epochs: int | None = None  # of training; None: as each recipe has it
-    iterations: int = PUBLISHED_SEARCH["iterations"]  # of the direct search
+    iterations: int = SEARCH["iterations"]  # of the direct search
 
     @property
     def world(self) -> World:
@@ -36,7 +36,7 @@ class Plan:
         if row == UNCHANGED:
             recipe = ""
         elif row == DIRECT:
-            recipe = repr({**PUBLISHED_SEARCH, "iterations": self.iterations})
+            recipe = repr({**SEARCH, "iterations": self.iterations})
         else:
             recipe = repr(replace(self.world.settings(row, self.epochs, "cpu"), seed=0))
         return hashlib.sha256(f"{self.features} {recipe}".encode()).hexdigest()[:12]

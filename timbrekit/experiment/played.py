@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from timbrekit.errors import OutputError, TrainingError
 from timbrekit.experiment.drums import find_drums
 from timbrekit.experiment.results import write_csv
-from timbrekit.export.check import load_harmless
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
@@ -26,8 +25,10 @@ from timbrekit.presets import Preset, load_preset
 from timbrekit.results.report import measure_held_out
 from timbrekit.synth import find_synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
-from timbrekit.training.fast.train import published_windows, train
-from timbrekit.training.settings import Settings, make_settings
+from timbrekit.training.fast.train import train
+from timbrekit.training.published import as_exported, published_preset, published_windows
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.workflow import Prepared
 
@@ -151,10 +152,14 @@ def _model(
     name: str, preset: Preset, prepared: Prepared, take: Take, settings: Settings, out: Path
 ) -> list[Row]:
     samples, hits = prepared.recording.samples, prepared.hits
-    source = published_windows(hits, samples) if settings.recipe == "published" else take
-    trained = train(source, preset, settings)
+    source, sound = take, preset
+    if settings.recipe == "published":
+        source, sound = published_windows(hits, samples), published_preset(preset)
+    trained = train(source, sound, settings)
     if trained.interrupted:  # half-trained models are not for a table
         raise KeyboardInterrupt
+    if settings.recipe == "published":
+        trained = as_exported(trained)
     held_out = measure_held_out(take, trained, preset)
     metadata = build_metadata(
         trained.mapping, preset, hits.sample_rate, hits.settings, take.minimum, take.maximum
@@ -162,8 +167,7 @@ def _model(
     file_name = f"{name}-{preset.name}-{_label(settings)}-{settings.seed}.pt".replace("/", "-").replace(
         " ", "-"
     )
-    model = write_model(trained.mapping, metadata, out / file_name)
-    model, synth = load_harmless(model), find_synth(preset.synth)
+    model, synth = write_model(trained.mapping, metadata, out / file_name).module, find_synth(preset.synth)
     cold = measure_as_played(model, samples, take, synth=synth)
     primer = make_primer(samples, hits.sample_rate, hits.settings)
     played = {

@@ -6,7 +6,8 @@ from typing import Literal, get_args
 from timbrekit.errors import TrainingError
 from timbrekit.features import ONSET_WINDOW, TimbreFeatures
 from timbrekit.mapping import ModelName
-from timbrekit.training.settings import Settings, make_settings
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
 
 LONG_WINDOW = 2048  # samples; more than the plug-in has heard when it plays
 WorldName = Literal["published", "gated"]
@@ -101,6 +102,4 @@ class World:
             features=self.name,
             thinned=self.gated or row.ours,
             fresh_noise=self.fresh_noise and not row.as_published,
-            damping="published" if row.as_published else "preset",
-            forgets_centre=False,
         )

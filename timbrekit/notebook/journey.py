@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 
 from timbrekit.errors import TimbrekitError
-from timbrekit.export.check import load_harmless
+from timbrekit.export.check import open_model
+from timbrekit.export.model_file import ModelFile
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
 from timbrekit.notebook.hits_panel import HitsPanel
@@ -36,7 +38,7 @@ from timbrekit.results.plots import new_figure, plot_feature_errors, plot_timbre
 from timbrekit.session import Session
 from timbrekit.synth import find_synth
 from timbrekit.synth.base import SAMPLE_RATE, Parameter
-from timbrekit.training.settings import make_settings
+from timbrekit.training.recipes import make_settings
 from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare, train_model
 
@@ -78,6 +80,7 @@ class Journey:
         self._suggestions: dict[str, Suggestion] = {}
         self._recordings: dict[tuple[Path, int], Recording] = {}
         self._played: dict[Path, AsPlayed] = {}  # by model folder, of this notebook's trainings
+        self._models: dict[Path, ModelFile] = {}
 
     @classmethod
     def start(cls, keep_on_google_drive: bool = False, name: str = "my session") -> "Journey":
@@ -130,7 +133,7 @@ class Journey:
         self.session.keep_detector(detector, len(prepared.hits))
         settings = make_settings(model=model, epochs=epochs)
         if is_fast():
-            settings = replace(settings, epochs=FAST_EPOCHS, sketch=False)
+            settings = replace(settings, epochs=FAST_EPOCHS, warm_start=False)
         if self._is_trained_as(daw_sample_rate, settings):
             _say(f"You have trained {preset.title} on this recording before; that model is used.")
             return
@@ -278,7 +281,7 @@ class Journey:
     def _audition(self, path: Path, sensitivity: float) -> AuditionPanel:
         recording = self._read(path, self._rate())
         return AuditionPanel(
-            load_harmless(self.session.model_path),
+            self._module(),
             find_synth(self._preset().synth),
             recording.samples,
             recording.sample_rate,
@@ -287,14 +290,21 @@ class Journey:
             sensitivity,
         )
 
+    def _module(self) -> torch.jit.ScriptModule:
+        """The session's model, read and vetted once."""
+        path = self.session.model_path
+        if path not in self._models:
+            self._models[path] = open_model(path)
+        return self._models[path].module
+
     def _measured(self) -> AsPlayed:
         folder = self.session.model_dir
         if folder not in self._played:
             recording = self._read(self.session.recording_path, self._rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
-            module, synth = load_harmless(self.session.model_path), find_synth(self._preset().synth)
+            synth = find_synth(self._preset().synth)
             self._played[folder] = measure_as_played(
-                module, recording.samples, take, primer=self._primer(), synth=synth
+                self._module(), recording.samples, take, primer=self._primer(), synth=synth
             )
         return self._played[folder]
 

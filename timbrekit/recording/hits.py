@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.errors import Finding
-from timbrekit.features import ONSET_WINDOW, onset_features
+from timbrekit.features import MOST_SHIFT, ONSET_WINDOW, onset_features
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings, detect
 
 SEGMENT_SECONDS = 1.0
@@ -19,10 +19,6 @@ SEGMENT_SECONDS = 1.0
 # in time gets 2.5 ms of what came before in front: 6 % of the first 2048-sample frame, alike for nearly all
 # hits, so that it falls out of feature differences.
 PRE_ROLL_SECONDS = 0.0025
-# Samples by which training also hears a hit earlier and later than the plug-in does: half of all strokes are detected
-# from 4 samples before to 72 after their start (above), so a like stroke may well be heard this much off. In samples at
-# any rate, as the detector's own constants are.
-MOST_SHIFT = 32
 FADE_SECONDS = 0.005  # where the next hit cuts a segment short: a click would count as brightness
 
 FEW_HITS = 40  # fewer leave single hits for validation and test, and little of the space between them

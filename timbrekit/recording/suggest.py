@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter
 from scipy.signal import butter, sosfilt
 
-from timbrekit.compiled import let_compile
+from timbrekit.compiled import use_private_cache
 from timbrekit.recording.onsets import (
     HOLD_RANGE,
     OFF_THRESHOLD_RANGE,
@@ -29,7 +29,7 @@ from timbrekit.recording.onsets import (
     signal_extremes,
 )
 
-let_compile(librosa.show_versions)
+use_private_cache()  # before a part of librosa is loaded, which compiles and keeps machine code at once
 
 TOLERANCE_SECONDS = 0.025  # a detection this close to an onset belongs to it
 WORTHWHILE_GAIN = 0.02  # of agreement (F-measure); less is not worth turning a knob for

@@ -1,0 +1,220 @@
+"""What each ``timbrekit …`` command does: read its arguments, call the library, print.
+
+Nothing here imports torch before the arguments are known to be right: what a command needs, it imports itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from timbrekit.commands.output import (
+    BAD_INPUT,
+    INTERRUPTED,
+    OK,
+    Bar,
+    Interruptible,
+    finish,
+    finite,
+    keep,
+    quiet_or_say,
+    say,
+)
+from timbrekit.synth.parameters import PARAMETERS
+
+if TYPE_CHECKING:
+    from timbrekit.recording.onsets import DetectorSettings
+
+UNFINISHED = "unfinished.pt"  # there only after a power cut or a kill: the next run goes on from it
+
+
+def train(options: argparse.Namespace) -> int:
+    from timbrekit.presets import load_preset
+
+    preset = load_preset(options.preset)  # first: a wrong name is answered before torch is loaded
+
+    from timbrekit.training.recipes import make_settings
+    from timbrekit.workflow import FILES, prepare, removed_if_empty, train_model
+
+    for name in FILES:
+        keep(options.recording, options.out / name)
+    settings = make_settings(options.recipe, options.model, options.epochs, options.seed, options.device)
+    talk = quiet_or_say(options)
+    began = time.perf_counter()
+    talk(f"Reading {options.recording.name}")
+    prepared = prepare(options.recording, options.sample_rate, _detector(options))
+    for finding in prepared.findings:
+        talk(f"  note: {finding.advice}")
+    talk(f"  {len(prepared.hits)} hits found, {len(prepared.hits.dropped)} dropped")
+    bar = Bar(visible=sys.stderr.isatty())
+    unfinished = options.out / UNFINISHED
+    with Interruptible(), removed_if_empty(options.out):
+        outcome = train_model(prepared, preset, options.out, settings, bar, talk, options.bounds, unfinished)
+    report = outcome.report
+    talk(report["verdict"])
+    talk(f"Everything is in {outcome.folder}: load model.pt in the plug-in, and read card.txt.")
+    summary = {
+        key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")
+    }
+    summary |= {key: report[key] for key in ("as_played", "detector", "verdict")}
+    finish(options, {"model": str(outcome.model), "seconds": time.perf_counter() - began, **summary})
+    return INTERRUPTED if outcome.trained.interrupted else OK
+
+
+def rehearse(options: argparse.Namespace) -> int:
+    from timbrekit.workflow import rehearse_file
+
+    for output in (options.output, options.trace):
+        for read in (options.model, options.recording, options.primer):
+            if output and read:
+                keep(read, output)
+    result = rehearse_file(
+        options.model,
+        options.recording,
+        options.output,
+        trace=options.trace,
+        sample_rate=options.sample_rate,
+        primer=options.primer,
+        settings=_detector(options),
+        sensitivity=options.sensitivity,
+        dry_wet=options.dry_wet,
+        seed=options.seed,
+    )
+    if not options.json:
+        say(f"{result['triggers']} hits played, {result['seconds']:.1f} s of sound in {options.output}")
+    finish(options, result)
+    return OK
+
+
+def onsets(options: argparse.Namespace) -> int:
+    from timbrekit.recording import read_recording
+    from timbrekit.recording.onsets import DetectorSettings, detect
+    from timbrekit.recording.suggest import suggest_settings
+    from timbrekit.results.report import detector_json
+
+    recording = read_recording(options.recording, None)
+    settings = _detector(options) or DetectorSettings()
+    found = detect(recording.samples, recording.sample_rate, settings)
+    suggestion = suggest_settings(recording.samples, recording.sample_rate)
+    suggested = detect(recording.samples, recording.sample_rate, suggestion.settings)
+    if not options.json:
+        total = len(suggestion.reference_onsets)
+        say(f"With these settings the plug-in triggers {len(found.triggers)} times.")
+        say(
+            f"Of {total} hits heard in {recording.name}, its defaults catch {suggestion.caught_default}; "
+            f"{suggestion.caught_suggested} with Trigger Threshold {suggestion.settings.on_threshold:g}, "
+            f"Retrigger Threshold {suggestion.settings.off_threshold:g}, Hold Time {suggestion.settings.hold}."
+        )
+    finish(
+        options,
+        {
+            "sample_rate": recording.sample_rate,
+            "detections": found.positions.tolist(),
+            "suggested": detector_json(suggestion.settings),
+            "suggested_detections": suggested.positions.tolist(),
+            "reference_onsets": suggestion.reference_onsets.tolist(),
+            "missed": suggestion.missed.tolist(),
+        },
+    )
+    return OK
+
+
+def presets(options: argparse.Namespace) -> int:
+    from timbrekit.presets import load_preset, preset_names
+
+    presets = [load_preset(name) for name in preset_names()]
+    if not options.json:
+        for preset in presets:
+            say(f"{preset.name:14} {preset.description}")
+    finish(options, {"presets": [preset.to_json() for preset in presets], "parameters": _parameter_table()})
+    return OK
+
+
+def check(options: argparse.Namespace) -> int:
+    from timbrekit.export.check import check_model
+
+    result = check_model(options.model)
+    if not result.ready:
+        first, *further = result.problems
+        print(f"timbrekit: {options.model.name} is not ready for the plug-in: {first}", file=sys.stderr)
+    if not options.json:
+        if result.ready:
+            say(f"{options.model.name} is ready for the plug-in.")
+        for line in (*(() if result.ready else further), *result.notes):
+            say(f"  {line}")
+        if result.metadata:
+            say(f"  Written by timbrekit: {result.metadata.get('name')}, {result.metadata.get('date')}")
+    finish(options, finite(asdict(result)))
+    return OK if result.ready else BAD_INPUT
+
+
+def inspect(options: argparse.Namespace) -> int:
+    from timbrekit.workflow import prepare
+
+    prepared = prepare(options.recording)
+    recording = prepared.recording
+    if not options.json:
+        say(
+            f"{recording.name}: {recording.duration_s:.1f} s, {recording.channels} channel(s) at "
+            f"{recording.source_rate} Hz, {len(prepared.hits)} hits"
+        )
+        for finding in prepared.findings:
+            say(f"  {finding.severity}: {finding.advice}")
+        if not prepared.findings:
+            say("  nothing to complain about")
+    finish(
+        options,
+        {
+            "findings": [asdict(finding) for finding in prepared.findings],
+            "seconds": recording.duration_s,
+            "source_rate": recording.source_rate,
+            "channels": recording.channels,
+            "hits": len(prepared.hits),
+        },
+    )
+    return OK
+
+
+def page(options: argparse.Namespace) -> int:
+    from timbrekit.export.live_page import build_page
+    from timbrekit.export.model_file import read_metadata
+
+    keep(options.model, options.out)
+    build_page(read_metadata(options.model), options.out)
+    if not options.json:
+        say(f"Open {options.out} in a browser and play.")
+    finish(options, {"page": str(options.out)})
+    return OK
+
+
+def export(options: argparse.Namespace) -> int:
+    from timbrekit.export.check import open_model
+
+    if options.to == "nn-tilde":
+        from timbrekit.export.nn_tilde.write import write_nn_tilde as write
+    else:
+        from timbrekit.export.flucoma import write_flucoma as write
+    keep(options.model, options.out)
+    write(open_model(options.model), options.out)
+    if not options.json:
+        say(f"Wrote {options.out}")
+    finish(options, {"output": str(options.out)})
+    return OK
+
+
+def _detector(options: argparse.Namespace) -> DetectorSettings | None:
+    """The settings asked for, the plug-in's defaults in place of those left out; None if none were given."""
+    given = {key: getattr(options, key) for key in ("on_threshold", "off_threshold", "hold")}
+    given = {key: value for key, value in given.items() if value is not None}
+    if not given:
+        return None
+    from timbrekit.recording.onsets import DetectorSettings
+
+    return DetectorSettings(**given)
+
+
+def _parameter_table() -> list[dict[str, Any]]:
+    return [asdict(parameter) for parameter in PARAMETERS]
