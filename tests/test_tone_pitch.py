@@ -145,10 +145,38 @@ def test_pitch_is_held_where_nothing_is_pitched():
 
 
 def test_a_doubtful_leap_waits_and_a_certain_one_does_not():
-    doubtful, _, _ = follow([60] + [48] * 8, [1] + [0.9] * 8, [-20] * 9, first_memory())
-    assert doubtful == [60] * 6 + [48] * 3
-    certain, _, _ = follow([60] + [48] * 8, [1] + [0.97] * 8, [-20] * 9, first_memory())
-    assert certain == [60] + [48] * 8
+    doubtful, _, _ = follow([60] + [65] * 8, [1] + [0.9] * 8, [-20] * 9, first_memory())
+    assert doubtful == [60] * 6 + [65] * 3
+    certain, _, _ = follow([60] + [65] * 8, [1] + [0.97] * 8, [-20] * 9, first_memory())
+    assert certain == [60] + [65] * 8
+
+
+def test_the_undertone_between_two_notes_is_passed_over():
+    """As YIN heard it between D4 and G4 of the saxophone: 43 is an undertone of both."""
+    pitch = [62, 62, 43, 43, 43, 43, 67, 67, 67]
+    confidence = [0.99, 0.92, 0.94, 0.91, 0.84, 0.85, 0.87, 0.94, 0.97]
+    followed, _, _ = follow(pitch, confidence, [-18] * 9, first_memory())
+    assert followed == [62] * 6 + [62, 67, 67]
+
+
+def test_a_deep_leap_is_followed_once_it_is_beyond_doubt_or_lasts():
+    certain, _, _ = follow([60, 48], [1, 0.99], [-20] * 2, first_memory())
+    assert certain == [60, 48]
+    lasting, _, _ = follow([60] + [48] * 12, [1] + [0.9] * 12, [-20] * 13, first_memory())
+    assert lasting == [60] * 11 + [48] * 2
+
+
+@pytest.mark.parametrize(("name", "most"), [("alto_sax", 0.005), ("cello_phrase", 0.005)])
+def test_between_notes_no_third_one_is_heard(tonal_dir, name, most):
+    """Hops whose pitch is that of no note before, at or after it, within a semitone and a half."""
+    heard = hear(read_recording(tonal_dir / f"{name}.flac").samples[: 40 * RATE])
+    with (tonal_dir / f"{name}.notes.csv").open(encoding="utf-8") as file:
+        notes = [(float(note["start_s"]), float(note["midi_note"])) for note in csv.DictReader(file)]
+    starts, pitches = np.array(notes).T
+    current = np.searchsorted(starts, ((np.arange(len(heard)) + 1) * HOP - CENTRE) / RATE) - 1
+    around = [pitches[np.clip(current + step, 0, len(notes) - 1)] for step in (-1, 0, 1)]
+    foreign = (np.abs(heard.pitch.numpy() - around) > 1.5).all(0) & (heard.voiced.numpy() > 0)
+    assert foreign.mean() < most
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,12 @@ SILENT = -65.0  # LKFS; below, nothing is called pitched
 FLOOR = -80.0  # LKFS; the least loudness there is
 STEP = 1.5  # semitones; more from one hop to the next is a leap
 CERTAIN = 0.95  # confidence at which a leap is believed at once
-LEAP_HOPS = (
-    5  # hops (27 ms) that any other leap has to last: between two notes YIN hears their common undertone
-)
+LEAP_HOPS = 5  # hops (27 ms) that any other leap has to last
+# While one note gives way to the next, YIN hears an undertone of both for as long as its window: so deep leaps wait
+# longer than a window lasts, unless they are beyond doubt.
+DEEP = 6.5  # semitones down
+CERTAIN_DEEP = 0.98
+DEEP_HOPS = 10  # 53 ms
 CHUNK = 2000  # windows measured at once: bounds memory
 
 
@@ -180,6 +183,9 @@ def follow(
     step: float = STEP,
     certain: float = CERTAIN,
     patience: int = LEAP_HOPS,
+    deep: float = DEEP,
+    certain_deep: float = CERTAIN_DEEP,
+    patience_deep: int = DEEP_HOPS,
     lowest: float = LOWEST_PITCH,
     highest: float = HIGHEST_PITCH,
 ) -> tuple[list[float], list[float], list[float]]:
@@ -199,8 +205,11 @@ def follow(
         share = 0.0
         if loudness[n] > silent:
             share = min(max((confidence[n] - unsure) / (sure - unsure), 0.0), 1.0)
-        doubtful = voiced_before > 0.0 and abs(pitch[n] - held) > step and confidence[n] < certain
-        if share > 0.0 and doubtful and waited < patience:
+        needed, longest = certain, patience
+        if pitch[n] < held - deep:
+            needed, longest = certain_deep, patience_deep
+        doubtful = voiced_before > 0.0 and abs(pitch[n] - held) > step and confidence[n] < needed
+        if share > 0.0 and doubtful and waited < longest:
             waited += 1.0
         else:
             waited = 0.0
