@@ -20,6 +20,8 @@ ANSWERED_AT_ONCE = {
     "no recording": ["train", "--out", "x"],
     "no such model": ["train", "take.wav", "--out", "x", "--model", "huge"],
     "no such device": ["experiment", "--device", "abacus"],
+    "help of a command of a command": ["tone", "train", "--help"],
+    "no such loudness": ["tone", "play", "a", "b", "c", "--loudness", "loud"],
     "no such preset": ["train", "take.wav", "--out", "x", "--preset", "snare-99"],
     "an option of the other table": ["experiment", "take.wav", "--out", "x", "--recipes", "published"],
 }

@@ -18,6 +18,7 @@ from timbrekit import __version__
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.synth.base import SAMPLE_RATE
+from timbrekit.tone.command import add_commands as add_tone_commands
 from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
 
 LARGEST_NUMBER = 2**31 - 1
@@ -113,6 +114,8 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("model", type=Path)
     export.add_argument("--to", choices=("nn-tilde", "flucoma"), required=True)
     export.add_argument("--out", type=Path, required=True)
+
+    add_tone_commands(choices)
 
     experiment = _command(
         choices,
