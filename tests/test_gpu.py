@@ -136,7 +136,7 @@ def test_training_takes_the_steps_that_it_takes_on_the_cpu(recipe, monkeypatch):
     assert (their_moved - moved).norm() < 0.2 * moved.norm()
 
 
-def test_the_same_comes_out_again_sketch_and_all(short_warm_start):
+def test_the_same_comes_out_again_warm_start_and_all(short_warm_start):
     settings = Settings(epochs=2, device="cuda")
     first, second = (weights_of(train(tiny_take(), SNARE, settings)) for _ in range(2))
     assert torch.equal(first, second) and first.isfinite().all()
@@ -166,7 +166,7 @@ def test_models_trained_together_come_out_as_if_trained_alone(fresh_noise):
             assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=0.02)
 
 
-def test_the_sketch_follows_as_well_as_on_the_cpu():
+def test_the_warm_start_follows_as_well_as_on_the_cpu():
     found = []
     for device in ("cpu", "cuda"):
         settings = replace(Settings(), device=device)

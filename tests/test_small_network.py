@@ -9,7 +9,7 @@ from timbrekit.training.fast.stacked import Adam
 
 def networks():
     made = {name: build_network(name, 0) for name in MODEL_NAMES}
-    made["stand-in"] = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 7))
+    made["surrogate"] = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 7))
     return made
 
 

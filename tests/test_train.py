@@ -127,10 +127,10 @@ def test_a_hit_whose_slope_leaps_moves_the_mapping_no_further_however_far_it_lea
 
     def trained(factor: float, gradient_clip: float) -> torch.Tensor:
         def losses(*arguments, **how):
-            loss, slopes = plain(*arguments, **how)
-            if slopes is not None:
-                slopes[:, 0] *= factor
-            return loss, slopes
+            loss, gradients = plain(*arguments, **how)
+            if gradients is not None:
+                gradients[:, 0] *= factor
+            return loss, gradients
 
         monkeypatch.setattr(timbrekit.training.fast.renderer.Renderer, "losses", losses)
         return weights_of(train(tiny_take(), SNARE, replace(STEADY, gradient_clip=gradient_clip)))
@@ -192,7 +192,7 @@ def test_rendering_models_at_once_as_on_a_gpu_gives_the_same(recipe, monkeypatch
     one_by_one = train_many(tiny_take(), variants, settings)
     monkeypatch.setitem(timbrekit.training.fast.renderer.MODELS_TOGETHER, "cpu", 2)
     for at_once, alone in zip(train_many(tiny_take(), variants, settings), one_by_one, strict=True):
-        # Adam's first steps have a full size whatever the slope's; where that is nearly 0, rounding picks the side.
+        # Adam's first steps have a full size whatever the gradient's; where that is nearly 0, rounding picks the side.
         difference = (weights_of(at_once) - weights_of(alone)).abs()
         assert difference.quantile(0.98) < 1e-5 and difference.max() < 3 * settings.learning_rate
         for ours, theirs in zip(at_once.history, alone.history, strict=True):
@@ -229,7 +229,7 @@ def test_the_published_recipe_is_the_papers():
     assert (published.epochs, published.batch_size, published.learning_rate) == (250, 16, 5e-4)
     assert (published.model, published.shift_probability, published.growing_probability) == ("mlp", 0, 0)
     assert (published.l2_penalty, published.gradient_clip) == (0, 0)
-    assert not (published.balanced or published.fresh_noise or published.sketch) and published.centred
+    assert not (published.balanced or published.fresh_noise or published.warm_start) and published.centred
     assert make_settings("published", "linear", device="cpu").learning_rate == 5e-3
 
 

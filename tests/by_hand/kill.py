@@ -4,7 +4,7 @@ After each kill every visible file has to be whole, and be either what was there
 killed training run is started again, killed again, and so on until it comes to its end: its model then has to be that
 of a run that nothing disturbed. Prints a table; its status is 1 if a file was lost or damaged. For POSIX systems.
 
-The sketch that training starts with is made with less patience than usual, so that more kills fall on all else. A
+The warm start that training starts with is made with less patience than usual, so that more kills fall on all else. A
 killed process is forked from one that has imported everything and computed nothing: its death is as sudden as any,
 and it starts in no time.
 """

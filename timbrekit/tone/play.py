@@ -105,11 +105,11 @@ def fit(heard: Heard, ranges: Ranges, transpose: float = 0.0, loudness: str = "f
     soft, loud = np.percentile(heard.loudness[pitched].numpy(), (5, 95))
     if loud - soft < LEAST_SPREAD:
         soft, loud = (soft + loud - LEAST_SPREAD) / 2, (soft + loud + LEAST_SPREAD) / 2
-    slope = (ranges.loudness[1] - ranges.loudness[0]) / (loud - soft)
+    ratio = (ranges.loudness[1] - ranges.loudness[0]) / (loud - soft)
     below = (ranges.loudness[0] - FLOOR) / max(soft - FLOOR, 1.0)
     level = heard.loudness
     fitted = torch.where(
-        level > soft, ranges.loudness[0] + (level - soft) * slope, FLOOR + (level - FLOOR) * below
+        level > soft, ranges.loudness[0] + (level - soft) * ratio, FLOOR + (level - FLOOR) * below
     )
     fitted = fitted.clamp(FLOOR, ranges.loudness[1] + 6.0)
     return Heard(moved, heard.voiced, fitted), octaves

@@ -99,7 +99,7 @@ class Adam:
 
     @classmethod
     def shares(cls, step: int) -> tuple[float, float]:
-        """The shares of their final size that running mean and mean square have by a step, 1 …"""
+        """The shares of their final size that the moving mean and mean square have by a step, 1 …"""
         beta1, beta2 = cls.BETAS
         return 1 - beta1**step, 1 - beta2**step
 
