@@ -141,6 +141,17 @@ def test_a_model_that_could_do_harm_is_not_loaded_for_rehearsal_either(tmp_path,
     assert open_model(path).module(torch.ones(1, 3)).shape == (2, 14)
 
 
+class OutOfTheBlue(model_files.Answer):
+    """Values decide how much memory it takes."""
+
+    def forward(self, features):
+        return self.rows + torch.where(self.rows > features[0, 0])[0].sum()
+
+
+def test_a_model_whose_memory_depends_on_what_it_is_given_is_refused(check):
+    assert "aten::where" in refusal(check(scripted(OutOfTheBlue().eval())))
+
+
 def test_code_that_runs_on_loading_cannot_hide_behind_the_name_of_its_file(check):
     # libtorch takes a part called .PY for the .py that it looks for.
     content = scripted(model_files.OnLoad().eval())

@@ -102,11 +102,13 @@ def test_train_leaves_everything_and_says_so_in_json(run, recording, tmp_path, s
     assert run("check", out / "model.pt")[0] == 0
 
 
-def test_train_talks_to_people(run, recording, tmp_path):
-    options = ("--recipe", "published", "--epochs", 1, "--model", "linear")
-    status, stdout, stderr = run("train", recording, "--out", tmp_path, *options)
+def test_train_talks_to_people_and_takes_a_preset_of_their_own(run, recording, tmp_path):
+    preset = save_preset(load_preset("kick"), tmp_path / "My kick 🥁.json")
+    options = ("--preset", preset, "--recipe", "published", "--epochs", 1, "--model", "linear")
+    status, stdout, stderr = run("train", recording, "--out", tmp_path / "out", *options)
     assert status == 0 and stderr == ""  # no bar where stderr is no terminal
     assert "12 hits found" in stdout and "Rehearsing" in stdout and "model.pt" in stdout
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["preset"] == "my-kick"
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
@@ -115,13 +117,6 @@ def test_train_runs_at_the_daws_rate(run, recording, tmp_path, rate):
     status, _, stderr = run("train", recording, "--out", tmp_path, *options)
     assert (status, stderr) == (0, "")
     assert soundfile.info(tmp_path / "rehearsal.wav").samplerate == rate
-
-
-def test_a_preset_file_of_ones_own_works(run, recording, tmp_path):
-    preset = save_preset(load_preset("kick"), tmp_path / "My kick 🥁.json")
-    options = ("--preset", preset, "--recipe", "published", "--epochs", 1, "--json")
-    assert run("train", recording, "--out", tmp_path / "out", *options)[0] == 0
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["preset"] == "my-kick"
 
 
 # --- bad input ---------------------------------------------------------------------------------------------

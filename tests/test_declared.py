@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "timbrekit"
 PROVIDED_BY = {"PIL": "pillow", "sklearn": "scikit-learn", "IPython": "ipython"}  # where the names differ
 ONLY_IN_COLAB = {"google"}  # no package to install: it is there or not
-NOT_IMPORTED = {"jupyter"}  # runs the notebooks
+NOT_IMPORTED = {"jupyter", "jinja2"}  # runs the notebooks; fills in pandas' LaTeX tables
 
 
 def imported(path: Path) -> Iterator[tuple[str, bool]]:

@@ -18,11 +18,10 @@ from model_files import PROBES, metadata_of, trained_mapping
 
 import timbrekit
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export import metadata, torchdrum
+from timbrekit.export import torchdrum
 from timbrekit.export.check import check_model, open_model, read_metadata
 from timbrekit.export.examine import ALLOWED_OPERATORS
 from timbrekit.export.metadata import decode, encode, fold_centre, network_layers
-from timbrekit.export.model_file import EXTRA_FILE, SCHEMA
 from timbrekit.export.torchdrum import MAX_MODEL_BYTES, PluginModel, serialize, write_model
 from timbrekit.mapping import MODEL_NAMES
 from timbrekit.presets import load_preset
@@ -186,11 +185,6 @@ def test_writing_hands_back_what_opening_the_file_gives(mapping, tmp_path):
     assert (handed.path, handed.name) == (opened.path, opened.name) == (tmp_path / "model.pt", "model.pt")
     assert handed.metadata == opened.metadata and handed.for_export() and opened.for_export()
     assert torch.equal(handed.module(PROBES), opened.module(PROBES))
-
-
-def test_the_schema_is_the_one_that_is_written(mapping):
-    assert metadata_of(mapping)["schema"] == SCHEMA
-    assert (metadata.SCHEMA, metadata.EXTRA_FILE) == (SCHEMA, EXTRA_FILE)
 
 
 def test_arrays_survive_their_text_form():

@@ -7,8 +7,9 @@ import pytest
 import soundfile
 
 from timbrekit.features import MOST_SHIFT
-from timbrekit.recording.hits import find_hits, hit_findings, onset_windows, pre_roll
+from timbrekit.recording.hits import find_hits, onset_windows, pre_roll
 from timbrekit.recording.onsets import DetectorSettings, detect
+from timbrekit.recording.take_health import hit_findings
 
 RATE = 48_000
 

@@ -40,7 +40,7 @@ class Host:
     def get(self, name):
         return getattr(self.module, f"get_{name}")()
 
-    def perform(self, samples, block=256):
+    def perform(self, samples, block=1024):
         """(2, n) of (n,): what comes out of the two outlets."""
         inlets, in_ratio, outlets, out_ratio = self.module.forward_params.tolist()
         assert (inlets, in_ratio, outlets, out_ratio) == (1, 1, 2, 1)

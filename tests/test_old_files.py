@@ -9,7 +9,8 @@ import pytest
 from model_files import trained_mapping
 
 from timbrekit.cli import main
-from timbrekit.experiment.results import read_records
+from timbrekit.errors import OutputError
+from timbrekit.experiment.results import read_models
 from timbrekit.export.check import check_model
 from timbrekit.export.torchdrum import serialize
 from timbrekit.notebook.journey import Journey
@@ -89,8 +90,6 @@ def test_an_old_preset_keeps_its_sound():
     assert mine.title == "My own snare" and mine.values == shipped.values and mine.damping == shipped.damping
 
 
-def test_an_old_experiment_keeps_its_figures():
-    linear, large = read_records(OLD / "results-1-of-1.csv")
-    assert [record["row"] for record in (linear, large)] == ["linear", "mlp-large"]
-    assert linear["hits"] == 11 and linear["error_ratio"] == pytest.approx(0.9519, abs=1e-4)
-    assert large["error centroid transient"] == pytest.approx(0.0494, abs=1e-4)
+def test_an_old_experiments_results_are_refused_in_words():
+    with pytest.raises(OutputError, match=r"results of timbrekit 0\.x"):
+        read_models(OLD)

@@ -220,6 +220,12 @@ def test_an_unknown_key_is_named(tmp_path):
         load_preset(write(tmp_path, json.dumps(content(demping={}))))
 
 
+@pytest.mark.parametrize("synth", ["kazoo", 808, None, {"name": "snare808"}, ["snare808"]])
+def test_a_synthesiser_that_there_is_not_is_refused_in_words(tmp_path, synth):
+    with pytest.raises(PresetError, match=r"no synthesiser called .*snare808"):
+        load_preset(write(tmp_path, json.dumps(content(synth=synth))))
+
+
 def test_a_repeated_key_is_not_silently_lost(tmp_path):
     text = json.dumps(content()).replace('"osc1.freq": 180.0,', '"osc1.freq": 180.0, "osc1.freq": 200.0,', 1)
     assert text.count('"osc1.freq": 200.0') == 1

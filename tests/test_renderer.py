@@ -22,6 +22,14 @@ def aim():
     return Aim(players, take.intended, spread_weights(take.intended))
 
 
+@pytest.fixture(scope="module")
+def pair(aim):
+    """A renderer whose second process takes part: starting one takes seconds."""
+    with Renderer(aim, second_process=True) as renderer:
+        assert renderer.worker.wait()
+        yield renderer
+
+
 def drawn(aim, batch):
     generator = torch.Generator().manual_seed(batch)
     indices = torch.randint(len(aim.intended), (len(PRESETS), batch), generator=generator)
@@ -40,10 +48,9 @@ def sources():
 
 
 @pytest.mark.parametrize("batch", [1, 7, 9, 16])
-def test_two_processes_give_the_very_numbers_of_one(aim, batch):
+def test_two_processes_give_the_very_numbers_of_one(aim, pair, batch):
     parameters, indices = drawn(aim, batch)
-    with Renderer(aim, second_process=False) as alone, Renderer(aim, second_process=True) as pair:
-        assert pair.worker.wait()
+    with Renderer(aim, second_process=False) as alone:
         losses, gradients = losses_of(alone, parameters, indices)
         same_losses, same_gradients = losses_of(pair, parameters, indices)
         assert torch.equal(losses, same_losses) and torch.equal(gradients, same_gradients)

@@ -102,6 +102,15 @@ def test_rehearsing_runs_at_the_files_own_rate(trained, tmp_path):
     assert soundfile.info(tmp_path / "out" / "sound.wav").samplerate == 44_100
 
 
+def test_rehearsing_takes_the_models_own_detector_settings_unless_told(trained, tmp_path):
+    soundfile.write(tmp_path / "take.wav", varied_strokes(5), 48_000)
+    own = rehearse_file(trained[1].model, tmp_path / "take.wav", tmp_path / "own.wav")
+    assert own["detector"] == trained[1].report["detector"] and own["detector_from"] == "model"
+    settings = DetectorSettings(32.0, 4.66, 5000)
+    given = rehearse_file(trained[1].model, tmp_path / "take.wav", tmp_path / "given.wav", settings=settings)
+    assert given["detector"]["hold"] == 5000 and given["detector_from"] == "given"
+
+
 def test_a_file_where_the_folder_should_be_is_left_alone(recording, tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(OutputError, match="out"):

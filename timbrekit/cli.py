@@ -91,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     onsets = _command(choices, "onsets", "onsets", "show what the plug-in would trigger on")
     onsets.add_argument("recording", type=Path)
+    onsets.add_argument("--sample-rate", type=_whole(1), metavar="HZ", help="default: the recording's own")
     _detector_arguments(onsets)
 
     _command(choices, "presets", "presets", "list the presets")
@@ -100,6 +101,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     inspect = _command(choices, "inspect", "inspect", "show what is wrong with a recording")
     inspect.add_argument("recording", type=Path)
+    inspect.add_argument(
+        "--sample-rate", type=_whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW"
+    )
+    _detector_arguments(inspect)
 
     page = _command(choices, "page", "page", "write a model as a page that plays in any browser")
     page.add_argument("model", type=Path)
@@ -138,6 +143,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     experiment.add_argument("--epochs", type=_whole(1), help="default: as each recipe has it")
     experiment.add_argument("--device", choices=DEVICES, default="auto")
+    experiment.add_argument(
+        "--jobs", type=_whole(1), metavar="N", help="processes on this machine (default: 1)"
+    )
+    experiment.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work, such as tcp://head:8786"
+    )
+    experiment.add_argument("--shard", help=argparse.SUPPRESS)  # of 0.x
+    experiment.add_argument(
+        "--merge", type=Path, metavar="FOLDER", help="only make the tables again of the models that are there"
+    )
     paper = experiment.add_argument_group("the paper's table")
     paper.add_argument("--rows", help="of the table, separated by commas (default: all)")
     paper.add_argument(
@@ -148,13 +163,7 @@ def build_parser() -> argparse.ArgumentParser:
     paper.add_argument(
         "--iterations", type=_whole(0), help="of direct optimisation (default: 1000, as published)"
     )
-    paper.add_argument(
-        "--shard", metavar="I/N", help="do the I-th of N parts, in a process or machine of its own"
-    )
     paper.add_argument("--batch", type=_whole(1), help="models trained together (default: 8)")
-    paper.add_argument(
-        "--merge", type=Path, metavar="FOLDER", help="only make the tables of what shards left there"
-    )
     played = experiment.add_argument_group("as played")
     played.add_argument("--recipes", help="names, separated by commas (default: timbrekit,published)")
     played.add_argument("--models", help="names, separated by commas (default: each recipe's own)")

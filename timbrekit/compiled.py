@@ -3,7 +3,7 @@
 numba keeps machine code in files that every process reads and writes, and that do not stand several writers: of two
 first runs at once one took parts from the other that did not fit together, and from then on every run ended with a
 segmentation fault. Beside the source they also outlive the package that they belong to. So no two processes share
-them here. Between runs the machine code, librosa's too, is one archive in the user's cache folder. A process
+them here. Between runs the machine code is one archive in the user's cache folder. A process
 unpacks it into a folder of its own, and puts a new archive in its place when it ends, if it compiled anything.
 """
 
@@ -11,7 +11,6 @@ import atexit
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import io
 import os
 import platform
@@ -56,7 +55,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @functools.cache
 def use_private_cache() -> Path | None:
-    """Let numba keep all machine code of this process in a folder of its own. Call it before librosa is used.
+    """Let numba keep all machine code of this process in a folder of its own.
 
     What earlier runs compiled is unpacked from the archive in the user's cache folder, or in ``NUMBA_CACHE_DIR``
     where that is set. Where that folder cannot be written, nothing outlasts the process.
@@ -83,17 +82,17 @@ def use_private_cache() -> Path | None:
 
 
 def archive_name() -> str:
-    """The archive's name: another one for each set of versions, each CPU and each place of installation."""
-    librosa = importlib.util.find_spec("librosa")
+    """The archive's name: another one for each set of versions, each kind of CPU and each environment."""
     written_by = (
         platform.python_implementation(),
         platform.python_version(),
         platform.machine(),
         llvmlite.binding.get_host_cpu_name(),
-        *(f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite", "numpy", "librosa")),
+        *(f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite", "numpy")),
         f"timbrekit {__version__}",
-        str(Path(__file__).parent),  # numba looks for machine code by the path of its source
-        str(librosa and librosa.origin),
+        str(
+            Path(numba.__file__).parent
+        ),  # of one environment; in it numba tells sources apart by their paths
     )
     return f"numba-{hashlib.sha256(repr(written_by).encode()).hexdigest()[:16]}.zip"
 

@@ -23,11 +23,13 @@ from timbrekit.commands.output import (
     quiet_or_say,
     say,
 )
+from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.synth.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from timbrekit.recording.onsets import DetectorSettings
 
+MOST_PLACES = 8  # of unsure sounds, in the words
 UNFINISHED = "unfinished.pt"  # there only after a power cut or a kill: the next run goes on from it
 
 
@@ -36,8 +38,9 @@ def train(options: argparse.Namespace) -> int:
 
     preset = load_preset(options.preset)  # first: a wrong name is answered before torch is loaded
 
+    from timbrekit.files import removed_if_empty
     from timbrekit.training.recipes import make_settings
-    from timbrekit.workflow import FILES, prepare, removed_if_empty, train_model
+    from timbrekit.workflow import FILES, prepare, train_model
 
     for name in FILES:
         keep(options.recording, options.out / name)
@@ -48,7 +51,9 @@ def train(options: argparse.Namespace) -> int:
     prepared = prepare(options.recording, options.sample_rate, _detector(options))
     for finding in prepared.findings:
         talk(f"  note: {finding.advice}")
-    talk(f"  {len(prepared.hits)} hits found, {len(prepared.hits.dropped)} dropped")
+    hits = prepared.hits
+    talk(f"  {_counted(len(hits), 'hit')} found, {len(hits.dropped)} dropped")
+    talk(f"  heard at {prepared.recording.sample_rate} Hz with {_knobs(hits.settings)}")
     bar = Bar(visible=sys.stderr.isatty())
     unfinished = options.out / UNFINISHED
     with Interruptible(), removed_if_empty(options.out):
@@ -65,6 +70,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def rehearse(options: argparse.Namespace) -> int:
+    from timbrekit.recording.onsets import DetectorSettings
     from timbrekit.workflow import rehearse_file
 
     for output in (options.output, options.trace):
@@ -84,7 +90,12 @@ def rehearse(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     if not options.json:
-        say(f"{result['triggers']} hits played, {result['seconds']:.1f} s of sound in {options.output}")
+        whose = {"given": "as given", "model": "the model's own", "default": "the plug-in's defaults"}
+        say(
+            f"{_counted(result['triggers'], 'hit')} played, {result['seconds']:.1f} s of sound in {options.output}"
+            f" (at {result['sample_rate']} Hz, with {_knobs(DetectorSettings(**result['detector']))},"
+            f" {whose[result['detector_from']]})"
+        )
     finish(options, result)
     return OK
 
@@ -95,19 +106,38 @@ def onsets(options: argparse.Namespace) -> int:
     from timbrekit.recording.suggest import suggest_settings
     from timbrekit.results.report import detector_json
 
-    recording = read_recording(options.recording, None)
+    recording = read_recording(options.recording, options.sample_rate)
+    rate = recording.sample_rate
     settings = _detector(options) or DetectorSettings()
     found = detect(recording.samples, recording.sample_rate, settings)
     suggestion = suggest_settings(recording.samples, recording.sample_rate)
     suggested = detect(recording.samples, recording.sample_rate, suggestion.settings)
     if not options.json:
-        total = len(suggestion.reference_onsets)
-        say(f"With these settings the plug-in triggers {len(found.triggers)} times.")
+        whose = "these settings" if _detector(options) else "its defaults"
         say(
-            f"Of {total} hits heard in {recording.name}, its defaults catch {suggestion.caught_default}; "
-            f"{suggestion.caught_suggested} with Trigger Threshold {suggestion.settings.on_threshold:g}, "
-            f"Retrigger Threshold {suggestion.settings.off_threshold:g}, Hold Time {suggestion.settings.hold}."
+            f"At {rate} Hz, with {whose} ({_knobs(settings)}), the plug-in triggers "
+            f"{_counted(len(found.triggers), 'time')} on {recording.name}."
         )
+        heard = f"Of {_counted(len(suggestion.reference_onsets), 'hit')} heard, its defaults catch "
+        heard += f"{suggestion.caught_default}"
+        if suggestion.changed:
+            heard += (
+                f"; {suggestion.caught_suggested} with {_knobs(suggestion.settings)}, which is suggested and what "
+                "train uses unless told otherwise"
+            )
+        say(heard + ("." if suggestion.changed else "; no other settings are clearly better."))
+        if len(suggestion.unsure):
+            places = ", ".join(f"{at / rate:.2f}" for at in suggestion.unsure[:MOST_PLACES])
+            more = " …" if len(suggestion.unsure) > MOST_PLACES else ""
+            say(
+                f"Not sure of {_counted(len(suggestion.unsure), 'more sound')}, faint or covered by what rings: at "
+                f"{places}{more} s. If they are hits, play them harder, or turn down the Trigger Threshold."
+            )
+        if rate != SAMPLE_RATE and options.sample_rate is None:
+            say(
+                f"This is the recording's own rate. train and inspect work at {SAMPLE_RATE} Hz, where counts can "
+                f"differ a little: --sample-rate {SAMPLE_RATE} shows theirs."
+            )
     finish(
         options,
         {
@@ -117,6 +147,8 @@ def onsets(options: argparse.Namespace) -> int:
             "suggested_detections": suggested.positions.tolist(),
             "reference_onsets": suggestion.reference_onsets.tolist(),
             "missed": suggestion.missed.tolist(),
+            "unsure": suggestion.unsure.tolist(),
+            "detector": detector_json(settings),
         },
     )
     return OK
@@ -152,15 +184,18 @@ def check(options: argparse.Namespace) -> int:
 
 
 def inspect(options: argparse.Namespace) -> int:
+    from timbrekit.results.report import detector_json
     from timbrekit.workflow import prepare
 
-    prepared = prepare(options.recording)
-    recording = prepared.recording
+    prepared = prepare(options.recording, options.sample_rate, _detector(options))
+    recording, hits = prepared.recording, prepared.hits
     if not options.json:
         say(
             f"{recording.name}: {recording.duration_s:.1f} s, {recording.channels} channel(s) at "
-            f"{recording.source_rate} Hz, {len(prepared.hits)} hits"
+            f"{recording.source_rate} Hz, {_counted(len(hits), 'hit')}"
         )
+        whose = "as given" if prepared.suggestion is None else "as train uses them for this recording"
+        say(f"  heard at {recording.sample_rate} Hz with {_knobs(hits.settings)}, {whose}")
         for finding in prepared.findings:
             say(f"  {finding.severity}: {finding.advice}")
         if not prepared.findings:
@@ -172,7 +207,9 @@ def inspect(options: argparse.Namespace) -> int:
             "seconds": recording.duration_s,
             "source_rate": recording.source_rate,
             "channels": recording.channels,
-            "hits": len(prepared.hits),
+            "hits": len(hits),
+            "sample_rate": recording.sample_rate,
+            "detector": detector_json(hits.settings),
         },
     )
     return OK
@@ -214,6 +251,18 @@ def _detector(options: argparse.Namespace) -> DetectorSettings | None:
     from timbrekit.recording.onsets import DetectorSettings
 
     return DetectorSettings(**given)
+
+
+def _knobs(settings: DetectorSettings) -> str:
+    """The settings as the plug-in's controls are called."""
+    return (
+        f"Trigger Threshold {settings.on_threshold:g}, Retrigger Threshold {settings.off_threshold:g}, "
+        f"Hold Time {settings.hold}"
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _parameter_table() -> list[dict[str, Any]]:

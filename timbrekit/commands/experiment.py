@@ -1,30 +1,32 @@
-"""``timbrekit experiment``: its options held against one another, then one of its two tables."""
+"""``timbrekit experiment``: its options held against one another, then the plan that they ask for."""
 
 import argparse
-from collections.abc import Callable
+from typing import Any
 
 from timbrekit.commands.output import OK, finish, quiet_or_say
 from timbrekit.errors import OutputError
 
 # Options that only one of the tables has, or only a run of either.
 PLAYED_ONLY = ("recipes", "models", "no_bounds")
-PAPER_ONLY = ("rows", "features", "iterations", "shard", "batch")
-RUN_ONLY = ("recordings", "presets", "seeds", "first_seed", "epochs", "out")
+PAPER_ONLY = ("rows", "features", "iterations", "batch")
+RUN_ONLY = ("recordings", "presets", "seeds", "first_seed", "epochs", "out", "jobs", "scheduler")
 
 
 def experiment(options: argparse.Namespace) -> int:
     talk = quiet_or_say(options)
     _check_experiment(options)
-    if options.merge:
-        from timbrekit.experiment import write_tables
+    from timbrekit.experiment import run_experiment, write_tables
 
+    if options.merge:
         table = write_tables(options.merge)
         talk(f"The tables are {table} and, beside it, results.csv and results.tex.")
-        finish(options, {"table": str(table), "results": str(table.with_suffix(".csv"))})
-    elif options.table == "played":
-        _run_played(options, talk)
+        results = table.with_suffix(".csv")
     else:
-        _run_paper(options, talk)
+        plan = _plan(options)
+        jobs = options.jobs or 1
+        table = run_experiment(plan, options.out, jobs, options.scheduler, options.device, talk)
+        results = table.with_name("models.csv")
+    finish(options, {"results": str(results), "table": str(table)})
     return OK
 
 
@@ -34,6 +36,13 @@ def _check_experiment(options: argparse.Namespace) -> None:
     Raises:
         OutputError: an option of the other table, or none where one is needed.
     """
+    if options.shard:
+        raise OutputError(
+            "There are no shards any more: --jobs N takes N processes of this machine, --scheduler ADDRESS a Dask "
+            "cluster. Leave --shard out."
+        )
+    if options.jobs and options.scheduler:
+        raise OutputError("--jobs has no meaning with --scheduler, whose workers do the work. Leave one out.")
     if options.merge:
         other, why = (
             (*RUN_ONLY, *PAPER_ONLY, *PLAYED_ONLY),
@@ -52,46 +61,19 @@ def _check_experiment(options: argparse.Namespace) -> None:
         raise OutputError("Name the recordings or folders of hits, and a folder for the results with --out.")
 
 
-def _run_paper(options: argparse.Namespace, talk: Callable[[str], None]) -> None:
-    from timbrekit.experiment import Plan, run_shard
-    from timbrekit.experiment.plan import parse_shard
-    from timbrekit.experiment.results import shard_path
-    from timbrekit.experiment.shard import BATCH
+def _plan(options: argparse.Namespace) -> Any:
+    from timbrekit.experiment import PLAYED, Plan
+    from timbrekit.experiment.rows import RECIPES, played_rows
 
-    asked = {
-        "presets": options.presets and tuple(options.presets.split(",")),
-        "rows": options.rows and tuple(options.rows.split(",")),
-        "seeds": options.seeds,
-        "first_seed": options.first_seed,
-        "features": options.features,
-        "epochs": options.epochs,
-        "iterations": options.iterations,
-    }
-    plan = Plan(
-        tuple(map(str, options.recordings)),
-        **{name: value for name, value in asked.items() if value is not None},
-    )
-    shard = parse_shard(options.shard or "1/1")
-    table = run_shard(plan, options.out, shard, options.batch or BATCH, options.device, talk)
-    results = shard_path(options.out, *shard)
-    finish(options, {"results": str(results), "table": str(table) if table else None})
+    def names(text: str | None) -> tuple[str, ...] | None:
+        return tuple(text.split(",")) if text else None
 
-
-def _run_played(options: argparse.Namespace, talk: Callable[[str], None]) -> None:
-    from timbrekit.experiment.played import PRESETS, RECIPES, run_played
-
-    first_seed = options.first_seed or 0
-    table = run_played(
-        options.recordings,
-        options.presets.split(",") if options.presets else PRESETS,
-        options.out,
-        options.recipes.split(",") if options.recipes else RECIPES,
-        range(first_seed, first_seed + (options.seeds or 1)),
-        not options.no_bounds,
-        options.epochs,
-        options.device,
-        talk,
-        options.models.split(",") if options.models else (None,),
-    )
-    talk(f"The table is {table}")
-    finish(options, {"table": str(table), "results": str(table.with_name("results.csv"))})
+    asked = {"presets": names(options.presets), "rows": names(options.rows)}
+    for name in ("seeds", "first_seed", "features", "epochs", "iterations", "batch"):
+        asked[name] = getattr(options, name)
+    defaults: dict[str, Any] = {}
+    if options.table == "played":
+        recipes, models = names(options.recipes) or RECIPES, names(options.models) or ()
+        defaults = {**PLAYED, "rows": played_rows(recipes, models, not options.no_bounds)}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return Plan(tuple(map(str, options.recordings)), **{**defaults, **given})

@@ -1,14 +1,10 @@
-"""How a whole hit sounds: seven features, whose differences the mapping is trained to follow.
-
-Shier et al., NIME 2024, section 3.2. Differentiable, batch first, on any device.
-"""
+"""How a whole hit sounds: seven differentiable features (Shier et al., NIME 2024, section 3.2), batch first."""
 
 import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,17 +17,11 @@ HOP = 512  # samples
 THIN_HOP = 2048  # of the sustain while training: a quarter of the frames; results are measured at HOP
 TRANSIENT_FRAMES = 2
 SUSTAIN_FRAMES = 64
-TIMBRE_SAMPLES = FRAME + HOP * (
-    TRANSIENT_FRAMES + SUSTAIN_FRAMES - 1
-)  # all that the features look at: 35 328
+TIMBRE_SAMPLES = FRAME + HOP * (TRANSIENT_FRAMES + SUSTAIN_FRAMES - 1)  # all that they look at: 35 328
 TEMPORAL_CENTROID_MS = 125
+_FRAMED = ("loudness", "centroid", "flatness")  # each over the transient and over the sustain
 TIMBRE_FEATURES = (
-    "loudness transient",
-    "loudness sustain",
-    "centroid transient",
-    "centroid sustain",
-    "flatness transient",
-    "flatness sustain",
+    *(f"{name} {part}" for name in _FRAMED for part in ("transient", "sustain")),
     "temporal centroid",
 )
 TIMBRE_FEATURE_UNITS = ("LKFS", "LKFS", "brightness", "brightness", "dB", "dB", "scaled ms")
@@ -42,13 +32,13 @@ GATED_POWER_FLOOR = 10 ** (GATE_LKFS / 10) * 0.375 * FRAME  # a bin of white noi
 MAGNITUDE_FLOOR = 1e-4
 
 
-def k_weighting(sample_rate: int) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
+def k_weighting(sample_rate: int) -> tuple[tuple[NDArray, NDArray], ...]:
     """The two biquads of ITU-R BS.1770-4's K-weighting as ``(b, a)`` with ``a[0] = 1``, at any sample rate in Hz.
 
     High shelf 4 dB at 1500 Hz, Q 0.7071; high-pass 38 Hz, Q 0.5 (RBJ cookbook forms).
     """
     from pyloudnorm import (
-        IIRfilter,  # here: it brings scipy.signal, and most that loads this room needs neither
+        IIRfilter,  # here: it brings scipy.signal, which most that loads this has no need of
     )
 
     shelf = IIRfilter(4.0, math.sqrt(0.5), 1500.0, sample_rate, "high_shelf")
@@ -69,8 +59,7 @@ def frequency_response(biquads: tuple[tuple[NDArray, NDArray], ...], size: int) 
 class TimbreFeatures:
     """Seven features of a hit: loudness, centroid and flatness of transient and sustain, temporal centroid.
 
-    Frames of 2048 samples, hop 512, from the first sample. *Transient*: mean over the first 2 frames.
-    *Sustain*: mean over the next 64.
+    Frames of 2048 samples, hop 512. *Transient*: mean over the first 2 frames. *Sustain*: over the next 64.
 
     1. Loudness in LKFS: K-weighting (ITU-R BS.1770-4), ``-0.691 + 10 log10(mean square + epsilon)``.
     2. Centroid: flat-top window, magnitudes floored at 1e-4, ``log(1 + X)``, centroid in Hz, on the brightness

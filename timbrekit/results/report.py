@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrekit.export.metadata import SCHEMA
+from timbrekit.export.model_file import SCHEMA
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.plugin.as_played import AsPlayed, Followed, error_ratio
 from timbrekit.plugin.primer import Primer

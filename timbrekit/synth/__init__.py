@@ -22,7 +22,7 @@ def find_synth(name: str = SNARE808) -> Synth:
     Raises:
         PresetError: there is none.
     """
-    if name not in SYNTHS:
+    if not isinstance(name, str) or name not in SYNTHS:  # a preset file may hold anything
         raise PresetError(
             f"There is no synthesiser called {str(name)[:40]!r}. Those that this timbrekit has: {', '.join(SYNTHS)}. "
             "Update timbrekit, or choose another preset."

@@ -97,14 +97,20 @@ async function countHits() {
   wave.draw();
 }
 
+let opening = 0; // number of the latest file chosen; an older one gives up
+
 async function openFile(file) {
+  const mine = ++opening;
+  const isLatest = () => mine === opening;
   clearNotice("file");
   try {
-    await sound.loadFile(file.name, await file.arrayBuffer());
+    if (!(await sound.loadFile(file.name, await file.arrayBuffer(), isLatest))) return;
   } catch (error) {
+    if (!isLatest()) return;
     notice(
       "file",
-      `${file.name} cannot be read as audio by this browser (${error.name}). Save it as WAV and drop that.`,
+      `${file.name} cannot be read as audio by this browser (${error.name}). Browsers differ in the kinds they ` +
+        "read: save it as 16-bit or 24-bit WAV (PCM) or as FLAC, and drop that.",
     );
     return;
   }

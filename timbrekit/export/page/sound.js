@@ -167,10 +167,13 @@ class Sound {
     return mono;
   }
 
-  async loadFile(name, bytes) {
+  // Returns whether it was loaded: not if another file was chosen while this one was still being decoded.
+  async loadFile(name, bytes, isLatest = () => true) {
     const samples = await Sound.decode(bytes, this.model.sample_rate);
+    if (!isLatest()) return false;
     this.stopFile();
     this.file = { name, bytes, samples, live: null };
+    return true;
   }
 
   async playFile(loop) {
