@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 from timbrekit.features import k_weighting
 from timbrekit.recording import resample
 from timbrekit.results.audition import integrated_loudness
-from timbrekit.synth.highpass import filter_from_rest
+from timbrekit.synth.highpass import high_pass_from_zero_state
 
 try:
     import torchaudio.functional as reference
@@ -60,7 +60,7 @@ def test_integrated_loudness_with_both_gates(rate):
 def test_the_808s_resonant_high_pass(rate, cutoff_hz, q):
     """The bilinear transform of the plug-in and the cookbook's high-pass are the same filter."""
     sound = noise(0.5, rate) * 0.02  # a resonance of 10 stays below full scale, where torchaudio would clip
-    ours = filter_from_rest(
+    ours = high_pass_from_zero_state(
         sound, torch.tensor([float(cutoff_hz)]), torch.tensor([float(q)]), len(sound), rate
     )[0]
     theirs = reference.highpass_biquad(sound, rate, float(cutoff_hz), float(q))

@@ -72,7 +72,10 @@ def test_first_runs_at_once_leave_sound_machine_code_and_damage_to_it_is_noticed
     for _ in range(3):
         first.append(start(program, cache))
         time.sleep(APART_SECONDS)
-    assert [finish(process) for process in first] == [COMPILED] * 3
+    answers = [
+        finish(process) for process in first
+    ]  # on a quick machine the last may find what the first kept
+    assert answers[0] == COMPILED and set(answers) <= {COMPILED, FOUND}
     assert finish(start(program, cache)) == FOUND
     (archive,) = cache.iterdir()  # and none of the folders that the processes worked in
     assert {path.name for path in tmp_path.iterdir()} == {"program.py", "cache"}  # nothing beside the source

@@ -16,6 +16,7 @@ from timbrekit.mapping import MODEL_NAMES
 from timbrekit.plugin.rehearse import modulated_parameters, normalize_running
 from timbrekit.presets import load_preset, preset_names
 from timbrekit.recording.hits import find_hits
+from timbrekit.synth import find_synth
 from timbrekit.synth.parameters import PARAMETERS
 from timbrekit.synth.snare808_stream import play, white_noise
 from timbrekit.training.fast.run import TrainingRun
@@ -144,7 +145,9 @@ def test_whatever_the_features_the_network_is_given_0_to_1_or_no_number(rows):
     sensitivity=st.floats(0, 4),
 )
 def test_any_modulation_of_any_preset_sounds_finite(name, modulation, sensitivity):
-    parameters = modulated_parameters(load_preset(name).normalized(), np.array([modulation]), sensitivity)
+    parameters = modulated_parameters(
+        find_synth(), load_preset(name).normalized(), np.array([modulation]), sensitivity
+    )
     lowest, highest = ([getattr(p, end) for p in PARAMETERS] for end in ("minimum", "maximum"))
     assert (parameters >= lowest).all() and (parameters <= highest).all()
     sound = play(parameters, np.array([0]), 4800, RATE, white_noise(4800, 0), idle=parameters[0])

@@ -68,11 +68,15 @@ def plan_of(*paths, **changed) -> Plan:
     return Plan(tuple(map(str, paths)), **{**QUICK, **changed})
 
 
-def test_each_folder_of_single_hits_is_a_drum_in_which_the_plugin_finds_them_all(drums):
-    found = find_drums([drums])
-    assert [drum.name for drum in found] == ["dry_snare & brush", "wet snare"]
-    prepared = found[0].prepare()
-    assert len(prepared.hits) == COUNT
+def test_each_folder_of_single_hits_is_a_drum(drums):
+    assert [drum.name for drum in find_drums([drums])] == ["dry_snare & brush", "wet snare"]
+
+
+def test_of_enough_single_hits_the_plugin_finds_them_all(tmp_path):
+    write_hits(tmp_path / "drum", 16)  # of fewer than ten no settings are suggested
+    (drum,) = find_drums([tmp_path])
+    prepared = drum.prepare()
+    assert len(prepared.hits) == 16
     assert (prepared.hits.lengths == RATE).all()  # each may ring for a whole second
 
 

@@ -46,7 +46,9 @@ def test_the_file_keeps_the_plugins_contract(mapping, written):
     assert answer.shape == (2, 14) and answer.dtype == torch.float32
     for point in PROBES:
         modulation, preset = model(point[None])
-        torch.testing.assert_close(modulation, mapping(point[None])[0], rtol=0, atol=1e-6)
+        # Folding the centre into the first layer rounds anew: 1.04e-6 was seen on one processor.
+        atol = 1e-5 if mapping.centre.any() else 1e-6
+        torch.testing.assert_close(modulation, mapping(point[None])[0], rtol=0, atol=atol)
         assert torch.equal(preset, mapping.preset)
 
 

@@ -11,7 +11,7 @@ from model_files import trained_mapping
 from timbrekit.cli import main
 from timbrekit.errors import OutputError
 from timbrekit.experiment.results import read_models
-from timbrekit.export.check import check_model
+from timbrekit.export.check import check_model, open_model
 from timbrekit.export.torchdrum import serialize
 from timbrekit.notebook.journey import Journey
 from timbrekit.plugin.as_played import measure_as_played
@@ -57,7 +57,7 @@ def test_the_class_in_a_model_file_has_the_path_that_it_always_had(tmp_path):
 def test_an_old_model_plays_what_its_report_says(report):
     recording = read_recording(TAKE, report["sample_rate"])
     hits = find_hits(recording.samples, recording.sample_rate, DetectorSettings(**report["detector"]))
-    played = measure_as_played(MODEL, recording.samples, make_take(hits))
+    played = measure_as_played(open_model(MODEL).module, recording.samples, make_take(hits))
     assert len(hits) == report["hits_kept"]
     assert played.error_ratio == pytest.approx(report["as_played"]["error_ratio"], rel=1e-3)
 

@@ -27,7 +27,7 @@ def test_after_the_warm_start_and_one_epoch_the_sample_is_followed(sample_record
     take = make_take(prepared.hits)
     trained = train(take, preset, Settings(epochs=1, seed=1))
     about = build_metadata(trained.mapping, preset, rate, SUGGESTED, take.minimum, take.maximum)
-    model = write_model(trained.mapping, about, tmp_path / "model.pt")
+    model = write_model(trained.mapping, about, tmp_path / "model.pt").module
     primer = make_primer(samples, rate, SUGGESTED).samples
     assert measure_held_out(take, trained, preset).error_ratio < HELD_OUT
     assert measure_as_played(model, samples, take, primer=primer).error_ratio < AS_PLAYED

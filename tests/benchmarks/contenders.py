@@ -131,8 +131,10 @@ class KitTraining:
 
     def __init__(self, take: Take, published: bool, device: str, threads: int = 1):
         settings = replace(PUBLISHED if published else Settings(), device=device)
-        preset = Variant(load_preset(PRESET), SEED)
-        self.run = TrainingRun(take, [preset], settings, second_process=device == "cpu" and threads > 1)
+        preset = published_preset(load_preset(PRESET)) if published else load_preset(PRESET)
+        self.run = TrainingRun(
+            take, [Variant(preset, SEED)], settings, second_process=device == "cpu" and threads > 1
+        )
         self.run.renderer.worker.wait()
         self.rates = torch.tensor([settings.learning_rate])
         self.take, self.settings = take, settings

@@ -218,8 +218,10 @@ def time_to_quality(material: Material, job: dict[str, Any]) -> dict[str, Any]:
         train_paper_style(practised, epochs, job["device"], look)
     else:
         # The mapping as trained; its export forgets the centring.
-        settings = replace(PUBLISHED, epochs=epochs, device=job["device"], seed=SEED, forgets_centre=False)
-        for number, mapping in _mappings_along(practised, published_preset(), settings, EVERY):
+        settings = replace(PUBLISHED, epochs=epochs, device=job["device"], seed=SEED)
+        for number, mapping in _mappings_along(
+            practised, published_preset(load_preset(PRESET)), settings, EVERY
+        ):
             published.append((number, None, *error_of(mapping, material.published, practised)))
     ours = [_our_run(material, error_of, "gated", seed, job) for seed in job["seeds"]]
     there = [_our_run(material, error_of, "published", seed, job) for seed in job["seeds"]]
