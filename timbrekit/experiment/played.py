@@ -1,5 +1,5 @@
 """What comes out of the plug-in: drums x presets x recipes x sizes x seeds, trained, played and measured by the same
-code. docs/as_played.md was made with it."""
+code. docs/lab_notes/as_played.md was made with it."""
 
 import csv
 from collections.abc import Callable, Sequence
