@@ -218,7 +218,7 @@ The first training of a process, which brings the GPU up, took {quality["first"]
 {text}
 {_table(header, rows)}
 The published recipe was looked at every {EVERY} epochs, ours after each, at the mapping that each would keep if it
-stopped there; the looking is not counted. Our seconds include the preset's measuring, the warm start and all validation.
+stopped there; the looking is not counted. Our seconds include the preset's measuring, warm start and all validation.
 Rows of ours: seed {seeds}. The published recipe: seed 0.
 """
 

@@ -18,7 +18,7 @@ JSON_NAMES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyperparameters. The defaults are what was found to play best; docs/training.md and docs/lab_notes/training.md have the figures."""
+    """Hyperparameters. The defaults are what was found to play best; docs/training.md says how."""
 
     model: ModelName = "mlp-large"
     recipe: Literal["timbrekit", "published"] = "timbrekit"
