@@ -116,7 +116,7 @@ def test_a_tonal_preset_has_its_pitch(sounds, name, hz):
     [
         ("kick", 250, 600), ("low-tom", 200, 400), ("mid-tom", 150, 350), ("high-tom", 100, 300),
         # Longer than the 808's own 40 ms on purpose: with those its sustain stood at the edge of silence, and models
-        # of it played worse than none (docs/as_played.md).
+        # of it played worse than none (docs/lab_notes/as_played.md).
         ("rim-clave", 40, 100), ("cowbell", 150, 400), ("hand-clap", 80, 200), ("shaker", 15, 60),
     ],
 )  # fmt: skip

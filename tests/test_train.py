@@ -192,7 +192,7 @@ def test_rendering_models_at_once_as_on_a_gpu_gives_the_same(recipe, monkeypatch
     one_by_one = train_many(tiny_take(), variants, settings)
     monkeypatch.setitem(timbrekit.training.fast.renderer.MODELS_TOGETHER, "cpu", 2)
     for at_once, alone in zip(train_many(tiny_take(), variants, settings), one_by_one, strict=True):
-        # Adam's first steps have a full size whatever the gradient's; where that is nearly 0, rounding picks the side.
+        # Adam's first steps have a full size whatever the gradient; where that is nearly 0, rounding picks the side.
         difference = (weights_of(at_once) - weights_of(alone)).abs()
         assert difference.quantile(0.98) < 1e-5 and difference.max() < 3 * settings.learning_rate
         for ours, theirs in zip(at_once.history, alone.history, strict=True):

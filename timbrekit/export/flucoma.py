@@ -2,7 +2,7 @@
 
 FluCoMa's network is layers of weights, each with one of four activations. So it holds a mapping without layer
 normalisation, with the damping and the preset as one more layer: out come 14 normalised parameters. The features
-that go in and the 808 that plays are the patch's own. docs/play_anywhere.md tells how to load the files.
+that go in and the 808 that plays are the patch's own. docs/hosts.md tells how to load the files.
 """
 
 import json

@@ -102,7 +102,7 @@ def predict_from_onsets(take: Take, seed: int = 0) -> NDArray[np.float32]:
     The mean of two regressions of unlike kinds for each difference, cross-validated in ten folds, from the
     whole-take-normalised onset features, bound to no synthesiser: a support vector regression, which is smooth and aims
     at the median, as a mean absolute error asks for, and the three nearest hits, which may leap. A bound as far as
-    regressions are good: a random forest or a Gaussian process leaves more (docs/training.md).
+    regressions are good: a random forest or a Gaussian process leaves more (docs/lab_notes/training.md).
 
     Args:
         seed: of the folds.

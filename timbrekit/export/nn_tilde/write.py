@@ -1,6 +1,6 @@
 """Write a model for nn~, the object that runs TorchScript in Max and Pure Data: the whole instrument in one file.
 
-Audio goes in; the 808 and a pulse at each trigger come out. docs/play_anywhere.md describes the patches.
+Audio goes in; the 808 and a pulse at each trigger come out. docs/hosts.md describes the patches.
 """
 
 import io

@@ -79,7 +79,7 @@ class Fit:
         network: whose weights change.
         backward: sets the network's gradient from the tensors of a batch.
         rate: learning rate at its highest, of the cosine over all steps.
-        together: steps that are recorded as one on a GPU, where starting each would take longer than the step.
+        together: steps that are captured as one graph on a GPU, where starting each would take longer than the step.
     """
 
     def __init__(self, network: SmallNetwork, backward: Callable[..., None], rate: float, together: int = 10):

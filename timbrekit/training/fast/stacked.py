@@ -111,7 +111,7 @@ class Adam:
         mean_share: Tensor | float,
         square_share: Tensor | float,
     ) -> None:
-        """:meth:`step` that is counted elsewhere, so that it can be recorded on a GPU."""
+        """:meth:`step` that is counted elsewhere, so that it can be captured on a GPU."""
         beta1, beta2 = self.BETAS
         self.mean.lerp_(gradient, 1 - beta1)
         self.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
