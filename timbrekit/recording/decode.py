@@ -19,7 +19,13 @@ import numpy as np
 import soundfile
 
 from timbrekit.errors import RecordingError
-from timbrekit.recording.formats import FFMPEG_SIGNATURES, states_length, stranger, unfinished_wav
+from timbrekit.recording.formats import (
+    FFMPEG_FORMATS,
+    FFMPEG_SIGNATURES,
+    states_length,
+    stranger,
+    unfinished_wav,
+)
 from timbrekit.recording.health import MAXIMUM_SECONDS
 from timbrekit.recording.silenced import decoder_silenced
 
@@ -32,11 +38,6 @@ FFMPEG_SECONDS = 120  # ffmpeg decodes ten minutes in a few seconds; longer mean
 FFMPEG_BYTES = 2_000_000_000  # of the WAV file it may write: eleven minutes of eight channels
 FFMPEG_WORDS = 400  # characters of its complaints that are kept
 
-# Plain audio containers only: no playlists (which could pull in other files) and no network.
-FFMPEG_FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,ogg,asf,amr,mp3,wav,aiff,flac,caf,avi,ac3,eac3,wv,ape,tta,au,"
-    "w64"
-)
 BEGINNING_BYTES = 512  # enough to know a file by
 
 

@@ -37,6 +37,12 @@ FFMPEG_ENDINGS = (
 )
 AUDIO_ENDINGS = SOUNDFILE_ENDINGS + FFMPEG_ENDINGS
 
+# Plain audio containers only: no playlists (which could pull in other files) and no network.
+FFMPEG_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,ogg,asf,amr,mp3,wav,aiff,flac,caf,avi,ac3,eac3,wv,ape,tta,au,"
+    "w64"
+)
+
 # First bytes of what phones, browsers and Windows record: (offset, bytes, name).
 FFMPEG_SIGNATURES = (
     (4, b"ftyp", "M4A/AAC"),
