@@ -9,16 +9,6 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_configure(config):
-    """Compile what librosa keeps on disk before several workers do so at once: that has crashed one of them."""
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        import librosa
-        import numpy as np
-
-        strength = np.random.default_rng(0).random(64, dtype=np.float32)
-        librosa.onset.onset_detect(onset_envelope=strength, sr=48_000, hop_length=256, backtrack=True)
-
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("TIMBREKIT_SHARED", REPOSITORY.parent / "shared"))
 
@@ -50,12 +40,23 @@ def sample_recording() -> Path:
     return REPOSITORY / "sample_audio" / "snare_minute.flac"
 
 
+@pytest.fixture(scope="module")
+def forked_guard():
+    """Strangers' models are tried in forks of this process, for tests that are about the models. See test_guard.py."""
+    from forked_guard import run_in_fork
+
+    with pytest.MonkeyPatch.context() as patch:
+        if hasattr(os, "fork"):
+            patch.setattr("timbrekit.export.guard._run", run_in_fork)
+        yield
+
+
 @pytest.fixture
-def short_sketch(monkeypatch):
-    """The sketch with a hundredth of its work: all its steps, none of its patience."""
+def short_warm_start(monkeypatch):
+    """The warm start with a hundredth of its work: all its steps, none of its patience."""
     import timbrekit.training.warm_start
 
-    for name in ("MAPPING_STEPS", "STAND_IN_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
+    for name in ("MAPPING_STEPS", "SURROGATE_STEPS", "RELEARN_STEPS", "BESIDE_STEPS"):
         monkeypatch.setattr(timbrekit.training.warm_start, name, 20)
     monkeypatch.setattr(timbrekit.training.warm_start, "FIRST_RENDERS", 32)
     monkeypatch.setattr(timbrekit.training.warm_start, "ROUNDS", 2)

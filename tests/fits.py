@@ -16,9 +16,9 @@ def fits(device: str, count: int) -> list[tuple[Fit, list[Tensor]]]:
             nn.init.normal_(values, std=0.2, generator=generator)
         small = SmallNetwork(network.to(device))
 
-        def lead_back(rows, wanted, small=small):
-            small.lead_back((small(rows) - wanted) / len(rows), to_inputs=False)
+        def backward(rows, wanted, small=small):
+            small.backward((small(rows) - wanted) / len(rows), to_inputs=False)
 
         rows = torch.randn(60, 256, 15, generator=generator)
-        made.append((Fit(small, lead_back, 3e-3), [rows.to(device), rows[..., :7].sin().to(device)]))
+        made.append((Fit(small, backward, 3e-3), [rows.to(device), rows[..., :7].sin().to(device)]))
     return made

@@ -83,7 +83,7 @@ def test_gradients_agree(lfilter):
         (found,) = torch.autograd.grad((seven / torch.from_numpy(SINGLE)).sum(), parameters)
         return found
 
-    theirs = gradient(PaperSynth(RATE, RATE, lfilter), PaperFeatures(RATE, noise, lfilter))
+    theirs = gradient(PaperSynth(RATE, RATE, lfilter).render, PaperFeatures(RATE, noise, lfilter))
     ours = gradient(
         partial(Snare808(plugin_rounding=False).sound, RATE, RATE), TimbreFeatures(RATE, gated=False)
     )

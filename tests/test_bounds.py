@@ -10,7 +10,8 @@ from takes import tiny_take
 from timbrekit.features import TimbreFeatures
 from timbrekit.plugin.as_played import error_ratio, rank_correlations
 from timbrekit.presets import load_preset
-from timbrekit.training.bounds import PUBLISHED_SEARCH, optimize_directly, predict_from_onsets
+from timbrekit.training.bounds import optimize_directly, predict_from_onsets
+from timbrekit.training.published import SEARCH
 from timbrekit.training.take import make_take
 
 pytest.importorskip("sklearn", reason="the information bound needs scikit-learn, which librosa brings")
@@ -34,7 +35,7 @@ def published_take():
 
 
 def search_as_published(take, indices, iterations):
-    search = {**PUBLISHED_SEARCH, "iterations": iterations}
+    search = {**SEARCH, "iterations": iterations}
     return optimize_directly(take, load_preset("snare-1"), indices, gated=False, fresh_noise=False, **search)
 
 

@@ -19,8 +19,11 @@ from torch import nn
 
 from timbrekit.errors import ModelFileError
 from timbrekit.export.archive import MAX_ENTRIES, MAX_READ_BYTES
-from timbrekit.export.check import ALLOWED_OPERATORS, check_model, load_harmless, read_metadata
+from timbrekit.export.check import check_model, open_model, read_metadata
+from timbrekit.export.examine import ALLOWED_OPERATORS
 from timbrekit.export.torchdrum import serialize
+
+pytestmark = pytest.mark.usefixtures("forked_guard")
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +136,20 @@ def test_a_model_that_could_do_harm_is_not_loaded_for_rehearsal_either(tmp_path,
     path = tmp_path / "model.pt"
     path.write_bytes(scripted(getattr(model_files, name)().eval()))
     with pytest.raises(ModelFileError, match=r"^model\.pt: The model (uses|runs)"):
-        load_harmless(path)
+        open_model(path)
     path.write_bytes(scripted(model_files.Answer().eval()))
-    assert load_harmless(path)(torch.ones(1, 3)).shape == (2, 14)
+    assert open_model(path).module(torch.ones(1, 3)).shape == (2, 14)
+
+
+class OutOfTheBlue(model_files.Answer):
+    """Values decide how much memory it takes."""
+
+    def forward(self, features):
+        return self.rows + torch.where(self.rows > features[0, 0])[0].sum()
+
+
+def test_a_model_whose_memory_depends_on_what_it_is_given_is_refused(check):
+    assert "aten::where" in refusal(check(scripted(OutOfTheBlue().eval())))
 
 
 def test_code_that_runs_on_loading_cannot_hide_behind_the_name_of_its_file(check):
@@ -291,7 +305,15 @@ def test_a_file_without_description_has_no_metadata(tmp_path):
         read_metadata(path)
 
 
-@pytest.mark.parametrize("reader", [check_model, read_metadata])
+@pytest.mark.parametrize("content", [b"not a model", saved({"weight": torch.zeros(3)})])
+def test_a_file_that_is_no_model_is_not_opened(tmp_path, content):
+    path = tmp_path / "someone's model.pt"
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"^someone's model\.pt: This"):
+        open_model(path)
+
+
+@pytest.mark.parametrize("reader", [check_model, open_model, read_metadata])
 def test_what_is_no_file(tmp_path, reader):
     with pytest.raises(ModelFileError, match="no file"):
         reader(tmp_path / "missing.pt")

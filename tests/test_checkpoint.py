@@ -11,11 +11,12 @@ from timbrekit.presets import load_preset
 from timbrekit.recording.hits import find_hits
 from timbrekit.training.checkpoint import load_checkpoint, save_checkpoint
 from timbrekit.training.fast.train import train
-from timbrekit.training.settings import PUBLISHED, Settings
+from timbrekit.training.published import PUBLISHED
+from timbrekit.training.settings import Settings
 from timbrekit.training.take import make_take
 
 RATE = 48_000
-QUICK = {"epochs": 4, "sketch": False, "batch_size": 4}
+QUICK = {"epochs": 4, "warm_start": False, "batch_size": 4}
 
 
 class Killed(Exception):

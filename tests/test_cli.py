@@ -16,9 +16,11 @@ from takes import RATE, strokes, varied_strokes
 
 import timbrekit.training.warm_start
 from timbrekit.cli import main
+from timbrekit.errors import TrainingError
 from timbrekit.export.torchdrum import write_model
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.presets import load_preset, preset_names, save_preset
+from timbrekit.training.settings import NO_FLOAT64
 
 FILES = {"model.pt", "report.json", "report.png", "rehearsal.wav", "primer.wav", "card.txt"}
 DETECTOR_KEYS = {"on_threshold", "off_threshold", "hold"}
@@ -36,12 +38,12 @@ def recording(tmp_path_factory) -> Path:
 def model(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("models") / "model.pt"
     mapping = trained_mapping()
-    return write_model(mapping, metadata_of(mapping), path)
+    return write_model(mapping, metadata_of(mapping), path).path
 
 
 @pytest.fixture
-def short_sketch(monkeypatch):
-    for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("STAND_IN_STEPS", 20)):
+def short_warm_start(monkeypatch):
+    for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("SURROGATE_STEPS", 20)):
         monkeypatch.setattr(timbrekit.training.warm_start, name, few)
 
 
@@ -75,7 +77,7 @@ def assert_bad_input(result, *words):
 # --- train -------------------------------------------------------------------------------------------------
 
 
-def test_train_leaves_everything_and_says_so_in_json(run, recording, tmp_path, short_sketch):
+def test_train_leaves_everything_and_says_so_in_json(run, recording, tmp_path, short_warm_start):
     out = tmp_path / ODD_NAME
     status, stdout, _ = run("train", recording, "--preset", "snare-2", "--out", out, "--epochs", 1, "--json")
     assert status == 0 and {path.name for path in out.iterdir()} == FILES
@@ -100,11 +102,13 @@ def test_train_leaves_everything_and_says_so_in_json(run, recording, tmp_path, s
     assert run("check", out / "model.pt")[0] == 0
 
 
-def test_train_talks_to_people(run, recording, tmp_path):
-    options = ("--recipe", "published", "--epochs", 1, "--model", "linear")
-    status, stdout, stderr = run("train", recording, "--out", tmp_path, *options)
+def test_train_talks_to_people_and_takes_a_preset_of_their_own(run, recording, tmp_path):
+    preset = save_preset(load_preset("kick"), tmp_path / "My kick 🥁.json")
+    options = ("--preset", preset, "--recipe", "published", "--epochs", 1, "--model", "linear")
+    status, stdout, stderr = run("train", recording, "--out", tmp_path / "out", *options)
     assert status == 0 and stderr == ""  # no bar where stderr is no terminal
     assert "12 hits found" in stdout and "Rehearsing" in stdout and "model.pt" in stdout
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["preset"] == "my-kick"
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
@@ -113,13 +117,6 @@ def test_train_runs_at_the_daws_rate(run, recording, tmp_path, rate):
     status, _, stderr = run("train", recording, "--out", tmp_path, *options)
     assert (status, stderr) == (0, "")
     assert soundfile.info(tmp_path / "rehearsal.wav").samplerate == rate
-
-
-def test_a_preset_file_of_ones_own_works(run, recording, tmp_path):
-    preset = save_preset(load_preset("kick"), tmp_path / "My kick 🥁.json")
-    options = ("--preset", preset, "--recipe", "published", "--epochs", 1, "--json")
-    assert run("train", recording, "--out", tmp_path / "out", *options)[0] == 0
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["preset"] == "my-kick"
 
 
 # --- bad input ---------------------------------------------------------------------------------------------
@@ -226,6 +223,20 @@ def test_a_gpu_that_is_not_there(run, recording, tmp_path):
     assert_bad_input(run("train", recording, "--out", tmp_path / "o", "--device", "cuda"), "--device cpu")
 
 
+def test_an_apple_gpu_is_answered_in_one_line_and_the_cpu_trains(run, recording, tmp_path, monkeypatch):
+    devices = []
+
+    def stop(prepared, preset, folder, settings, *more):
+        devices.append(settings.device)
+        raise TrainingError("Enough.")
+
+    monkeypatch.setattr("timbrekit.workflow.train_model", stop)
+    _, _, stderr = run("train", recording, "--out", tmp_path / "o", "--device", "mps")
+    assert devices == ["cpu"]
+    first, second = stderr.splitlines()
+    assert first == f"timbrekit: {NO_FLOAT64}" and second == "timbrekit: Enough."
+
+
 def test_an_output_folder_that_cannot_be_one_is_found_out_before_training(
     run, recording, tmp_path, monkeypatch
 ):
@@ -280,19 +291,24 @@ def test_what_was_trained_is_kept_when_measuring_is_stopped(run, recording, tmp_
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_during_training_keeps_the_best_and_writes_it(recording, tmp_path):
-    """A real process and a real signal, sent once the first epoch has been told of."""
+    """A real process and a real signal, sent once the first epoch has been told of.
+
+    Before that, in the same process: neither a terminal that cannot show a name nor a missing torchaudio matters.
+    """
     script = (
-        "import sys, timbrekit.commands as c\n"
-        "c._Bar.__call__ = lambda self, epoch: print('epoch', epoch.number, file=sys.stderr, flush=True)\n"
-        "from timbrekit.cli import main; sys.exit(main())\n"
+        "import sys; sys.modules['torchaudio'] = None\n"
+        "import timbrekit.commands as c\n"
+        "c.Bar.__call__ = lambda self, epoch: print('epoch', epoch.number, file=sys.stderr, flush=True)\n"
+        "from timbrekit.cli import main; assert main(['inspect', sys.argv.pop(1)]) == 0; sys.exit(main())\n"
     )
+    shown = wav(tmp_path, varied_strokes(3), name="🥁.wav")
     options = ["--recipe", "published", "--epochs", "100000", "--out", str(tmp_path / "out"), "--json"]
     process = subprocess.Popen(
-        [sys.executable, "-c", script, "train", str(recording), *options],
+        [sys.executable, "-c", script, str(shown), "train", str(recording), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "ascii"},
     )
     try:
         assert process.stderr.readline().strip() == "epoch 1"
@@ -302,7 +318,7 @@ def test_ctrl_c_during_training_keeps_the_best_and_writes_it(recording, tmp_path
         process.kill()
     assert process.returncode == 130 and "Traceback" not in stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
-    assert last_json(stdout)["hits_kept"] == 12
+    assert "3 hits" in stdout and last_json(stdout)["hits_kept"] == 12
     assert json.loads((tmp_path / "out" / "report.json").read_text())["training"]["interrupted"] is True
 
 
@@ -426,18 +442,6 @@ def test_a_reader_that_has_had_enough_is_no_error(model):
     process.stdout.close()
     stderr = process.stderr.read()
     assert process.wait(timeout=300) == 0 and stderr == b""
-
-
-def test_neither_a_terminal_that_cannot_show_a_name_nor_a_missing_torchaudio_is_an_obstacle(tmp_path):
-    path = wav(tmp_path, varied_strokes(3), name="🥁.wav")
-    blocked = "import sys; sys.modules['torchaudio'] = None; from timbrekit.cli import main; sys.exit(main())"
-    finished = subprocess.run(
-        [sys.executable, "-c", blocked, "inspect", str(path)],
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        timeout=300,
-    )
-    assert (finished.returncode, finished.stderr) == (0, b"") and b"3 hits" in finished.stdout
 
 
 def test_it_tells_its_version(run):

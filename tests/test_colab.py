@@ -4,7 +4,6 @@ import base64
 import shutil
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ pytest.importorskip("IPython", reason="needs the notebooks extra")
 from colab_stand_in import Colab, MessageError
 
 from timbrekit.notebook import colab
-from timbrekit.notebook.stop import StopButton
 
 
 @pytest.fixture
@@ -186,16 +184,3 @@ def test_the_recorder_writes_a_wav_file_that_soundfile_reads(tmp_path):
     subprocess.run(["node", tmp_path / "run.js", tmp_path / "out.wav"], check=True)
     samples, rate = soundfile.read(tmp_path / "out.wav")
     assert rate == 44_100 and samples == pytest.approx([0, 0.5, -0.5, 1, -1], abs=1e-6)
-
-
-def test_the_stop_button_is_heard_only_with_its_own_address():
-    with StopButton() as stop:
-        address = f"http://127.0.0.1:{stop.port}/"
-        with pytest.raises(urllib.error.HTTPError):
-            urllib.request.urlopen(address + "something-else", timeout=5)
-        assert not stop.pressed
-        urllib.request.urlopen(address + stop._token, timeout=5)
-        assert stop.pressed
-        assert stop._token in stop.html and str(stop.port) in stop.html
-    with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(address, timeout=5)

@@ -16,6 +16,7 @@ from timbrekit.mapping import MODEL_NAMES
 from timbrekit.plugin.rehearse import modulated_parameters, normalize_running
 from timbrekit.presets import load_preset, preset_names
 from timbrekit.recording.hits import find_hits
+from timbrekit.synth import find_synth
 from timbrekit.synth.parameters import PARAMETERS
 from timbrekit.synth.snare808_stream import play, white_noise
 from timbrekit.training.fast.run import TrainingRun
@@ -24,7 +25,7 @@ from timbrekit.training.settings import Settings
 from timbrekit.training.take import make_take
 
 SNARE = load_preset("snare-1")
-QUICK = Settings(sketch=False, epochs=1, slope_limit=0.0)
+QUICK = Settings(warm_start=False, epochs=1, gradient_clip=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +64,21 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("kind", DEGENERATE)
-def test_training_on_little_gives_numbers_and_bounded_slopes(kind):
+def test_training_on_little_gives_numbers_and_bounded_gradients(kind):
     take = DEGENERATE[kind]()
-    run, slopes = TrainingRun(take, [Variant(SNARE)], QUICK), []
+    run, gradients = TrainingRun(take, [Variant(SNARE)], QUICK), []
     change = run.learner.optimizer.change
 
-    def watched(weights, slope, *how):
-        slopes.append(slope.clone())
-        change(weights, slope, *how)
+    def watched(weights, gradient, *how):
+        gradients.append(gradient.clone())
+        change(weights, gradient, *how)
 
     run.learner.optimizer.change = watched
     train_losses, validation_losses = run.run_epoch()
     assert torch.isfinite(train_losses).all() and torch.isfinite(validation_losses).all()
-    assert slopes and all(slope.isfinite().all() and slope.abs().max() < 1e3 for slope in slopes)
+    assert gradients and all(
+        gradient.isfinite().all() and gradient.abs().max() < 1e3 for gradient in gradients
+    )
     mapping = train(take, SNARE, QUICK).mapping
     cube = torch.cartesian_prod(*[torch.linspace(0, 1, 5)] * 3)
     assert mapping(cube).isfinite().all() and mapping(cube).abs().max() <= 1
@@ -142,7 +145,9 @@ def test_whatever_the_features_the_network_is_given_0_to_1_or_no_number(rows):
     sensitivity=st.floats(0, 4),
 )
 def test_any_modulation_of_any_preset_sounds_finite(name, modulation, sensitivity):
-    parameters = modulated_parameters(load_preset(name).normalized(), np.array([modulation]), sensitivity)
+    parameters = modulated_parameters(
+        find_synth(), load_preset(name).normalized(), np.array([modulation]), sensitivity
+    )
     lowest, highest = ([getattr(p, end) for p in PARAMETERS] for end in ("minimum", "maximum"))
     assert (parameters >= lowest).all() and (parameters <= highest).all()
     sound = play(parameters, np.array([0]), 4800, RATE, white_noise(4800, 0), idle=parameters[0])

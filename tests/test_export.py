@@ -19,9 +19,10 @@ from model_files import PROBES, metadata_of, trained_mapping
 import timbrekit
 from timbrekit.errors import ModelFileError, OutputError
 from timbrekit.export import torchdrum
-from timbrekit.export.check import ALLOWED_OPERATORS, MAX_MODEL_BYTES, check_model, read_metadata
+from timbrekit.export.check import check_model, open_model, read_metadata
+from timbrekit.export.examine import ALLOWED_OPERATORS
 from timbrekit.export.metadata import decode, encode, fold_centre, network_layers
-from timbrekit.export.torchdrum import PluginModel, serialize, write_model
+from timbrekit.export.torchdrum import MAX_MODEL_BYTES, PluginModel, serialize, write_model
 from timbrekit.mapping import MODEL_NAMES
 from timbrekit.presets import load_preset
 from timbrekit.recording.onsets import DetectorSettings
@@ -36,7 +37,7 @@ def mapping(request):
 
 @pytest.fixture
 def written(mapping, tmp_path):
-    return write_model(mapping, metadata_of(mapping), tmp_path / "model.pt")
+    return write_model(mapping, metadata_of(mapping), tmp_path / "model.pt").path
 
 
 def test_the_file_keeps_the_plugins_contract(mapping, written):
@@ -45,7 +46,9 @@ def test_the_file_keeps_the_plugins_contract(mapping, written):
     assert answer.shape == (2, 14) and answer.dtype == torch.float32
     for point in PROBES:
         modulation, preset = model(point[None])
-        torch.testing.assert_close(modulation, mapping(point[None])[0], rtol=0, atol=1e-6)
+        # Folding the centre into the first layer rounds anew: 1.04e-6 was seen on one processor.
+        atol = 1e-5 if mapping.centre.any() else 1e-6
+        torch.testing.assert_close(modulation, mapping(point[None])[0], rtol=0, atol=atol)
         assert torch.equal(preset, mapping.preset)
 
 
@@ -176,6 +179,14 @@ def test_the_metadata_read_back_as_written(mapping, written):
     assert DetectorSettings(**metadata["detector"]) == DetectorSettings()
     assert metadata["versions"]["timbrekit"] == timbrekit.__version__
     assert metadata["training"] == {"seed": 0, "hits": 171}
+
+
+def test_writing_hands_back_what_opening_the_file_gives(mapping, tmp_path):
+    handed = write_model(mapping, metadata_of(mapping), tmp_path / "model.pt")
+    opened = open_model(tmp_path / "model.pt")
+    assert (handed.path, handed.name) == (opened.path, opened.name) == (tmp_path / "model.pt", "model.pt")
+    assert handed.metadata == opened.metadata and handed.for_export() and opened.for_export()
+    assert torch.equal(handed.module(PROBES), opened.module(PROBES))
 
 
 def test_arrays_survive_their_text_form():

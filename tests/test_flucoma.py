@@ -1,13 +1,15 @@
 """FluCoMa's files, read by an evaluator of its format that knows nothing of ours."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from model_files import Published, Wide, scripted
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export import flucoma
+from timbrekit.export.check import open_model
 from timbrekit.export.flucoma import write_flucoma
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
@@ -138,23 +140,25 @@ def test_a_feature_that_never_changed_is_one_half_as_in_the_plug_in(tmp_path):
     assert fluid_normalize(normalizer, np.array([[-6.0, 80.0, -3.75]])).tolist() == [[1.0, 0.5, 1.0]]
 
 
-def test_what_is_no_model_is_refused(tmp_path):
-    with pytest.raises(ModelFileError, match="There is no file"):
-        write_flucoma(tmp_path / "absent.pt", tmp_path)
-    garbage = tmp_path / "garbage.pt"
-    garbage.write_bytes(b"not a model")
-    with pytest.raises(ModelFileError, match=r"garbage\.pt cannot be exported"):
-        write_flucoma(garbage, tmp_path)
+@pytest.mark.usefixtures("forked_guard")
+def test_a_strangers_model_is_refused(tmp_path):
+    stranger = tmp_path / "stranger.pt"
+    stranger.write_bytes(scripted(Published().eval()))
+    with pytest.raises(ModelFileError, match=r"stranger\.pt: .*timbrekit did not write it"):
+        write_flucoma(open_model(stranger), tmp_path / "out")
+    stranger.write_bytes(scripted(Wide().eval()))
+    with pytest.raises(ModelFileError, match=r"stranger\.pt cannot be exported.*\(2, 28\)"):
+        write_flucoma(open_model(stranger), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_description_that_does_not_fit_its_network_is_not_handed_over(tmp_path, monkeypatch):
+def test_a_description_that_does_not_fit_its_network_is_not_handed_over(tmp_path):
     _, model = write(tmp_path, "mlp-plain")
-    right = flucoma.read_metadata(model)
-    foreign = flucoma.read_metadata(write(tmp_path / "other", "mlp-plain", scale=0.2)[1])
+    right = model.metadata
+    foreign = write(tmp_path / "other", "mlp-plain", scale=0.2)[1].metadata
     mixed = {**right, "network": foreign["network"]}
     halved = {**right, "network": {"layers": [{"type": "linear"}]}}
     for metadata, message in ((mixed, "would not answer as the model"), (halved, "is not whole")):
-        monkeypatch.setattr(flucoma, "read_metadata", lambda path, metadata=metadata: metadata)
         with pytest.raises(ModelFileError, match=message):
-            write_flucoma(model, tmp_path / "out")
+            write_flucoma(replace(model, metadata=metadata), tmp_path / "out")
     assert not (tmp_path / "out").exists()

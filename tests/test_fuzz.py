@@ -9,6 +9,7 @@ from by_hand.hostile import KINDS, TRAP, make_input, try_input
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.usefixtures("forked_guard")
 @pytest.mark.parametrize(("kind", "count"), [("recordings", 20), ("presets", 60), ("models", 15)])
 def test_anything_a_user_brings_works_or_is_answered_in_words(kind, count, seed, tmp_path, capfd):
     outcomes = []

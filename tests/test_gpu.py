@@ -20,12 +20,13 @@ from timbrekit.training.fast.renderer import Aim, Renderer
 from timbrekit.training.fast.run import TrainingRun
 from timbrekit.training.fast.train import Variant, train, train_many
 from timbrekit.training.objective import SynthPlayer
-from timbrekit.training.settings import Settings, make_settings
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 SNARE = load_preset("snare-1")
-QUICK = Settings(sketch=False, epochs=3, batch_size=4, device="cuda")
+QUICK = Settings(warm_start=False, epochs=3, batch_size=4, device="cuda")
 
 
 def weights_of(trained):
@@ -65,7 +66,7 @@ def test_inputs_of_another_shape_are_refused():
 
 
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
-def test_losses_and_slopes_are_those_of_the_cpu(recipe, monkeypatch):
+def test_losses_and_gradients_are_those_of_the_cpu(recipe, monkeypatch):
     gated, found = recipe == "timbrekit", []
     # All hits ring as long as the features look, so that they come in the same order and find the same noise.
     take = replace(tiny_take(), lengths=torch.full_like(tiny_take().lengths, TIMBRE_SAMPLES))
@@ -81,12 +82,12 @@ def test_losses_and_slopes_are_those_of_the_cpu(recipe, monkeypatch):
         with Renderer(Aim(players, intended, spread_weights(intended)), second_process=False) as renderer:
             sources = [torch.Generator().manual_seed(seed) for seed in range(2)]
             draws = [values.to(device) for values in renderer.draw(6, sources)]
-            losses, slopes = renderer.losses(near, indices, draws, with_slope=True)
+            losses, gradients = renderer.losses(near, indices, draws, with_gradient=True)
             heard = renderer.differences(1, near[1].repeat(7, 1), indices[1].repeat(7), generator)
-        found.append((losses.cpu(), slopes.cpu(), heard.cpu()))
-    (losses, slopes, heard), (their_losses, their_slopes, their_heard) = found
+        found.append((losses.cpu(), gradients.cpu(), heard.cpu()))
+    (losses, gradients, heard), (their_losses, their_gradients, their_heard) = found
     torch.testing.assert_close(their_losses, losses, rtol=1e-4, atol=0)
-    assert (their_slopes - slopes).norm() < 1e-3 * slopes.norm()
+    assert (their_gradients - gradients).norm() < 1e-3 * gradients.norm()
     torch.testing.assert_close(their_heard, heard, rtol=1e-3, atol=1e-3)
 
 
@@ -125,7 +126,7 @@ def test_training_takes_the_steps_that_it_takes_on_the_cpu(recipe, monkeypatch):
     )  # one noise for a batch, as on a GPU
     found = []
     for device in ("cpu", "cuda"):
-        settings = replace(make_settings(recipe, device=device), sketch=False, epochs=3, batch_size=4)
+        settings = replace(make_settings(recipe, device=device), warm_start=False, epochs=3, batch_size=4)
         with TrainingRun(tiny_take(), [Variant(SNARE, 3)], settings) as run:
             before = run.learner.weights.cpu().clone()
             losses = torch.stack([torch.stack(run.run_epoch()) for _ in range(3)])
@@ -135,7 +136,7 @@ def test_training_takes_the_steps_that_it_takes_on_the_cpu(recipe, monkeypatch):
     assert (their_moved - moved).norm() < 0.2 * moved.norm()
 
 
-def test_the_same_comes_out_again_sketch_and_all(short_sketch):
+def test_the_same_comes_out_again_warm_start_and_all(short_warm_start):
     settings = Settings(epochs=2, device="cuda")
     first, second = (weights_of(train(tiny_take(), SNARE, settings)) for _ in range(2))
     assert torch.equal(first, second) and first.isfinite().all()
@@ -165,12 +166,12 @@ def test_models_trained_together_come_out_as_if_trained_alone(fresh_noise):
             assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=0.02)
 
 
-def test_the_sketch_follows_as_well_as_on_the_cpu():
+def test_the_warm_start_follows_as_well_as_on_the_cpu():
     found = []
     for device in ("cpu", "cuda"):
         settings = replace(Settings(), device=device)
         with TrainingRun(tiny_take(), [Variant(SNARE, 0)], settings) as run:
-            run.sketch()
+            run.warm_start()
             found.append(float(run.run_epoch()[0]))
     assert found[1] < 1.15 * found[0] < 0.9
 

@@ -16,8 +16,9 @@ from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.presets import load_preset
 from timbrekit.training.fast.run import TrainingRun, Variant
 from timbrekit.training.fast.stacked import Adam
+from timbrekit.training.fast.warm_start import surrogate_fit
 from timbrekit.training.objective import SynthPlayer
-from timbrekit.training.settings import make_settings
+from timbrekit.training.recipes import make_settings
 
 VARIANTS = [Variant(load_preset("snare-1"), 0), Variant(load_preset("snare-3"), 1)]
 
@@ -55,7 +56,7 @@ def recorded_fit(monkeypatch):
 
     def record(fit):
         fit._adam, fit._stream = Adam(fit.network.weights), Stream(waits)
-        fit._recorded = Called(fit._steps, [])
+        fit._captured = Called(fit._steps, [])
         return fit
 
     return record, now, waits
@@ -91,12 +92,12 @@ def test_steps_that_do_not_come_out_even_are_refused_on_a_cpu_too():
         fit.run([each[:21] for each in batches])
 
 
-def test_the_sketchs_steps_come_out_even():
-    stand_in = timbrekit.training.warm_start._stand_in_fit(fits("cpu", 1)[0][0].network)
-    sketch = timbrekit.training.warm_start
-    for steps in (sketch.STAND_IN_STEPS, sketch.BESIDE_STEPS, sketch.RELEARN_STEPS):
-        stand_in._need_whole_parts([torch.zeros(steps)])
-    fits("cpu", 1)[0][0]._need_whole_parts([torch.zeros(sketch.MAPPING_STEPS)])
+def test_the_warm_starts_steps_come_out_even():
+    surrogate = surrogate_fit(fits("cpu", 1)[0][0].network)
+    warm_start = timbrekit.training.warm_start
+    for steps in (warm_start.SURROGATE_STEPS, warm_start.BESIDE_STEPS, warm_start.RELEARN_STEPS):
+        surrogate._need_whole_parts([torch.zeros(steps)])
+    fits("cpu", 1)[0][0]._need_whole_parts([torch.zeros(warm_start.MAPPING_STEPS)])
 
 
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
@@ -106,7 +107,7 @@ def test_recorded_steps_are_those_of_the_cpu(recipe, monkeypatch):
         timbrekit.training.fast.renderer, "HITS_TOGETHER", 16
     )  # one noise for a batch, as on a GPU
     monkeypatch.setattr(timbrekit.training.fast.learner, "Replayed", Called)
-    settings = replace(make_settings(recipe, device="cpu"), sketch=False, epochs=2, batch_size=4)
+    settings = replace(make_settings(recipe, device="cpu"), warm_start=False, epochs=2, batch_size=4)
     found = []
     for recorded in (False, True):
         with TrainingRun(tiny_take(), VARIANTS, settings) as run:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbrekit.recording.hits import MOST_SHIFT, find_hits, hit_findings, onset_windows, pre_roll
+from timbrekit.features import MOST_SHIFT
+from timbrekit.recording.hits import find_hits, onset_windows, pre_roll
 from timbrekit.recording.onsets import DetectorSettings, detect
+from timbrekit.recording.take_health import hit_findings
 
 RATE = 48_000
 

@@ -17,7 +17,7 @@ from timbrekit.notebook.live import page_in_frame, show_live_page
 @pytest.fixture
 def model(tmp_path):
     mapping = trained_mapping()
-    return write_model(mapping, metadata_of(mapping), tmp_path / "model.pt")
+    return write_model(mapping, metadata_of(mapping), tmp_path / "model.pt").path
 
 
 def test_the_frame_holds_the_whole_page_and_may_use_the_microphone(model):

@@ -6,6 +6,7 @@ import soundfile
 import torch
 
 from timbrekit.errors import ModelFileError, OutputError
+from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.nn_tilde import write as nn_tilde
 from timbrekit.export.nn_tilde.write import NN_OPERATORS, operators, play_in_blocks, write_nn_tilde
@@ -39,7 +40,7 @@ class Host:
     def get(self, name):
         return getattr(self.module, f"get_{name}")()
 
-    def perform(self, samples, block=256):
+    def perform(self, samples, block=1024):
         """(2, n) of (n,): what comes out of the two outlets."""
         inlets, in_ratio, outlets, out_ratio = self.module.forward_params.tolist()
         assert (inlets, in_ratio, outlets, out_ratio) == (1, 1, 2, 1)
@@ -127,7 +128,7 @@ def test_triggers_are_the_plug_ins(golden, golden_files, rate):
     played = quiet_plug_in(golden_files[1], rate).perform(take)
     np.testing.assert_array_equal(np.flatnonzero(played[1]), golden[f"trigger_idx_{rate}"])
     assert set(np.unique(played[1])) == {0, 1}
-    expected = rehearse(golden_files[0], take, rate, noise=np.zeros(len(take)))
+    expected = rehearse(golden_files[0].module, take, rate, noise=np.zeros(len(take)))
     np.testing.assert_allclose(played[0], expected.audio, atol=1e-3, rtol=0)
 
 
@@ -139,7 +140,7 @@ def test_the_sound_is_the_plug_ins(golden, golden_files):
 
 
 def test_a_recording_sounds_as_in_rehearsal(model, exported, drumming):
-    expected = rehearse(model, drumming, RATE, noise=np.zeros(len(drumming)))
+    expected = rehearse(model.module, drumming, RATE, noise=np.zeros(len(drumming)))
     assert len(expected.triggers) > 5
     played = quiet_plug_in(exported).perform(drumming)
     np.testing.assert_array_equal(np.flatnonzero(played[1]), expected.triggers)
@@ -150,7 +151,7 @@ def test_with_the_same_noise_the_noise_is_the_same_too(model, exported, drumming
     noise = np.random.default_rng(0).uniform(-1, 1, len(drumming)).astype(np.float32)
     host = Host(exported)
     host.set("fixed_ranges", 0)
-    expected = rehearse(model, drumming, RATE, noise=noise)
+    expected = rehearse(model.module, drumming, RATE, noise=noise)
     played = play_in_blocks(host.module, drumming, noise, (256,))
     np.testing.assert_allclose(played[0], expected.audio, atol=1e-3, rtol=0)
 
@@ -159,7 +160,7 @@ def test_with_the_same_noise_the_noise_is_the_same_too(model, exported, drumming
 def test_other_networks_and_presets(tmp_path, drumming, model_name):
     preset = load_preset("cowbell")
     model, exported = write(tmp_path, lively_mapping(preset, model_name), preset)
-    expected = rehearse(model, drumming, RATE, noise=np.zeros(len(drumming)))
+    expected = rehearse(model.module, drumming, RATE, noise=np.zeros(len(drumming)))
     played = quiet_plug_in(exported).perform(drumming)
     np.testing.assert_allclose(played[0], expected.audio, atol=1e-3, rtol=0)
 
@@ -179,8 +180,8 @@ def test_fixed_ranges_are_those_of_training(model, exported, drumming):
     host.set("noise", 0)
     assert host.get("fixed_ranges") == 1
     silence = np.zeros(len(drumming))
-    known = rehearse(model, drumming, RATE, noise=silence, initial_ranges=torch.stack(RANGES).numpy())
-    fresh = rehearse(model, drumming, RATE, noise=silence)
+    known = rehearse(model.module, drumming, RATE, noise=silence, initial_ranges=torch.stack(RANGES).numpy())
+    fresh = rehearse(model.module, drumming, RATE, noise=silence)
     assert np.abs(known.audio - fresh.audio).max() > 0.01
     np.testing.assert_allclose(host.perform(drumming)[0], known.audio, atol=1e-3, rtol=0)
 
@@ -202,10 +203,10 @@ def test_the_knobs_are_those_of_the_plug_in(model, exported, drumming):
         host.set(name, value)
     host.set("dry_wet", 0.25)
     expected = rehearse(
-        model, drumming, 44_100, settings, sensitivity=0.5, noise=np.zeros(len(drumming)), dry_wet=0.25
+        model.module, drumming, 44_100, settings, sensitivity=0.5, noise=np.zeros(len(drumming)), dry_wet=0.25
     )
     played = host.perform(drumming)
-    default = rehearse(model, drumming, 44_100)
+    default = rehearse(model.module, drumming, 44_100)
     assert len(default.triggers) != len(expected.triggers)
     np.testing.assert_array_equal(np.flatnonzero(played[1]), expected.triggers)
     np.testing.assert_allclose(played[0], expected.audio, atol=1e-3, rtol=0)
@@ -216,7 +217,7 @@ def test_onsets_within_a_window_are_dropped_as_in_the_plug_in(model, exported, d
     host = quiet_plug_in(exported)
     for name in ("on_threshold", "off_threshold", "hold"):
         host.set(name, getattr(settings, name))
-    expected = rehearse(model, drumming, RATE, settings, noise=np.zeros(len(drumming)))
+    expected = rehearse(model.module, drumming, RATE, settings, noise=np.zeros(len(drumming)))
     assert len(expected.dropped) > 10
     for block in (100, 1024):
         host.module.restart()
@@ -298,7 +299,7 @@ def test_the_file_describes_itself_and_not_its_maker(exported, model):
     extra = {"timbrekit.json": ""}
     torch.jit.load(str(exported), _extra_files=extra)
     original = {"timbrekit.json": ""}
-    torch.jit.load(str(model), _extra_files=original)
+    torch.jit.load(str(model.path), _extra_files=original)
     assert extra == original
     assert str(nn_tilde.__file__).encode() not in exported.read_bytes()
     assert exported.stat().st_size < 100_000
@@ -331,19 +332,14 @@ def test_a_file_that_would_sound_otherwise_is_not_handed_over(model, tmp_path, m
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.usefixtures("forked_guard")
 def test_what_cannot_be_exported_is_refused_in_words(model, tmp_path):
     with pytest.raises(OutputError, match=r"give play\.ts"):
         write_nn_tilde(model, tmp_path / "play.pt")
-    with pytest.raises(ModelFileError, match="There is no file"):
-        write_nn_tilde(tmp_path / "absent.pt", tmp_path / "play.ts")
-    garbage = tmp_path / "garbage.pt"
-    garbage.write_bytes(b"not a model")
-    with pytest.raises(ModelFileError, match=r"garbage\.pt cannot be exported"):
-        write_nn_tilde(garbage, tmp_path / "play.ts")
     stranger = tmp_path / "stranger.pt"
     torch.jit.freeze(torch.jit.script(Stranger().eval())).save(str(stranger))
     with pytest.raises(ModelFileError, match="timbrekit did not write it"):
-        write_nn_tilde(stranger, tmp_path / "play.ts")
+        write_nn_tilde(open_model(stranger), tmp_path / "play.ts")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="Cannot write"):
         write_nn_tilde(model, tmp_path / "file" / "play.ts")

@@ -11,14 +11,14 @@ import soundfile
 ipywidgets = pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
 
 from timbrekit.errors import PresetError, RecordingError, TrainingError  # noqa: E402
-from timbrekit.notebook import widgets  # noqa: E402
+from timbrekit.notebook import colab, widgets  # noqa: E402
 from timbrekit.notebook.audition_panel import busiest_stretch  # noqa: E402
 from timbrekit.notebook.colab import Upload  # noqa: E402
 from timbrekit.notebook.hits_panel import HitsPanel, hit_parts, missed_onsets  # noqa: E402
 from timbrekit.notebook.journey import Journey  # noqa: E402
 from timbrekit.notebook.plots import smoothed_spectrum  # noqa: E402
 from timbrekit.notebook.preset_panel import PresetPanel, own_presets, preset_sound, save_own  # noqa: E402
-from timbrekit.notebook.recording_panel import SAMPLE, RecordingPanel, keep_if_readable  # noqa: E402
+from timbrekit.notebook.recording_panel import SAMPLE, UPLOAD, RecordingPanel, keep_if_readable  # noqa: E402
 from timbrekit.notebook.training_panel import TrainingPanel, is_fast, progress_words  # noqa: E402
 from timbrekit.presets import load_preset  # noqa: E402
 from timbrekit.recording import read_recording  # noqa: E402
@@ -162,20 +162,20 @@ def test_progress_is_told_in_words():
     assert progress_words(Epoch(20, 20, 1.0, 1.0, 0)) == "Round 20 of 20, almost done"
 
 
-def test_the_stop_button_interrupts_the_training_it_watches():
+def test_while_it_trains_the_panel_says_how_to_stop_and_draws_what_was_reached():
     panel = TrainingPanel()
+    empty = panel.picture.value
 
     def work(progress, stage):
         stage("Training")
         progress(Epoch(1, 9, 1.0, 0.9, 5))
-        assert "Stop here" in panel.button.value
-        panel._stop._pressed.set()
+        assert "keep the best so far, press ■" in panel.hint.value
         progress(Epoch(2, 9, 1.0, 0.8, 5))
-        raise AssertionError("it went on")
+        raise KeyboardInterrupt  # as ■ does before the first round is done
 
     with pytest.raises(KeyboardInterrupt):
         panel.watch(work)
-    assert len(panel.history) == 2 and panel.button.value == ""
+    assert len(panel.history) == 2 and panel.hint.value == "" and panel.picture.value != empty
 
 
 @pytest.mark.parametrize("value, fast", [(None, False), ("", False), ("0", False), ("1", True)])
@@ -233,3 +233,31 @@ def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatc
     assert (second.session.model_dir / NAME).is_file()
     second.choose_preset("snare-1")
     assert not second.session.is_trained
+
+
+def test_a_file_that_has_not_arrived_is_said_and_nothing_is_used_in_its_place(session):
+    panel = RecordingPanel(session)
+    panel.choose(UPLOAD)
+    assert panel.waiting and session.recording_path is None
+    assert "has not arrived" in panel.text and "path" in panel.text
+
+
+def test_a_large_file_comes_in_by_its_path(session, short_take, tmp_path):
+    path = tmp_path / "my take.wav"
+    path.write_bytes(short_take.read_bytes())
+    panel = RecordingPanel(session)
+    panel.choose(UPLOAD)
+    _, field = panel.above.children[0].children
+    field.value = str(tmp_path / "nowhere.wav")
+    assert "cannot be read" in panel.text and panel.waiting
+    field.value = f'"{path}"'
+    assert not panel.waiting and session.recording_path.name == "my take.wav"
+
+
+def test_what_is_offered_is_all_that_can_be_read_and_no_companions(tmp_path):
+    names = ["a.wav", "b.MOV", "c.amr", "d.3gp", "e.wma", "f.aifc", "g.mka", "h.au", "i.mp4"]
+    for name in (*names, "._a.wav", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert {file.name for file in colab.audio_files(tmp_path)} == set(names)
+    button = widgets.upload_button(print)
+    assert all(ending in button.accept for ending in (".mov", ".amr", ".3gp", ".wma", ".aifc", ".mka", ".au"))

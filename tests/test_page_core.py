@@ -173,12 +173,12 @@ def test_a_model_file_plays_in_the_page_as_in_rehearsal(core, sample_recording, 
     mapping = wide_mapping(model)
     settings = DetectorSettings(on_threshold=14.0, off_threshold=5.0, hold=1500)
     metadata = mapping_metadata(mapping, settings)
-    path = write_model(mapping, metadata, tmp_path / "model.pt")
-    embedded = json.loads(json.dumps(page_model(read_metadata(path))))
+    file = write_model(mapping, metadata, tmp_path / "model.pt")
+    embedded = json.loads(json.dumps(page_model(read_metadata(file.path))))
 
     samples = read_recording(sample_recording).samples[: 12 * 48_000]
     noise = np.random.default_rng(9).uniform(-1, 1, len(samples)).astype(np.float32)
-    promised = rehearse(path, samples, 48_000, settings, noise=noise)
+    promised = rehearse(file.module, samples, 48_000, settings, noise=noise)
     files = {"samples": core.write("take", samples), "noise": core.write("noise", noise)}
     task = {"task": "play", "model": embedded, "rate": 48_000, "configure": GROWING, "out": "live"}
     (result,) = core.run({**task, **files})

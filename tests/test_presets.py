@@ -116,7 +116,7 @@ def test_a_tonal_preset_has_its_pitch(sounds, name, hz):
     [
         ("kick", 250, 600), ("low-tom", 200, 400), ("mid-tom", 150, 350), ("high-tom", 100, 300),
         # Longer than the 808's own 40 ms on purpose: with those its sustain stood at the edge of silence, and models
-        # of it played worse than none (docs/as_played.md).
+        # of it played worse than none (docs/lab_notes/as_played.md).
         ("rim-clave", 40, 100), ("cowbell", 150, 400), ("hand-clap", 80, 200), ("shaker", 15, 60),
     ],
 )  # fmt: skip
@@ -218,6 +218,12 @@ def test_an_unknown_key_is_named(tmp_path):
         load_preset(write(tmp_path, json.dumps(content(values=values))))
     with pytest.raises(PresetError, match="'demping'"):
         load_preset(write(tmp_path, json.dumps(content(demping={}))))
+
+
+@pytest.mark.parametrize("synth", ["kazoo", 808, None, {"name": "snare808"}, ["snare808"]])
+def test_a_synthesiser_that_there_is_not_is_refused_in_words(tmp_path, synth):
+    with pytest.raises(PresetError, match=r"no synthesiser called .*snare808"):
+        load_preset(write(tmp_path, json.dumps(content(synth=synth))))
 
 
 def test_a_repeated_key_is_not_silently_lost(tmp_path):

@@ -1,4 +1,4 @@
-"""Batches in chunks: the losses and slopes of autograd, the same from one process and from two."""
+"""Batches in chunks: the losses and gradients of autograd, the same from one process and from two."""
 
 import pytest
 import torch
@@ -22,6 +22,14 @@ def aim():
     return Aim(players, take.intended, spread_weights(take.intended))
 
 
+@pytest.fixture(scope="module")
+def pair(aim):
+    """A renderer whose second process takes part: starting one takes seconds."""
+    with Renderer(aim, second_process=True) as renderer:
+        assert renderer.worker.wait()
+        yield renderer
+
+
 def drawn(aim, batch):
     generator = torch.Generator().manual_seed(batch)
     indices = torch.randint(len(aim.intended), (len(PRESETS), batch), generator=generator)
@@ -30,9 +38,9 @@ def drawn(aim, batch):
     return near.clamp(0, 1), indices
 
 
-def losses_of(renderer, parameters, indices, with_slope=True):
+def losses_of(renderer, parameters, indices, with_gradient=True):
     draws = renderer.draw(indices.shape[1], sources()[: len(indices)])
-    return renderer.losses(parameters, indices, draws, with_slope)
+    return renderer.losses(parameters, indices, draws, with_gradient)
 
 
 def sources():
@@ -40,25 +48,24 @@ def sources():
 
 
 @pytest.mark.parametrize("batch", [1, 7, 9, 16])
-def test_two_processes_give_the_very_numbers_of_one(aim, batch):
+def test_two_processes_give_the_very_numbers_of_one(aim, pair, batch):
     parameters, indices = drawn(aim, batch)
-    with Renderer(aim, second_process=False) as alone, Renderer(aim, second_process=True) as pair:
-        assert pair.worker.wait()
-        losses, slopes = losses_of(alone, parameters, indices)
-        same_losses, same_slopes = losses_of(pair, parameters, indices)
-        assert torch.equal(losses, same_losses) and torch.equal(slopes, same_slopes)
+    with Renderer(aim, second_process=False) as alone:
+        losses, gradients = losses_of(alone, parameters, indices)
+        same_losses, same_gradients = losses_of(pair, parameters, indices)
+        assert torch.equal(losses, same_losses) and torch.equal(gradients, same_gradients)
         some = parameters[1].repeat(3, 1), indices[1].repeat(3)
         heard = [renderer.differences(1, *some, sources()[1]) for renderer in (alone, pair)]
         assert torch.equal(*heard)
         assert pair.worker.wait()  # it was there all along
 
 
-def test_losses_and_slopes_are_those_of_autograd(aim, monkeypatch):
+def test_losses_and_gradients_are_those_of_autograd(aim, monkeypatch):
     monkeypatch.setattr(timbrekit.training.fast.renderer, "HITS_TOGETHER", 16)  # one chunk, so one noise
     parameters, indices = drawn(aim, 12)
     with Renderer(aim, second_process=False) as renderer:
-        losses, slopes = losses_of(renderer, parameters, indices)
-        assert losses_of(renderer, parameters, indices, with_slope=False)[1] is None
+        losses, gradients = losses_of(renderer, parameters, indices)
+        assert losses_of(renderer, parameters, indices, with_gradient=False)[1] is None
     for number, player in enumerate(aim.players):
         seed = int(torch.randint(2**62, (), generator=sources()[number]))
         values = parameters[number].clone().requires_grad_()
@@ -67,7 +74,7 @@ def test_losses_and_slopes_are_those_of_autograd(aim, monkeypatch):
         loss.backward()
         torch.testing.assert_close(losses[number], loss.detach())
         # Scaled by the number of hits on the way: sums of thousands of samples of either sign round otherwise.
-        assert (slopes[number] - values.grad).abs().max() < 1e-4 * values.grad.abs().max()
+        assert (gradients[number] - values.grad).abs().max() < 1e-4 * values.grad.abs().max()
 
 
 def test_halves_of_a_batch_add_up_to_it(aim, monkeypatch):

@@ -14,8 +14,8 @@ DESCRIPTION = "archive/extra/timbrekit.json"
 
 
 @pytest.fixture
-def short_sketch(monkeypatch):
-    for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("STAND_IN_STEPS", 20)):
+def short_warm_start(monkeypatch):
+    for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("SURROGATE_STEPS", 20)):
         monkeypatch.setattr(timbrekit.training.warm_start, name, few)
 
 
@@ -30,7 +30,7 @@ def parts_of(model):
     return [part for part in parts if part[0] != DESCRIPTION], list(description.items())
 
 
-def test_training_twice_writes_the_same_model_and_sound(tmp_path, short_sketch):
+def test_training_twice_writes_the_same_model_and_sound(tmp_path, short_warm_start):
     take = tmp_path / "take.wav"
     soundfile.write(take, varied_strokes(8), RATE, subtype="PCM_24")
 

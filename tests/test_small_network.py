@@ -9,7 +9,7 @@ from timbrekit.training.fast.stacked import Adam
 
 def networks():
     made = {name: build_network(name, 0) for name in MODEL_NAMES}
-    made["stand-in"] = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 7))
+    made["surrogate"] = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 8), nn.SiLU(), nn.Linear(8, 7))
     return made
 
 
@@ -22,27 +22,27 @@ def drawn(network, seed=1):
 
 
 @pytest.mark.parametrize("name", networks())
-def test_slopes_are_those_of_autograd(name):
+def test_gradients_are_those_of_autograd(name):
     network = drawn(networks()[name])
     generator = torch.Generator().manual_seed(2)
     rows = torch.rand(20, 3, generator=generator, requires_grad=True)
     played = network(rows)
-    slope = torch.randn(played.shape, generator=generator)
-    (played * slope).sum().backward()
+    gradient = torch.randn(played.shape, generator=generator)
+    (played * gradient).sum().backward()
     by_weights = torch.cat([values.grad.flatten() for values in network.parameters()])
     with torch.no_grad():
         small = SmallNetwork(network)
         torch.testing.assert_close(small(rows), played)
-        torch.testing.assert_close(small.lead_back(slope), rows.grad)
-    torch.testing.assert_close(small.slope[0], by_weights)
+        torch.testing.assert_close(small.backward(gradient), rows.grad)
+    torch.testing.assert_close(small.gradient[0], by_weights)
 
 
-def test_slopes_by_the_inputs_alone_leave_those_by_the_weights():
+def test_gradients_by_the_inputs_alone_leave_those_by_the_weights():
     with torch.no_grad():
         small = SmallNetwork(drawn(networks()["mlp"]))
         small(torch.rand(5, 3))
-        small.lead_back(torch.ones(5, 14), to_weights=False)
-    assert not small.slope.any()
+        small.backward(torch.ones(5, 14), to_weights=False)
+    assert not small.gradient.any()
 
 
 def test_a_step_changes_the_network_it_was_made_of_as_torch_would():
@@ -57,17 +57,17 @@ def test_a_step_changes_the_network_it_was_made_of_as_torch_would():
         (there(rows) - wanted).square().mean().backward()
         theirs.step()
         with torch.no_grad():
-            small.lead_back(2 * (small(rows) - wanted) / wanted.numel())
-            ours.step(small.weights, small.slope, torch.tensor([1e-2]))
+            small.backward(2 * (small(rows) - wanted) / wanted.numel())
+            ours.step(small.weights, small.gradient, torch.tensor([1e-2]))
     for mine, his in zip(here.parameters(), there.parameters(), strict=True):
         torch.testing.assert_close(mine, his, rtol=1e-4, atol=1e-5)
 
 
-def test_a_layer_without_a_written_slope_is_refused():
+def test_a_layer_without_a_written_gradient_is_refused():
     small = SmallNetwork(nn.Sequential(nn.Linear(3, 3), nn.GELU()))
     small(torch.rand(2, 3))
     with pytest.raises(TypeError, match="GELU"):
-        small.lead_back(torch.ones(2, 3))
+        small.backward(torch.ones(2, 3))
 
 
 def test_the_number_of_threads_is_as_before_afterwards_whatever_happens():

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-import timbrekit.recording.suggest
+import timbrekit.recording.reference
 from timbrekit.recording import resample
 from timbrekit.recording.onsets import DetectorSettings, detect
-from timbrekit.recording.suggest import match_onsets, reference_onsets, suggest_settings
+from timbrekit.recording.reference import hear_onsets, measure_loudness
+from timbrekit.recording.suggest import match_onsets, suggest_settings
 
 RATE = 48_000
 
@@ -37,6 +38,24 @@ def bursts(starts, gains, seconds):
         tail = rng.uniform(-gain, gain, 12_000) * np.exp(-np.arange(12_000) / 2_400)
         samples[start : start + 12_000] += tail[: len(samples) - start].astype(np.float32)
     return samples
+
+
+def heard(samples):
+    onsets = hear_onsets(samples, measure_loudness(samples, RATE))
+    return onsets.positions, onsets.weights
+
+
+def snare_hits(starts, gains, seconds, seed=1):
+    """Noise and a 190 Hz tone, as a stroke on a snare drum, over noise at -80 dB."""
+    rng = np.random.default_rng(seed)
+    samples = 1e-4 * rng.standard_normal(round(seconds * RATE))
+    time = np.arange(RATE // 3) / RATE
+    for start, gain in zip(starts, gains, strict=True):
+        stroke = rng.standard_normal(len(time)) * 0.3 * np.exp(-time / 0.03)
+        stroke += 0.4 * np.sin(2 * np.pi * 190 * time) * np.exp(-time / 0.06)
+        first = round(start * RATE)
+        samples[first : first + len(time)] += gain * stroke[: len(samples) - first]
+    return samples.astype(np.float32)
 
 
 def test_on_a_snare_it_finds_what_a_search_with_the_truth_at_hand_finds(shared_audio_dir):
@@ -86,7 +105,7 @@ def test_the_sample_recording_gains_although_no_constant_was_chosen_on_it(sample
 
 def test_the_reference_lies_within_milliseconds_of_placed_hits():
     starts = np.array([30_000, 60_000, 75_000, 110_000])
-    found, weights = reference_onsets(bursts(starts, [0.5, 0.05, 0.3, 0.02], 3.0), RATE)
+    found, weights = heard(bursts(starts, [0.5, 0.05, 0.3, 0.02], 3.0))
     np.testing.assert_allclose(found, starts, atol=0.002 * RATE)
     assert (weights > 0.5).all()
 
@@ -96,12 +115,12 @@ def test_a_long_recording_is_heard_in_parts_without_a_hit_lost_or_counted_twice(
     starts = np.array([20_000, 39_900, 60_000, 75_000, 79_500, 110_000, 121_000, 230_000])
     gains = [0.5, 0.3, 0.05, 0.3, 0.2, 0.1, 0.5, 0.3]
     samples = bursts(starts, gains, 5.0)
-    monkeypatch.setattr(timbrekit.recording.suggest, "PART_SECONDS", 1.0)
-    monkeypatch.setattr(timbrekit.recording.suggest, "PART_MARGIN_SECONDS", 0.3)
-    edges = [start for (start, _), _ in timbrekit.recording.suggest._parts(len(samples), RATE)]
+    monkeypatch.setattr(timbrekit.recording.reference, "PART_SECONDS", 1.0)
+    monkeypatch.setattr(timbrekit.recording.reference, "PART_MARGIN_SECONDS", 0.3)
+    edges = [start for (start, _), _ in timbrekit.recording.reference._parts(len(samples), RATE)]
     assert len(edges) == 5
     for shift in (0, *(edges[2] - starts[[1, 4]])):
-        found, _ = reference_onsets(np.roll(samples, shift), RATE)
+        found, _ = heard(np.roll(samples, shift))
         np.testing.assert_allclose(found, np.sort((starts + shift) % len(samples)), atol=0.002 * RATE)
 
 
@@ -126,3 +145,94 @@ def test_each_onset_is_matched_once():
     assert match_onsets([100, 110, 300], [105, 290, 500], 20).tolist() == [0, 1]
     assert match_onsets([100, 101, 102], [105], 20).tolist() == [0]
     assert match_onsets([], [105], 20).tolist() == []
+
+
+@pytest.mark.parametrize("bump_db, gain", [(-26, 0.1), (-16, 0.02)])
+def test_a_bump_in_the_tail_of_a_sampled_clap_is_no_second_hit(bump_db, gain):
+    rng = np.random.default_rng(0)
+    time = np.arange(RATE // 2) / RATE
+    envelope = np.exp(-time / 0.03)
+    late = time >= 0.125
+    envelope[late] += 10 ** (bump_db / 20) * np.exp(-(time[late] - 0.125) / 0.03)
+    clap = gain * rng.standard_normal(len(time)) * envelope
+    samples = np.tile(np.pad(clap, (0, RATE // 4)), 24)
+    samples = (samples + 1e-5 * rng.standard_normal(len(samples))).astype(np.float32)
+    suggestion = suggest_settings(samples, RATE)
+    found = detect(samples, RATE, suggestion.settings).triggers
+    assert len(found) == len(detect(samples, RATE).triggers) == 24
+    assert len(suggestion.reference_onsets) == 24
+    assert len(suggestion.unsure) == 24  # offered
+
+
+def test_sounds_that_swell_are_not_given_up_as_false_triggers():
+    rng = np.random.default_rng(0)
+    samples = 1e-4 * rng.standard_normal(21 * RATE)
+    time = np.arange(round(0.18 * RATE)) / RATE
+    swell = np.minimum(time / 0.06, 1) * np.minimum((0.18 - time) / 0.04, 1)
+    for second in range(20):
+        at = round((0.5 + second) * RATE)
+        samples[at : at + 480] += 0.3 * rng.standard_normal(480) * np.exp(-np.arange(480) / 240)
+        at = round((1.0 + second) * RATE)
+        samples[at : at + len(time)] += 0.05 * swell * rng.standard_normal(len(time))
+    samples = samples.astype(np.float32)
+    suggestion = suggest_settings(samples, RATE)
+    assert len(detect(samples, RATE, suggestion.settings).triggers) == 40
+    assert len(suggestion.reference_onsets) == 40
+
+
+def test_clicks_far_below_the_take_are_offered_and_not_added():
+    """Strokes within 10 dB, and between them, at no fixed place, clicks 27 dB below that the defaults do not hear."""
+    rng = np.random.default_rng(4)
+    starts = 0.3 + 0.5 * np.arange(40)
+    samples = snare_hits(starts, 0.5 * 10 ** (-rng.uniform(0, 10, 40) / 20), 21) * np.float32(0.3)
+    clicks = np.round((starts[::2] + rng.uniform(0.25, 0.4, 20)) * RATE).astype(int)
+    for click in clicks:
+        samples[click : click + 100] += 0.0012 * rng.standard_normal(100).astype(np.float32)
+    suggestion = suggest_settings(samples, RATE)
+    found = detect(samples, RATE, suggestion.settings).triggers - 257
+    assert len(match_onsets(found, clicks, 0.025 * RATE)) == 0
+    assert len(match_onsets(found, starts * RATE, 0.025 * RATE)) == 40
+    assert len(match_onsets(suggestion.unsure, clicks, 0.025 * RATE)) >= 15
+
+
+def test_a_single_hit_on_the_first_sample_is_heard_once_and_the_defaults_stay():
+    """Its tail beats: two tones 17 Hz apart, 40 dB below."""
+    time = np.arange(2 * RATE) / RATE
+    samples = np.sin(2 * np.pi * 180 * time) * np.exp(-time / 0.05)
+    samples += 0.3 * np.random.default_rng(0).standard_normal(len(time)) * np.exp(-time / 0.02)
+    samples += (
+        0.015 * (np.sin(2 * np.pi * 330 * time) + np.sin(2 * np.pi * 347 * time)) * np.exp(-time / 0.25)
+    )
+    suggestion = suggest_settings(0.5 * samples, RATE)
+    assert (len(suggestion.reference_onsets), suggestion.caught_default) == (1, 1)
+    assert not suggestion.changed
+
+
+def test_the_last_bits_of_a_quiet_file_are_no_hits():
+    rng = np.random.default_rng(0)
+    starts = 0.4 + 0.6 * np.arange(6)
+    samples = snare_hits(starts, 0.02 * np.array([0.3, 0.5, 1, 1, 0.6, 0.6]), 4.5)
+    quiet = np.abs(samples) < 5e-4
+    samples[quiet] = (0.2 / 32768 * rng.standard_normal(quiet.sum())).astype(np.float32)
+    suggestion = suggest_settings(np.round(samples * 32768) / 32768, RATE)
+    assert len(suggestion.reference_onsets) == 6
+    assert suggestion.settings.on_threshold >= 6  # below, noise triggers
+
+
+def test_a_thump_under_a_ringing_drum_is_what_the_reference_is_unsure_of():
+    starts = 0.5 + np.arange(11)
+    samples = snare_hits(starts, [0.8] * 11, 12)
+    time = np.arange(RATE // 2) / RATE
+    kick = 0.4 * np.sin(2 * np.pi * 60 * time) * np.exp(-time / 0.1) * (1 - np.exp(-time / 0.003))
+    for start in starts:
+        first = round((start + 0.1) * RATE)
+        samples[first : first + len(kick)] += kick[: len(samples) - first].astype(np.float32)
+    suggestion = suggest_settings(samples, RATE)
+    assert len(suggestion.reference_onsets) == 11
+    np.testing.assert_allclose(suggestion.unsure / RATE, starts + 0.1, atol=0.03)
+
+
+def test_a_few_hits_are_no_evidence_for_other_settings():
+    starts = np.array([0.3, 0.38, 0.46, 1.0, 1.08, 1.16])  # rolls, half of which the defaults miss
+    suggestion = suggest_settings(snare_hits(starts, [0.5] * 6, 2.0), RATE)
+    assert not suggestion.changed

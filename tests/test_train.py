@@ -10,24 +10,26 @@ from hypothesis import strategies as st
 from takes import RATE, strokes, take_with, tiny_take, varied_strokes
 
 import timbrekit.training.fast.renderer
-from timbrekit.errors import GpuError, TrainingError
+from timbrekit.errors import GpuError, TimbrekitWarning, TrainingError
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import serialize
 from timbrekit.mapping import MODEL_NAMES
 from timbrekit.presets import load_preset
 from timbrekit.recording.hits import find_hits
-from timbrekit.synth.parameters import PARAMETERS
+from timbrekit.synth.parameters import PARAMETER_KEYS, PARAMETERS
 from timbrekit.training.fast.run import TrainingRun
-from timbrekit.training.fast.train import Variant, published_windows, train, train_many
+from timbrekit.training.fast.train import Variant, train, train_many
 from timbrekit.training.fast.worker import Worker
-from timbrekit.training.settings import Settings, make_settings
-from timbrekit.training.split import split_hits
-from timbrekit.training.take import make_take
+from timbrekit.training.published import as_exported, published_preset, published_windows
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import make_take, split_hits
+from timbrekit.training.train import train as readable_train
 
 SNARE = load_preset("snare-1")
-QUICK = Settings(sketch=False, epochs=2)
+QUICK = Settings(warm_start=False, epochs=2)
 # Nothing is drawn in it.
-STEADY = replace(QUICK, model="mlp", fresh_noise=False, shifted_share=0.0, growing_share=0.0)
+STEADY = replace(QUICK, model="mlp", fresh_noise=False, shift_probability=0.0, growing_probability=0.0)
 
 
 def weights_of(trained) -> torch.Tensor:
@@ -91,7 +93,7 @@ def test_every_size_and_preset_trains_to_a_finite_mapping_without_gradients(mode
     assert not trained.mapping.training and not any(w.requires_grad for w in trained.mapping.parameters())
 
 
-def test_same_in_same_out(short_sketch):
+def test_same_in_same_out(short_warm_start):
     """Same take, preset, seed: the same bytes in the model file, dates apart."""
 
     def model_bytes(seed):
@@ -123,18 +125,18 @@ def test_ctrl_c_keeps_the_best_so_far(after):
 def test_a_hit_whose_slope_leaps_moves_the_mapping_no_further_however_far_it_leaps(monkeypatch):
     plain = timbrekit.training.fast.renderer.Renderer.losses
 
-    def trained(factor: float, slope_limit: float) -> torch.Tensor:
+    def trained(factor: float, gradient_clip: float) -> torch.Tensor:
         def losses(*arguments, **how):
-            loss, slopes = plain(*arguments, **how)
-            if slopes is not None:
-                slopes[:, 0] *= factor
-            return loss, slopes
+            loss, gradients = plain(*arguments, **how)
+            if gradients is not None:
+                gradients[:, 0] *= factor
+            return loss, gradients
 
         monkeypatch.setattr(timbrekit.training.fast.renderer.Renderer, "losses", losses)
-        return weights_of(train(tiny_take(), SNARE, replace(STEADY, slope_limit=slope_limit)))
+        return weights_of(train(tiny_take(), SNARE, replace(STEADY, gradient_clip=gradient_clip)))
 
-    def change(slope_limit: float) -> float:
-        near, far = trained(20, slope_limit), trained(1e4, slope_limit)
+    def change(gradient_clip: float) -> float:
+        near, far = trained(20, gradient_clip), trained(1e4, gradient_clip)
         return float((near - far).norm() / near.norm())
 
     assert change(2.0) < 1e-4
@@ -170,7 +172,7 @@ def _stop_after(epoch, number):
 
 
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
-def test_models_trained_together_come_out_as_if_trained_alone(recipe, short_sketch):
+def test_models_trained_together_come_out_as_if_trained_alone(recipe, short_warm_start):
     settings = replace(make_settings(recipe, device="cpu"), epochs=2)
     variants = [Variant(SNARE, 0), Variant(load_preset("snare-3"), 1), Variant(SNARE, 2)]
     together = train_many(tiny_take(), variants, settings)
@@ -185,12 +187,12 @@ def test_models_trained_together_come_out_as_if_trained_alone(recipe, short_sket
 
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
 def test_rendering_models_at_once_as_on_a_gpu_gives_the_same(recipe, monkeypatch):
-    settings = replace(make_settings(recipe, device="cpu"), epochs=1, sketch=False)
+    settings = replace(make_settings(recipe, device="cpu"), epochs=1, warm_start=False)
     variants = [Variant(SNARE, 0), Variant(load_preset("snare-3"), 1), Variant(SNARE, 2)]
     one_by_one = train_many(tiny_take(), variants, settings)
     monkeypatch.setitem(timbrekit.training.fast.renderer.MODELS_TOGETHER, "cpu", 2)
     for at_once, alone in zip(train_many(tiny_take(), variants, settings), one_by_one, strict=True):
-        # Adam's first steps have a full size whatever the slope's; where that is nearly 0, rounding picks the side.
+        # Adam's first steps have a full size whatever the gradient; where that is nearly 0, rounding picks the side.
         difference = (weights_of(at_once) - weights_of(alone)).abs()
         assert difference.quantile(0.98) < 1e-5 and difference.max() < 3 * settings.learning_rate
         for ours, theirs in zip(at_once.history, alone.history, strict=True):
@@ -198,7 +200,7 @@ def test_rendering_models_at_once_as_on_a_gpu_gives_the_same(recipe, monkeypatch
 
 
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
-def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_sketch, monkeypatch):
+def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_warm_start, monkeypatch):
     class Waiting(Worker):
         """Takes part from the first batch on, however long it takes to start."""
 
@@ -211,8 +213,8 @@ def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_sketc
     found = []
     for second_process in (False, True):
         with TrainingRun(tiny_take(), [Variant(SNARE, 3)], settings, second_process) as run:
-            if settings.sketch:
-                run.sketch()
+            if settings.warm_start:
+                run.warm_start()
             found.append((run.run_epoch(), run.learner.weights))
             assert run.renderer.worker.wait() == second_process
     (losses, weights), (same_losses, same_weights) = found
@@ -225,9 +227,9 @@ def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_sketc
 def test_the_published_recipe_is_the_papers():
     published = make_settings("published", device="cpu")
     assert (published.epochs, published.batch_size, published.learning_rate) == (250, 16, 5e-4)
-    assert (published.model, published.shifted_share, published.growing_share) == ("mlp", 0, 0)
-    assert (published.restraint, published.slope_limit) == (0, 0)
-    assert not (published.balanced or published.fresh_noise or published.sketch) and published.centred
+    assert (published.model, published.shift_probability, published.growing_probability) == ("mlp", 0, 0)
+    assert (published.l2_penalty, published.gradient_clip) == (0, 0)
+    assert not (published.balanced or published.fresh_noise or published.warm_start) and published.centred
     assert make_settings("published", "linear", device="cpu").learning_rate == 5e-3
 
 
@@ -235,8 +237,10 @@ def test_the_published_recipe_trains_on_earlier_windows():
     take = tiny_take()
     earlier = published_windows(take.hits, varied_strokes())
     assert len(earlier) == len(take) and not torch.equal(earlier.onset, take.onset)
-    trained = train(earlier, SNARE, make_settings("published", epochs=1, device="cpu"))
-    assert torch.equal(trained.mapping.centre, torch.zeros(3))  # forgotten, as its export does
+    trained = train(earlier, published_preset(SNARE), make_settings("published", epochs=1, device="cpu"))
+    assert torch.equal(trained.mapping.centre, earlier.inputs[earlier.reference])
+    assert float(trained.mapping.damping[PARAMETER_KEYS.index("noise_filter.freq")]) == 1
+    assert torch.equal(as_exported(trained).mapping.centre, torch.zeros(3))  # forgotten, as its export does
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -252,6 +256,20 @@ def test_a_gpu_that_does_not_work_is_left_alone_unless_it_is_asked_for(monkeypat
     assert make_settings(device="auto").device == "cpu"
     with pytest.raises(TrainingError, match=r"use here \(.+\)\. Train on the CPU"):
         make_settings(device="cuda")
+
+
+@pytest.mark.parametrize("make", [make_settings, Settings])
+def test_an_apple_gpu_is_not_trained_on_and_that_is_said(make):
+    with pytest.warns(TimbrekitWarning, match=r"no float64.*training runs on the CPU"):
+        settings = make(device="mps")
+    assert settings.device == "cpu"
+
+
+@pytest.mark.parametrize("make", [make_settings, Settings])
+@pytest.mark.parametrize("device", ["tpu", "mps:0", "", "CPU"])
+def test_a_device_that_there_is_not_is_refused_in_words(make, device):
+    with pytest.raises(TrainingError, match=f"not '{device}'"):
+        make(device=device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -292,7 +310,7 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("kind", DEGENERATE)
-def test_a_take_with_little_to_follow_never_gives_nan(kind, short_sketch):
+def test_a_take_with_little_to_follow_never_gives_nan(kind, short_warm_start):
     take = DEGENERATE[kind]()
     trained = train(take, SNARE, Settings(epochs=1))
     assert all(np.isfinite([epoch.train_loss, epoch.validation_loss]).all() for epoch in trained.history)
@@ -315,3 +333,31 @@ def test_a_loss_that_is_not_a_number_ends_in_words(monkeypatch):
     )
     with pytest.raises(TrainingError, match="snare-1"):
         train(tiny_take(), SNARE, QUICK)
+
+
+# --- the loop as one reads it ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", ["timbrekit", "published"])
+def test_the_readable_loop_trains_what_the_fast_one_trains(recipe, monkeypatch):
+    monkeypatch.setattr(
+        timbrekit.training.fast.renderer, "HITS_TOGETHER", 16
+    )  # one noise for a batch, as there
+    settings = replace(make_settings(recipe, "mlp", 3, device="cpu"), warm_start=False, batch_size=4)
+    fast, readable = train(tiny_take(), SNARE, settings), readable_train(tiny_take(), SNARE, settings)
+    losses = [[(e.train_loss, e.validation_loss) for e in each.history] for each in (fast, readable)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+    # Adam makes steps of one size of gradients near zero, whatever rounding makes of their signs.
+    torch.testing.assert_close(weights_of(readable), weights_of(fast), rtol=1e-2, atol=5e-4)
+    assert [e.number for e in readable.history] == [1, 2, 3] and not readable.interrupted
+
+
+def test_the_readable_loop_starts_warm_and_keeps_its_best_when_interrupted(short_warm_start):
+    def stop(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    trained = readable_train(tiny_take(), SNARE, Settings(model="mlp", epochs=5), stop)
+    assert trained.interrupted and len(trained.history) == 2
+    cold = readable_train(tiny_take(), SNARE, Settings(model="mlp", epochs=1, warm_start=False))
+    assert not torch.allclose(weights_of(trained), weights_of(cold))

@@ -15,7 +15,7 @@ from takes import RATE, varied_strokes
 import timbrekit.training.warm_start
 from timbrekit.cli import main
 from timbrekit.errors import TimbrekitError
-from timbrekit.export.check import check_model, load_harmless, read_metadata
+from timbrekit.export.check import check_model, open_model, read_metadata
 from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.session import Session
@@ -50,11 +50,12 @@ def no_pickle(take, monkeypatch):
         torch.load(io.BytesIO())
 
 
+@pytest.mark.usefixtures("forked_guard")
 def test_nothing_that_a_user_brings_is_unpickled(tmp_path, take, no_pickle):
     path = tmp_path / "brought"
     for content in [*other_files(), *strangers_models(), *our_models(), take.read_bytes(), b"\x80\x04K\x01."]:
         path.write_bytes(content)
-        for read in (check_model, load_harmless, read_metadata, load_preset, read_recording):
+        for read in (check_model, open_model, read_metadata, load_preset, read_recording):
             try:
                 read(path)
             except TimbrekitError:
@@ -67,7 +68,7 @@ def test_nothing_that_a_user_brings_is_unpickled(tmp_path, take, no_pickle):
 
 
 def test_nothing_is_asked_of_the_network(tmp_path, take, monkeypatch, capsys):
-    for name in ("FIRST_RENDERS", "MAPPING_STEPS", "STAND_IN_STEPS"):
+    for name in ("FIRST_RENDERS", "MAPPING_STEPS", "SURROGATE_STEPS"):
         monkeypatch.setattr(timbrekit.training.warm_start, name, 20)
     monkeypatch.setattr(timbrekit.training.warm_start, "ROUNDS", 1)
     for name in ("connect", "connect_ex", "sendto", "bind", "listen"):

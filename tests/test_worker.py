@@ -42,6 +42,14 @@ def interrupted_here(state, number):
     return number
 
 
+@pytest.fixture(scope="module")
+def three():
+    """A worker that takes part, with 3 as its state, for the tests that leave it alive: starting one takes seconds."""
+    with Worker(3) as worker:
+        assert worker.wait()
+        yield worker
+
+
 @pytest.fixture
 def ready():
     """A function that makes a worker and waits until it takes part."""
@@ -58,18 +66,17 @@ def ready():
         worker.close()
 
 
-def test_both_processes_work_and_the_results_are_in_order(ready):
-    results = ready(3).starmap(whose, [(number,) for number in range(40)])
+def test_both_processes_work_and_the_results_are_in_order(three):
+    results = three.starmap(whose, [(number,) for number in range(40)])
     assert [value for _, value in results] == [3 * number for number in range(40)]
     processes = [process for process, _ in results]
     assert len(set(processes)) == 2 and processes.count(os.getpid()) >= 10
 
 
 @pytest.mark.parametrize("calls", [0, 1, 2, 3])
-def test_few_calls(ready, calls):
-    worker = ready(3)
+def test_few_calls(three, calls):
     for _ in range(3):
-        assert worker.starmap(scaled, [(number,) for number in range(calls)]) == [0, 3, 6][:calls]
+        assert three.starmap(scaled, [(number,) for number in range(calls)]) == [0, 3, 6][:calls]
 
 
 def test_tensors_and_their_types_arrive(ready):
@@ -80,8 +87,8 @@ def test_tensors_and_their_types_arrive(ready):
             assert torch.equal(result, 2.5 * tensor) and result.dtype == (2.5 * tensor).dtype
 
 
-def test_two_things_are_done_at_once(ready):
-    (mine, _), (other, value) = ready(3).beside(lambda: whose(3, 1), whose, (5,))
+def test_two_things_are_done_at_once(three):
+    (mine, _), (other, value) = three.beside(lambda: whose(3, 1), whose, (5,))
     assert mine == os.getpid() != other and value == 15
 
 
@@ -134,8 +141,8 @@ def test_killed_between_two_times_it_is_not_missed(ready):
         assert worker.starmap(scaled, [(1,), (2,), (3,)]) == [3, 6, 9]
 
 
-def test_what_is_printed_there_is_no_answer(ready):
-    results = ready(3).starmap(noisy, [(number,) for number in range(8)])
+def test_what_is_printed_there_is_no_answer(three):
+    results = three.starmap(noisy, [(number,) for number in range(8)])
     assert [value for _, value in results] == [3 * number for number in range(8)]
     assert len({process for process, _ in results}) == 2
 

@@ -15,7 +15,7 @@ from timbrekit.errors import OutputError, RecordingError
 from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.training.settings import make_settings
+from timbrekit.training.recipes import make_settings
 from timbrekit.workflow import FILES, prepare, rehearse_file, train_model
 
 QUICK = make_settings("published", "linear", epochs=1, device="cpu")
@@ -100,6 +100,15 @@ def test_rehearsing_runs_at_the_files_own_rate(trained, tmp_path):
     result = rehearse_file(trained[1].model, tmp_path / "other.wav", tmp_path / "out" / "sound.wav")
     assert result["sample_rate"] == 44_100 and result["triggers"] == 5
     assert soundfile.info(tmp_path / "out" / "sound.wav").samplerate == 44_100
+
+
+def test_rehearsing_takes_the_models_own_detector_settings_unless_told(trained, tmp_path):
+    soundfile.write(tmp_path / "take.wav", varied_strokes(5), 48_000)
+    own = rehearse_file(trained[1].model, tmp_path / "take.wav", tmp_path / "own.wav")
+    assert own["detector"] == trained[1].report["detector"] and own["detector_from"] == "model"
+    settings = DetectorSettings(32.0, 4.66, 5000)
+    given = rehearse_file(trained[1].model, tmp_path / "take.wav", tmp_path / "given.wav", settings=settings)
+    assert given["detector"]["hold"] == 5000 and given["detector_from"] == "given"
 
 
 def test_a_file_where_the_folder_should_be_is_left_alone(recording, tmp_path):

@@ -1,18 +1,26 @@
-"""The command line: ``timbrekit …``. Thin: here the arguments, in ``commands`` what is done with them."""
+"""The command line: ``timbrekit …``. Thin: here the arguments, in ``commands`` what is done with them.
+
+Help, usage errors and everything else about the arguments is answered without importing torch.
+"""
 
 import argparse
+import functools
+import importlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from timbrekit import __version__
-from timbrekit.errors import TimbrekitError
+from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
+from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.synth.base import SAMPLE_RATE
+from timbrekit.tone.command import add_commands as add_tone_commands
+from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
 
-OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
 LARGEST_NUMBER = 2**31 - 1
 
 
@@ -26,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = build_parser().parse_args(arguments)
-        return options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
+            return _function(options.run)(options)
     except TimbrekitError as error:
         print(f"timbrekit: {_one_line(error)}", file=sys.stderr)
         return BAD_INPUT
@@ -39,17 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options. Each parsed command has its function in ``run``."""
-    # Imported here, so that Ctrl-C while torch loads is answered by main too.
-    from timbrekit import commands
-    from timbrekit.mapping import MODEL_NAMES
-    from timbrekit.training.settings import DEVICES, PUBLISHED, Settings
-
+    """All commands and their options. Each parsed command has the name of its function in ``run``."""
     parser = _Parser(prog="timbrekit", description="Turn a minute of drumming into an instrument.")
     parser.add_argument("--version", action="version", version=f"timbrekit {__version__}")
     choices = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = _command(choices, "train", commands.train, "train a model on a recording")
+    train = _command(choices, "train", "train", "train a model on a recording")
     train.add_argument("recording", type=Path)
     train.add_argument(
         "--preset", default="snare-1", help="a preset's name, or a preset file (default: snare-1)"
@@ -58,9 +63,11 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--model",
         choices=MODEL_NAMES,
-        help=f"size of the network (default: {Settings.model}; {PUBLISHED.model} for --recipe published)",
+        help="size of the network (default: {timbrekit}; {published} for --recipe published)".format(
+            **DEFAULT_MODELS
+        ),
     )
-    train.add_argument("--recipe", choices=("timbrekit", "published"), default="timbrekit")
+    train.add_argument("--recipe", choices=RECIPES, default=RECIPES[0])
     train.add_argument("--epochs", type=_whole(1), help="rounds of training (default: as the recipe has it)")
     train.add_argument("--seed", type=_whole(0), default=0)
     train.add_argument("--device", choices=DEVICES, default="auto")
@@ -70,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _detector_arguments(train)
 
-    rehearse = _command(choices, "rehearse", commands.rehearse, "hear what the plug-in will play")
+    rehearse = _command(choices, "rehearse", "rehearse", "hear what the plug-in will play")
     rehearse.add_argument("model", type=Path)
     rehearse.add_argument("recording", type=Path)
     rehearse.add_argument("output", type=Path)
@@ -82,31 +89,38 @@ def build_parser() -> argparse.ArgumentParser:
     rehearse.add_argument("--primer", type=Path, help="sound sent through the plug-in first")
     _detector_arguments(rehearse)
 
-    onsets = _command(choices, "onsets", commands.onsets, "show what the plug-in would trigger on")
+    onsets = _command(choices, "onsets", "onsets", "show what the plug-in would trigger on")
     onsets.add_argument("recording", type=Path)
+    onsets.add_argument("--sample-rate", type=_whole(1), metavar="HZ", help="default: the recording's own")
     _detector_arguments(onsets)
 
-    _command(choices, "presets", commands.presets, "list the presets")
+    _command(choices, "presets", "presets", "list the presets")
 
-    check = _command(choices, "check", commands.check, "is a model file plug-in-ready?")
+    check = _command(choices, "check", "check", "is a model file plug-in-ready?")
     check.add_argument("model", type=Path)
 
-    inspect = _command(choices, "inspect", commands.inspect, "show what is wrong with a recording")
+    inspect = _command(choices, "inspect", "inspect", "show what is wrong with a recording")
     inspect.add_argument("recording", type=Path)
+    inspect.add_argument(
+        "--sample-rate", type=_whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW"
+    )
+    _detector_arguments(inspect)
 
-    page = _command(choices, "page", commands.page, "write a model as a page that plays in any browser")
+    page = _command(choices, "page", "page", "write a model as a page that plays in any browser")
     page.add_argument("model", type=Path)
     page.add_argument("--out", type=Path, required=True)
 
-    export = _command(choices, "export", commands.export, "write a model for other hosts")
+    export = _command(choices, "export", "export", "write a model for other hosts")
     export.add_argument("model", type=Path)
     export.add_argument("--to", choices=("nn-tilde", "flucoma"), required=True)
     export.add_argument("--out", type=Path, required=True)
 
+    add_tone_commands(choices)
+
     experiment = _command(
         choices,
         "experiment",
-        commands.experiment,
+        "experiment.experiment",
         "repeat the paper's table, or compare what the plug-in plays",
     )
     experiment.add_argument(
@@ -129,6 +143,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     experiment.add_argument("--epochs", type=_whole(1), help="default: as each recipe has it")
     experiment.add_argument("--device", choices=DEVICES, default="auto")
+    experiment.add_argument(
+        "--jobs", type=_whole(1), metavar="N", help="processes on this machine (default: 1)"
+    )
+    experiment.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work, such as tcp://head:8786"
+    )
+    experiment.add_argument("--shard", help=argparse.SUPPRESS)  # of 0.x
+    experiment.add_argument(
+        "--merge", type=Path, metavar="FOLDER", help="only make the tables again of the models that are there"
+    )
     paper = experiment.add_argument_group("the paper's table")
     paper.add_argument("--rows", help="of the table, separated by commas (default: all)")
     paper.add_argument(
@@ -139,13 +163,7 @@ def build_parser() -> argparse.ArgumentParser:
     paper.add_argument(
         "--iterations", type=_whole(0), help="of direct optimisation (default: 1000, as published)"
     )
-    paper.add_argument(
-        "--shard", metavar="I/N", help="do the I-th of N parts, in a process or machine of its own"
-    )
     paper.add_argument("--batch", type=_whole(1), help="models trained together (default: 8)")
-    paper.add_argument(
-        "--merge", type=Path, metavar="FOLDER", help="only make the tables of what shards left there"
-    )
     played = experiment.add_argument_group("as played")
     played.add_argument("--recipes", help="names, separated by commas (default: timbrekit,published)")
     played.add_argument("--models", help="names, separated by commas (default: each recipe's own)")
@@ -160,7 +178,13 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"timbrekit: {_one_line(message)}. See {self.prog} --help.\n")
 
 
-def _command(choices: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
+def _function(name: str) -> Callable[[argparse.Namespace], int]:
+    """A function of ``timbrekit.commands``. Looked up when it is called: Ctrl-C while torch loads is for main."""
+    module, _, function = f"timbrekit.commands.{name}".rpartition(".")
+    return getattr(importlib.import_module(module), function)
+
+
+def _command(choices: Any, name: str, run: str, help_text: str) -> argparse.ArgumentParser:
     parser = choices.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -185,6 +209,14 @@ def _whole(least: int) -> Callable[[str], int]:
 
     parse.__name__ = "whole number"  # argparse says "invalid whole number value"
     return parse
+
+
+def _show_warning(usual: Callable[..., None], message: Warning | str, *more: Any) -> None:
+    """Ours in one line, as errors are; those of other packages as usual, with the place that they come from."""
+    if isinstance(message, TimbrekitWarning):
+        print(f"timbrekit: {_one_line(message)}", file=sys.stderr)
+    else:
+        usual(message, *more)
 
 
 def _one_line(words: object) -> str:

@@ -39,6 +39,10 @@ class OutputError(TimbrekitError):
     """A result cannot be written where the user asked for it."""
 
 
+class TimbrekitWarning(UserWarning):
+    """Something is done otherwise than it was asked for; the text says why."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, for use within a sentence. It may quote a stranger's bytes."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

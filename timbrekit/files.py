@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -80,3 +81,30 @@ def write_json(path: str | Path, content: Any) -> None:
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Whatever happens inside, a ``folder`` made there, and its parents, go again if nothing was left in them."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not empty, as it is meant to be
+            for path in missing:
+                path.rmdir()
+
+
+@contextmanager
+def staging_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder inside ``folder``, so that files can be renamed into place."""
+    try:
+        with removed_if_empty(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            sweep_stale(folder)
+            with tempfile.TemporaryDirectory(prefix=".timbrekit-", dir=folder) as staging:
+                yield Path(staging)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write to {folder}: {error.strerror or error}. Choose another folder, or free some space."
+        ) from error

@@ -6,15 +6,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from timbrekit.synth.parameters import NUM_PARAMETERS
-
 ModelName = Literal["mlp", "mlp-large", "linear", "mlp-plain"]
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 NUM_INPUTS = 3
 EXCESS_WEIGHT = 3.0  # of reaching beyond a parameter's range, against the squared modulation
 
 
-def build_network(model: ModelName = "mlp", seed: int = 0, outputs: int = NUM_PARAMETERS) -> nn.Sequential:
+def build_network(model: ModelName = "mlp", seed: int = 0, outputs: int = 14) -> nn.Sequential:
     """A fresh network of one of the published sizes (NIME 2024, section 4.2).
 
     ``linear``: 42 weights, no bias, clamped to [-1, 1]. ``mlp``: one hidden layer of 32, 590 weights.

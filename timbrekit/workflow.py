@@ -1,36 +1,38 @@
 """From a recording to a folder with everything a player needs. The command line and the notebooks call this."""
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
-from timbrekit.export.check import load_harmless
+from timbrekit.errors import Finding, GpuError, OutputError, RecordingError, TimbrekitError
+from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
-from timbrekit.files import sweep_stale, write_json
+from timbrekit.files import staging_folder, write_json
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.plugin.primer import make_primer
 from timbrekit.plugin.rehearse import Network, rehearse
 from timbrekit.presets import Preset
 from timbrekit.recording import Recording, read_recording, resample, write_wav
-from timbrekit.recording.hits import Hits, find_hits, hit_findings
+from timbrekit.recording.hits import Hits, find_hits
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
+from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.plots import save_report_picture
-from timbrekit.results.report import build_report, measure_held_out, write_card
+from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
 from timbrekit.synth import find_synth
 from timbrekit.synth.base import SAMPLE_RATE, Synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
-from timbrekit.training.fast.train import Epoch, Trained, published_windows, train
+from timbrekit.training.fast.train import train
+from timbrekit.training.published import as_exported, published_preset, published_windows
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
+from timbrekit.training.train import Epoch, Trained
 
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
 OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one
@@ -85,7 +87,9 @@ def prepare(
             f"No hit was found in {recording.name}. Record closer or louder, so that hits peak around -6 dBFS, or "
             "turn down the Trigger Threshold."
         )
-    return Prepared(recording, suggestion, hits, (*recording.findings, *hit_findings(hits)))
+    return Prepared(
+        recording, suggestion, hits, (*recording.findings, *hit_findings(hits, recording.samples))
+    )
 
 
 def train_model(
@@ -125,17 +129,21 @@ def train_model(
     samples, rate = recording.samples, recording.sample_rate
     take = make_take(hits)  # every model is measured on this one
     stage("Training")
-    source = published_windows(hits, samples) if settings.recipe == "published" else take
+    source, sound = take, preset
+    if settings.recipe == "published":
+        source, sound = published_windows(hits, samples), published_preset(preset)
     try:
-        trained = train(source, preset, settings, progress, checkpoint, stage)
+        trained = train(source, sound, settings, progress, checkpoint, stage)
     except GpuError as error:
         stage(f"{error} It starts again there")
         settings = replace(settings, device="cpu")
-        trained = train(source, preset, settings, progress, checkpoint, stage)
+        trained = train(source, sound, settings, progress, checkpoint, stage)
+    if settings.recipe == "published":
+        trained = as_exported(trained)
     stage("Measuring")
     held_out = measure_held_out(take, trained, preset)
     primer = make_primer(samples, rate, hits.settings)
-    with _staging(folder) as staging:
+    with staging_folder(folder) as staging:
         metadata = build_metadata(
             trained.mapping,
             preset,
@@ -146,13 +154,13 @@ def train_model(
             training={
                 "recording_seconds": recording.duration_s,
                 "hits": len(take),
-                "settings": asdict(settings),
+                "settings": settings.to_json(),
                 "error_ratio": held_out.error_ratio,
             },
         )
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
-        played = _rehearsals(load_harmless(model), samples, take, primer.samples, find_synth(preset.synth))
+        played = _rehearsals(model.module, samples, take, primer.samples, find_synth(preset.synth))
         reached = {}
         if bounds:
             stage("Computing the bounds")
@@ -204,33 +212,6 @@ def _rehearsals(
     return played
 
 
-@contextmanager
-def removed_if_empty(folder: Path) -> Iterator[None]:
-    """Whatever happens inside, a ``folder`` made there, and its parents, go again if nothing was left in them."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # not empty, as it is meant to be
-            for path in missing:
-                path.rmdir()
-
-
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """A temporary folder inside ``folder``, so that files can be renamed into place."""
-    try:
-        with removed_if_empty(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            sweep_stale(folder)
-            with tempfile.TemporaryDirectory(prefix=".timbrekit-", dir=folder) as staging:
-                yield Path(staging)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write to {folder}: {error.strerror or error}. Choose another folder, or free some space."
-        ) from error
-
-
 def _move_into_place(staging: Path, folder: Path) -> None:
     for name in FILES:
         os.replace(staging / name, folder / name)
@@ -238,7 +219,7 @@ def _move_into_place(staging: Path, folder: Path) -> None:
 
 def _check_writable(folder: Path) -> None:
     """Before minutes are spent on what could not be kept."""
-    with _staging(folder):
+    with staging_folder(folder):
         for name in FILES:
             if (folder / name).is_dir():
                 raise OutputError(
@@ -265,13 +246,19 @@ def rehearse_file(
         trace: ``.npz`` file to write.
         sample_rate: Hz to resample to first.
         primer: recording sent through the plug-in before.
-        settings: the plug-in's onset controls; None is its defaults.
+        settings: the plug-in's onset controls; None is those the model was trained with, the plug-in's defaults where
+            the file does not say.
         options: sensitivity, dry_wet, seed: see ``timbrekit.plugin.rehearse.rehearse``.
     """
     read = read_recording(recording, sample_rate)
     before = None if primer is None else read_recording(primer, read.sample_rate).samples
+    opened = open_model(model)
+    own = None if settings else _detector_of(opened.metadata)
+    whose = "given" if settings else "model" if own else "default"
+    settings = settings or own or DetectorSettings()
+    synth = find_synth(opened.synth)
     rehearsal = rehearse(
-        load_harmless(model), read.samples, read.sample_rate, settings, primer=before, **options
+        opened.module, read.samples, read.sample_rate, settings, primer=before, synth=synth, **options
     )
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:
@@ -282,4 +269,14 @@ def rehearse_file(
         "seconds": read.duration_s,
         "triggers": len(rehearsal.triggers),
         "dropped": len(rehearsal.dropped),
+        "detector": detector_json(settings),
+        "detector_from": whose,
     }
+
+
+def _detector_of(metadata: dict[str, Any]) -> DetectorSettings | None:
+    """The onset controls that a model was trained with; None where its file does not say, or says nonsense."""
+    with suppress(TimbrekitError, KeyError, TypeError, ValueError):
+        kept = metadata["detector"]
+        return DetectorSettings(kept["on_threshold"], kept["off_threshold"], int(kept["hold"]))
+    return None

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     from timbrekit.files import atomic_path
     from timbrekit.recording import read_recording
     from timbrekit.synth.base import SAMPLE_RATE
-    from timbrekit.training.settings import PUBLISHED
+    from timbrekit.training.published import PUBLISHED
 
     from .contenders import OURS, PAPER, make_material, save_material
     from .page import build_page

@@ -13,17 +13,16 @@ from torch import Tensor
 
 from timbrekit.features import TimbreFeatures
 from timbrekit.mapping import Mapping
-from timbrekit.presets import Preset, load_preset
+from timbrekit.presets import load_preset
 from timbrekit.recording import Recording
 from timbrekit.recording.hits import Hits
-from timbrekit.synth.parameters import PARAMETER_KEYS, PUBLISHED_DAMPING
 from timbrekit.training.fast.learner import Batch
-from timbrekit.training.fast.run import TrainingRun, Variant, batched_by_length
+from timbrekit.training.fast.run import TrainingRun, Variant
 from timbrekit.training.fast.small_network import one_thread
-from timbrekit.training.fast.train import published_windows
-from timbrekit.training.settings import PUBLISHED, Settings
-from timbrekit.training.split import split_hits
-from timbrekit.training.take import Take, gain_to_nominal, make_take, measure
+from timbrekit.training.published import PUBLISHED, published_preset, published_windows
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import Take, gain_to_nominal, make_take, measure, split_hits
+from timbrekit.training.train import shuffled_batches
 
 from .paper_step import PaperTraining
 
@@ -107,15 +106,9 @@ def load_material(path: str | Path) -> Material:
     return pickle.loads(Path(path).read_bytes())
 
 
-def published_preset() -> Preset:
-    """The preset with the published damping."""
-    preset = load_preset(PRESET)
-    return replace(preset, damping={key: PUBLISHED_DAMPING.get(key, 1.0) for key in PARAMETER_KEYS})
-
-
 def paper_training(take: Take, device: str) -> PaperTraining:
     """The paper-style training of a published take."""
-    preset = published_preset()
+    preset = published_preset(load_preset(PRESET))
     return PaperTraining(
         inputs=take.inputs,
         centre=take.inputs[take.reference],
@@ -138,17 +131,17 @@ class KitTraining:
 
     def __init__(self, take: Take, published: bool, device: str, threads: int = 1):
         settings = replace(PUBLISHED if published else Settings(), device=device)
-        preset = Variant(load_preset(PRESET), SEED)
-        self.run = TrainingRun(take, [preset], settings, second_process=device == "cpu" and threads > 1)
+        preset = published_preset(load_preset(PRESET)) if published else load_preset(PRESET)
+        self.run = TrainingRun(
+            take, [Variant(preset, SEED)], settings, second_process=device == "cpu" and threads > 1
+        )
         self.run.renderer.worker.wait()
         self.rates = torch.tensor([settings.learning_rate])
-        self.lengths = None if published else take.lengths
+        self.take, self.settings = take, settings
 
     def in_order(self, hits: np.ndarray) -> np.ndarray:
-        """Shuffled hits as an epoch takes them."""
-        if self.lengths is None:
-            return hits
-        return batched_by_length(hits, self.lengths, Settings.batch_size, self.run.generators[0])
+        """Hits as an epoch takes them."""
+        return torch.cat(shuffled_batches(hits, self.take, self.settings, self.run.generators[0])).numpy()
 
     def loss(self, hits: np.ndarray) -> Tensor:
         """Of a batch, by the numbers of its hits."""

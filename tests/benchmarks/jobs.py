@@ -19,11 +19,12 @@ from torch import Tensor
 from timbrekit.features import TimbreFeatures
 from timbrekit.mapping import Mapping
 from timbrekit.presets import Preset, load_preset
-from timbrekit.training.fast.train import Epoch, train
+from timbrekit.training.fast.train import train
 from timbrekit.training.objective import SynthPlayer
-from timbrekit.training.settings import PUBLISHED, Settings
-from timbrekit.training.split import split_hits
-from timbrekit.training.take import Take, scale_to_range
+from timbrekit.training.published import PUBLISHED
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import Take, scale_to_range, split_hits
+from timbrekit.training.train import Epoch
 
 from .contenders import (
     CONTENDERS,
@@ -217,8 +218,10 @@ def time_to_quality(material: Material, job: dict[str, Any]) -> dict[str, Any]:
         train_paper_style(practised, epochs, job["device"], look)
     else:
         # The mapping as trained; its export forgets the centring.
-        settings = replace(PUBLISHED, epochs=epochs, device=job["device"], seed=SEED, forgets_centre=False)
-        for number, mapping in _mappings_along(practised, published_preset(), settings, EVERY):
+        settings = replace(PUBLISHED, epochs=epochs, device=job["device"], seed=SEED)
+        for number, mapping in _mappings_along(
+            practised, published_preset(load_preset(PRESET)), settings, EVERY
+        ):
             published.append((number, None, *error_of(mapping, material.published, practised)))
     ours = [_our_run(material, error_of, "gated", seed, job) for seed in job["seeds"]]
     there = [_our_run(material, error_of, "published", seed, job) for seed in job["seeds"]]
@@ -247,7 +250,7 @@ def _our_run(
 
 def _our_settings(job: dict[str, Any]) -> Settings:
     settings = replace(Settings(), device=job["device"])
-    return replace(settings, epochs=2, sketch=False) if job["quick"] else settings
+    return replace(settings, epochs=2, warm_start=False) if job["quick"] else settings
 
 
 def _mappings_along(

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from timbrekit.training.settings import PUBLISHED
+from timbrekit.training.published import PUBLISHED
 
 from .contenders import CONTENDERS, OURS, OURS_THERE, PAPER, PRESET, PUBLISHED_HERE
 from .jobs import BATCH, EVERY, MEASURES, RENDERS
@@ -57,7 +57,7 @@ ON_TWO_THREADS = (
     "with two threads timbrekit uses a second process (`training.fast.worker`), whose time comes on top."
 )
 ON_GPU = """\
-all wait for the GPU to end. timbrekit's steps are recorded and replayed there
+all wait for the GPU to end. timbrekit's steps are captured and replayed there
 (`timbrekit/training/fast/cuda_graph.py`); the paper-style step is started operation by operation."""
 
 
@@ -218,7 +218,7 @@ The first training of a process, which brings the GPU up, took {quality["first"]
 {text}
 {_table(header, rows)}
 The published recipe was looked at every {EVERY} epochs, ours after each, at the mapping that each would keep if it
-stopped there; the looking is not counted. Our seconds include the preset's measuring, the sketch and all validation.
+stopped there; the looking is not counted. Our seconds include the preset's measuring, warm start and all validation.
 Rows of ours: seed {seeds}. The published recipe: seed 0.
 """
 

@@ -7,7 +7,7 @@ centroid and another for flatness, an unweighted mean absolute error, Adam. Test
 against timbrekit's.
 
 The recursive filters run in ``torchaudio.functional.lfilter`` where torchaudio can be imported. Elsewhere they are
-sampled in frequency and applied by FFTs, the usual stand-in, which is exact but for what rings on beyond the FFT's end.
+sampled in frequency and applied by FFTs, as is usual, which is exact but for what rings on beyond the FFT's end.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Long runs that try to break timbrekit, started by hand: ``python -m tests.by_hand.NAME`` from the repository's root.
 
-What they found last is in docs/robustness.md.
+What they found last is in docs/lab_notes/robustness.md.
 """
 
 import os

@@ -13,8 +13,7 @@ import torch
 from timbrekit.plugin.as_played import error_ratio
 from timbrekit.presets import load_preset
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
-from timbrekit.training.split import split_hits
-from timbrekit.training.take import make_take
+from timbrekit.training.take import make_take, split_hits
 from timbrekit.workflow import prepare
 
 ITERATIONS = 100

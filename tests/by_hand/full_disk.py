@@ -13,11 +13,11 @@ from pathlib import Path
 
 import model_files
 import numpy as np
+import pandas as pd
 import torch
 
 from timbrekit.errors import OutputError
 from timbrekit.experiment.results import write_csv
-from timbrekit.export.check import read_metadata
 from timbrekit.export.flucoma import write_flucoma
 from timbrekit.export.live_page import build_page
 from timbrekit.export.nn_tilde.write import write_nn_tilde
@@ -87,12 +87,13 @@ def try_on_full(disk: Path, write: Callable[[], object], spare: int) -> str:
 def make_writers(folder: Path) -> dict[str, Callable[[Path, int], object]]:
     """By what is written: ``write(disk, version)``."""
     mappings = [model_files.trained_mapping("mlp-plain", seed) for seed in (0, 1)]
-    models = [folder / f"{number}.pt" for number in (0, 1)]
-    for mapping, model in zip(mappings, models, strict=True):
-        write_model(mapping, model_files.metadata_of(mapping), model)
-    facts = [read_metadata(model) for model in models]
+    models = [
+        write_model(mapping, model_files.metadata_of(mapping), folder / f"{number}.pt")
+        for number, mapping in enumerate(mappings)
+    ]
+    facts = [model.metadata for model in models]
     sounds = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 48_000))
-    lines = [[{"drum": "x" * 5000, "number": number}] * 10 for number in (0, 1)]
+    lines = [pd.DataFrame([{"drum": "x" * 5000, "number": number}] * 10) for number in (0, 1)]
     states = [{"weights": torch.full((50_000,), float(number))} for number in (0, 1)]
     presets = [load_preset("snare-1"), load_preset("kick")]
 
@@ -112,7 +113,7 @@ def make_writers(folder: Path) -> dict[str, Callable[[Path, int], object]]:
         "sound": lambda disk, v: write_wav(disk / "sound.wav", sounds[v], 48_000),
         "JSON": lambda disk, v: write_json(disk / "report.json", [v] * 5000),
         "a preset": lambda disk, v: save_preset(presets[v], disk / "mine.json"),
-        "a table of results": lambda disk, v: write_csv(disk / "results.csv", ("drum", "number"), lines[v]),
+        "a table of results": lambda disk, v: write_csv(disk / "results.csv", lines[v]),
         "a checkpoint": lambda disk, v: save_checkpoint(disk / "unfinished.pt", "print", states[v]),
         "a recording in a session": keep_in_session,
         "a choice in a session": keep_choice,

@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from timbrekit.export.guard import _limit_memory
+from timbrekit.export import guard
 
 SECONDS = 300  # for one input, on a busy machine; ten minutes of recording take the longest, half a minute of computing
 MEMORY_BYTES = 4 << 30  # beyond an idle process; ten minutes at 192 kHz need about half of it
@@ -118,11 +118,14 @@ def work(kind: str, seed: int, first: int, inputs: int) -> None:
     os.dup2(noise.fileno(), 1)
     os.dup2(noise.fileno(), 2)
 
+    from forked_guard import run_in_fork
+
     from .hostile import make_input, try_input
 
     for category in (UserWarning, RuntimeWarning, FutureWarning):
         warnings.simplefilter("always", category)  # not only at its first input
-    _limit_memory(MEMORY_BYTES)
+    guard._limit_memory(MEMORY_BYTES)
+    guard._run = run_in_fork  # a new Python for each model would take days
     with tempfile.TemporaryDirectory() as folder:
         for number in range(first, inputs):
             began = time.perf_counter()

@@ -4,7 +4,7 @@ After each kill every visible file has to be whole, and be either what was there
 killed training run is started again, killed again, and so on until it comes to its end: its model then has to be that
 of a run that nothing disturbed. Prints a table; its status is 1 if a file was lost or damaged. For POSIX systems.
 
-The sketch that training starts with is made with less patience than usual, so that more kills fall on all else. A
+The warm start that training starts with is made with less patience than usual, so that more kills fall on all else. A
 killed process is forked from one that has imported everything and computed nothing: its death is as sudden as any,
 and it starts in no time.
 """
@@ -30,9 +30,8 @@ import soundfile
 import torch
 
 import timbrekit.training.warm_start
-from timbrekit.cli import build_parser
 from timbrekit.cli import main as run_command
-from timbrekit.export.check import check_model, read_metadata
+from timbrekit.export.check import check_model, open_model, read_metadata
 from timbrekit.export.flucoma import write_flucoma
 from timbrekit.export.live_page import build_page
 from timbrekit.export.nn_tilde.write import write_nn_tilde
@@ -61,8 +60,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     options = parser.parse_args()
-    build_parser()  # imports the rest
-    for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("STAND_IN_STEPS", 20)):
+    for name, few in (("FIRST_RENDERS", 32), ("ROUNDS", 1), ("MAPPING_STEPS", 20), ("SURROGATE_STEPS", 20)):
         getattr(timbrekit.training.warm_start, name)  # fails if it is called something else by now
         setattr(timbrekit.training.warm_start, name, few)
     print("| kind | kills | old version found | new version found | hidden files swept | faults | time |")
@@ -403,8 +401,8 @@ KINDS: dict[str, Callable[[Trial], None]] = {
         "model", lambda model, out: write_model(_mapping_of(model), read_metadata(model), out), "model.pt"
     ),
     "page": kill_exports("page", lambda model, out: build_page(read_metadata(model), out), "play.html"),
-    "nn~": kill_exports("nn~", write_nn_tilde, "drum.ts"),
-    "FluCoMa": kill_exports("flucoma", write_flucoma, "drum.json"),
+    "nn~": kill_exports("nn~", lambda model, out: write_nn_tilde(open_model(model), out), "drum.ts"),
+    "FluCoMa": kill_exports("flucoma", lambda model, out: write_flucoma(open_model(model), out), "drum.json"),
     "session": kill_sessions,
 }
 

@@ -18,9 +18,10 @@ from timbrekit.notebook.plots import plot_spectrogram
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.presets import load_preset
 from timbrekit.results.plots import BLUE, GREY, LEGEND, PALE, new_figure, set_title, to_png
-from timbrekit.training.fast.train import Trained, train
+from timbrekit.training.fast.train import train
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
+from timbrekit.training.train import Trained
 from timbrekit.workflow import prepare
 
 SHOWN = {"loudness transient": "louder (dB)", "centroid transient": "brighter"}
@@ -39,13 +40,10 @@ def main() -> None:
     trained = train(take, preset, Settings())
     samples = prepared.recording.samples
     with tempfile.TemporaryDirectory() as folder:
-        model, hits = Path(folder) / "model.pt", prepared.hits
+        hits = prepared.hits
         ranges = take.minimum, take.maximum
-        write_model(
-            trained.mapping,
-            build_metadata(trained.mapping, preset, hits.sample_rate, hits.settings, *ranges),
-            model,
-        )
+        metadata = build_metadata(trained.mapping, preset, hits.sample_rate, hits.settings, *ranges)
+        model = write_model(trained.mapping, metadata, Path(folder) / "model.pt").module
         first = measure_as_played(model, samples, take)
         played = measure_as_played(model, samples, take, initial_ranges=first.rehearsal.ranges)
     png = draw(samples, take, trained, played, options.start, options.seconds)

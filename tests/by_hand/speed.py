@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from timbrekit.export.check import load_harmless as load_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.nn_tilde.write import write_nn_tilde
 from timbrekit.export.torchdrum import write_model
@@ -50,9 +49,8 @@ def main(recording: str) -> None:
         f"{len(samples) / SAMPLE_RATE:.1f} s of recording, {len(triggers)} hits\n\n| what | time |\n|---|---|"
     )
     with tempfile.TemporaryDirectory() as folder:
-        write_model(mapping, about, Path(folder) / "model.pt")
-        write_nn_tilde(Path(folder) / "model.pt", Path(folder) / "model.ts")
-        model = load_model(Path(folder) / "model.pt")
+        model = write_model(mapping, about, Path(folder) / "model.pt")
+        write_nn_tilde(model, Path(folder) / "model.ts")
         tell("finding the hits", lambda: detect(samples, SAMPLE_RATE, settings))
         tell("the same, the second half silent", lambda: detect(fading, SAMPLE_RATE, settings))
         tell("suggesting detector settings", lambda: suggest_settings(samples, SAMPLE_RATE))
@@ -60,7 +58,7 @@ def main(recording: str) -> None:
             "playing a preset at each hit",
             lambda: play(preset.normalized(), triggers, len(samples), SAMPLE_RATE),
         )
-        tell("rehearsing a model on it", lambda: rehearse(model, samples, SAMPLE_RATE))
+        tell("rehearsing a model on it", lambda: rehearse(model.module, samples, SAMPLE_RATE))
         blocks = _block_seconds(Path(folder) / "model.ts", samples)
     lasts = f"{BLOCK} samples in nn~ ({1000 * BLOCK / SAMPLE_RATE:.1f} ms)"
     print(f"| a block of {lasts}, median | {1000 * np.median(blocks):.2f} ms |")

@@ -14,9 +14,9 @@ def test_a_microphone_triggers_at_one_constant_offset(visit, address, triggers):
     for _ in range(3):  # on a busy machine Chromium's fake device loses a buffer of 10 ms now and then
         page = visit(address["file"], ["microphone"])
         page.click("#listen")
-        until(page, f"timbrekit.recording.hits.length >= {len(expected)}")
+        until(page, f"timbrekit.hits.length >= {len(expected)}")
         assert page.evaluate("timbrekit.sound.context.sampleRate") == FAKE_RATE
-        found = page.evaluate("timbrekit.recording.hits.map((hit) => hit.position)")[: len(expected)]
+        found = page.evaluate("timbrekit.hits.map((hit) => hit.position)")[: len(expected)]
         assert page.complaints == []
         offsets = np.array(found) - expected
         if len(set(offsets)) == 1:
@@ -127,7 +127,7 @@ def test_a_frame_that_was_given_the_microphone_plays_live(visit, site, server):
     frame = outer.frames[1]
     until(frame, "typeof timbrekit === 'object'")
     frame.click("#listen")
-    until(frame, "timbrekit.recording.hits.length >= 2")
+    until(frame, "timbrekit.hits.length >= 2")
     assert frame.evaluate("timbrekit.sound.refusal") is None
     assert notices(frame) == ""
     assert outer.complaints == []
@@ -152,7 +152,7 @@ def test_a_refused_audio_thread_is_explained_and_the_rest_plays(visit, address, 
 def test_where_data_addresses_are_refused_the_audio_thread_comes_from_a_blob(visit, address):
     page = visit(address["blob"])
     page.keyboard.press("w")
-    until(page, "timbrekit.recording.hits.length === 1")
+    until(page, "timbrekit.hits.length === 1")
     assert page.evaluate("timbrekit.sound.refusal") is None
     assert notices(page) == ""
 

@@ -110,11 +110,19 @@ def test_a_dropped_recording_plays_and_is_saved(visit, address, site, take, trig
     assert not audio[:first].any()
     assert np.abs(audio[first : first + 2_000]).max() > 0.05
     page.click("#play")
-    until(page, "timbrekit.recording.hits.length >= 2")
+    until(page, "timbrekit.hits.length >= 2")
     assert page.locator("#play").inner_text() == "Stop"
     page.keyboard.press("Escape")
     assert page.locator("#play").inner_text() == "Play"
     assert page.complaints == []
+
+
+def test_channels_that_cancel_are_said_and_one_of_them_is_played(visit, address, take, triggers, tmp_path):
+    soundfile.write(tmp_path / "wide.wav", np.stack([take, -take], axis=1), 48_000)
+    page = visit(address["file"])
+    drop(page, tmp_path / "wide.wav")
+    assert until_hits_are_counted(page) == len(triggers(48_000))
+    assert "cancel each other, so channel 1 alone is played" in notices(page)
 
 
 def test_a_file_that_is_no_audio_is_named(visit, address, site):
@@ -130,7 +138,7 @@ def test_recording_saves_what_sounded(visit, address, tmp_path):
     page.click("#record")
     until(page, "document.getElementById('record').textContent === 'Stop and save'")
     page.keyboard.press("q")
-    until(page, "timbrekit.recording.hits.length === 1")
+    until(page, "timbrekit.hits.length === 1")
     let_ring(page, 0.2)
     with page.expect_download() as download:
         page.click("#record")
@@ -146,8 +154,8 @@ def test_pads_span_the_trained_ranges(visit, address):
     hits = []
     for number, key in enumerate("asdfqwer", start=1):
         page.keyboard.press(key)
-        until(page, f"timbrekit.recording.hits.length === {number}")
-        hits.append(page.evaluate("[...timbrekit.recording.hits.at(-1).features]"))
+        until(page, f"timbrekit.hits.length === {number}")
+        hits.append(page.evaluate("[...timbrekit.hits.at(-1).features]"))
         let_ring(page)
     loudness, brightness = np.array(hits)[:, 0], np.array(hits)[:, 1]
     assert loudness[:4].max() < 0.5 < loudness[4:].min()
@@ -158,16 +166,16 @@ def test_pads_span_the_trained_ranges(visit, address):
 def test_ranges_can_grow_like_the_plugins_and_be_forgotten(visit, address):
     page = visit(address["file"])
     page.check("input[value=growing]")
-    middle = "timbrekit.recording.hits.at(-1).features.every((feature) => feature === 0.5)"
+    middle = "timbrekit.hits.at(-1).features.every((feature) => feature === 0.5)"
     page.keyboard.press("q")
-    until(page, f"timbrekit.recording.hits.length === 1 && {middle}")
+    until(page, f"timbrekit.hits.length === 1 && {middle}")
     let_ring(page)
     page.keyboard.press("f")
-    until(page, f"timbrekit.recording.hits.length === 2 && !({middle})")
+    until(page, f"timbrekit.hits.length === 2 && !({middle})")
     page.click("#forget")
     let_ring(page)
     page.keyboard.press("f")
-    until(page, f"timbrekit.recording.hits.length === 3 && {middle}")
+    until(page, f"timbrekit.hits.length === 3 && {middle}")
 
 
 def test_detector_controls_change_what_is_found(visit, address, site, take):

@@ -1,47 +1,48 @@
-"""Measure one row of the table on one drum: train, play the held-out hits, compare."""
+"""Measure one row of a table on one drum: train, play, compare."""
 
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrekit.experiment.rows import DIRECT, UNCHANGED, Row, World
+from timbrekit.experiment.rows import DIRECT, INFORMATION, UNCHANGED, Row, World
+from timbrekit.export.metadata import build_metadata
+from timbrekit.export.torchdrum import write_model
 from timbrekit.features import ONSET_WINDOW
-from timbrekit.plugin.as_played import Followed, rank_correlations
+from timbrekit.plugin.as_played import Followed, measure_as_played
+from timbrekit.plugin.primer import make_primer
 from timbrekit.recording.hits import Hits, cut_windows
 from timbrekit.results.report import measure_held_out
-from timbrekit.training.bounds import PUBLISHED_SEARCH, optimize_directly
+from timbrekit.synth import find_synth
+from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import Variant, train_many
-from timbrekit.training.settings import make_settings
-from timbrekit.training.split import split_hits
-from timbrekit.training.take import Take, make_take
-
-LOUDNESS, BRIGHTNESS = 0, 2  # the transient's, among TIMBRE_FEATURES
+from timbrekit.training.published import SEARCH, as_exported, published_preset, published_windows
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import Take, make_take, split_hits
+from timbrekit.training.train import Trained
+from timbrekit.workflow import Prepared
 
 
 @dataclass(frozen=True)
 class Measured(Followed):
-    """How one model, or what stands in for one, followed the hits held out for testing."""
+    """How one model, or what stands in for one, followed some hits in one situation."""
 
-    heard: NDArray[np.float32]  # (n,) each hit's onset loudness as the mapping gets it
-    test_hits: int  # of which the n are several renders each
-    epochs: int  # of training, or iterations of the search
-    seconds: float  # of computing, a share of what was computed together
+    situation: str  # "held out", "second pass", "after primer", "cold" or "bound"
+    test_hits: int  # that it was measured on, of which the n may be several renders each
+    epochs: int = 0  # of training, or iterations of the search
+    seconds: float = 0.0  # of training, a share of what was trained together
+    heard: NDArray[np.float32] | None = None  # (n,) each hit's onset loudness as the mapping gets it
+    first_hits_error_ratio: float | None = None  # of whole takes
 
     @property
     def errors(self) -> NDArray[np.float32]:
         """``(n, 7)`` absolute errors, in the features' units."""
         return np.abs(self.played - self.intended)
-
-    @property
-    def follows(self) -> tuple[float, float, float]:
-        """Rank correlations a player notices: of played loudness with the hit's, and with what is heard of it at its
-        onset; of played with intended brightness. All of the transient."""
-        loudness, brightness = rank_correlations(self.played, self.intended)[[LOUDNESS, BRIGHTNESS]]
-        heard = rank_correlations(self.played[:, LOUDNESS, None], self.heard[:, None])[0]
-        return float(loudness), float(heard), float(brightness)
 
 
 class Source:
@@ -72,10 +73,10 @@ def measure_row(
     row: Row,
     variants: Sequence[Variant],
     epochs: int | None = None,
-    iterations: int = PUBLISHED_SEARCH["iterations"],
+    iterations: int = SEARCH["iterations"],
     device: str = "auto",
 ) -> list[Measured]:
-    """Train and measure a row's models of one drum, all together.
+    """Train a row's models of the paper's table on one drum, all together, and measure them on held-out hits.
 
     Args:
         source: the drum.
@@ -89,44 +90,93 @@ def measure_row(
         KeyboardInterrupt: a training run was ended early: half-trained models are not for a table.
         TrainingError: as ``timbrekit.training.fast.train.train_many``.
     """
-    if row.model is None:
+    if row.recipe is None:
         return [_without_network(source, row, variant, iterations, device) for variant in variants]
     world, take = source.world, source.take(row.window)
-    features = world.features(take.hits.sample_rate)
-    began = time.perf_counter()
-    all_trained = train_many(take, variants, world.settings(row, epochs, device))
-    if any(trained.interrupted for trained in all_trained):
-        raise KeyboardInterrupt
-    seconds = (time.perf_counter() - began) / len(variants)
-    measured = []
+    features, measured = world.features(take.hits.sample_rate), []
+    sounds = variants
+    if row.as_published:
+        sounds = [replace(variant, preset=published_preset(variant.preset)) for variant in variants]
+    all_trained, seconds = _train(take, sounds, world.settings(row, epochs, device))
     for variant, trained in zip(variants, all_trained, strict=True):
-        held_out = measure_held_out(take, trained, variant.preset, features, world.fresh_noise)
-        test = trained.split.test
-        heard = np.tile(take.inputs[test, 0].numpy(), len(held_out.played) // len(test))
+        followed = measure_held_out(take, trained, variant.preset, features, world.gated)
+        test, history = trained.split.test, len(trained.history)
+        heard = np.tile(take.inputs[test, 0].numpy(), len(followed.played) // len(test))
         measured.append(
-            Measured(held_out.played, held_out.intended, heard, len(test), len(trained.history), seconds)
+            Measured(followed.played, followed.intended, "held out", len(test), history, seconds, heard)
         )
     return measured
 
 
-def _without_network(source: Source, row: Row, variant: Variant, iterations: int, device: str) -> Measured:
-    take, world = source.take(), source.world
-    test = split_hits(take.timbre[:, 0], take.reference, variant.seed).test
-    intended, heard = take.intended[test].numpy(), take.inputs[test, 0].numpy()
+def _train(take: Take, variants: Sequence[Variant], settings: Settings) -> tuple[list[Trained], float]:
+    """The trained models, and the seconds that each took."""
     began = time.perf_counter()
+    all_trained = train_many(take, variants, settings)
+    if any(trained.interrupted for trained in all_trained):
+        raise KeyboardInterrupt
+    return all_trained, (time.perf_counter() - began) / len(variants)
+
+
+def _without_network(source: Source, row: Row, variant: Variant, iterations: int, device: str) -> Measured:
+    take, gated, seed = source.take(), source.world.gated, variant.seed
+    test = split_hits(take.timbre[:, 0], take.reference, seed).test
+    intended, heard = take.intended[test].numpy(), take.inputs[test, 0].numpy()
     if row == UNCHANGED:
-        return Measured(np.zeros_like(intended), intended, heard, len(test), 0, 0.0)
+        return Measured(np.zeros_like(intended), intended, "held out", len(test), heard=heard)
     if row != DIRECT:
         raise ValueError(f"{row.key} has neither a network nor a search")
-    search = {**PUBLISHED_SEARCH, "iterations": iterations}
+    search = {**SEARCH, "iterations": iterations, "device": make_settings(device=device).device}
+    began = time.perf_counter()
     played = optimize_directly(
-        take,
-        variant.preset,
-        test,
-        seed=variant.seed,
-        gated=world.gated,
-        fresh_noise=world.fresh_noise,
-        device=make_settings(device=device).device,
-        **search,
+        take, variant.preset, test, seed=seed, gated=gated, fresh_noise=gated, **search
     )
-    return Measured(played, intended, heard, len(test), iterations, time.perf_counter() - began)
+    return Measured(played, intended, "held out", len(test), iterations, time.perf_counter() - began, heard)
+
+
+def measure_played(
+    prepared: Prepared, row: Row, variant: Variant, settings: Settings | None
+) -> tuple[list[Measured], bytes]:
+    """Train a row's model of a whole take, and play the take with it as the plug-in does.
+
+    Args:
+        prepared: the take.
+        row: a recipe, or a bound of all hits.
+        variant: preset and seed.
+        settings: of the recipe; None for a bound.
+
+    Returns:
+        The situations, and the model file's content: none of a bound.
+
+    Raises:
+        KeyboardInterrupt, TrainingError: as :func:`measure_row`.
+    """
+    hits, samples, preset = prepared.hits, prepared.recording.samples, variant.preset
+    take = make_take(hits)
+    if settings is None:
+        informed, every = row == INFORMATION, np.arange(len(take))
+        reached = predict_from_onsets(take) if informed else optimize_directly(take, preset, every)
+        return [Measured(reached, take.intended.numpy(), "bound", len(take))], b""
+    source, sound = take, variant
+    if row.recipe == "published":
+        source, sound = published_windows(hits, samples), replace(variant, preset=published_preset(preset))
+    [trained], seconds = _train(source, [sound], settings)
+    if row.recipe == "published":
+        trained = as_exported(trained)
+    metadata = build_metadata(
+        trained.mapping, preset, hits.sample_rate, hits.settings, take.minimum, take.maximum
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_model(trained.mapping, metadata, Path(folder) / "model.pt")
+        content = written.path.read_bytes()
+    module, synth = written.module, find_synth(preset.synth)
+    cold = measure_as_played(module, samples, take, synth=synth)
+    known = {"initial_ranges": cold.rehearsal.ranges, "static": cold.static}
+    again = measure_as_played(module, samples, take, synth=synth, **known)
+    primer = make_primer(samples, hits.sample_rate, hits.settings)
+    primed = measure_as_played(module, samples, take, primer=primer.samples, synth=synth)
+    held_out, cost = measure_held_out(take, trained, preset), (len(trained.history), seconds)
+    measured = [Measured(held_out.played, held_out.intended, "held out", held_out.hits, *cost)]
+    for situation, each in (("second pass", again), ("after primer", primed), ("cold", cold)):
+        followed = Measured(each.played, each.intended, situation, len(each.played), *cost)
+        measured.append(replace(followed, first_hits_error_ratio=each.first_hits_error_ratio))
+    return measured, content

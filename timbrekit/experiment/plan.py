@@ -1,49 +1,68 @@
-"""What an experiment consists of, and how it is cut into shards for several processes or machines."""
+"""What an experiment consists of: plain values, and the groups of models that they ask for."""
 
 import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Container
 from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
-from timbrekit.errors import PresetError, TrainingError
+from timbrekit.errors import PresetError
 from timbrekit.experiment.drums import Drum, find_drums
-from timbrekit.experiment.rows import DIRECT, ROWS, UNCHANGED, Row, World, WorldName, find_rows
+from timbrekit.experiment.rows import DIRECT, ROWS, Row, TableName, World, WorldName, find_rows, played_rows
 from timbrekit.presets import Preset, load_preset
-from timbrekit.training.bounds import PUBLISHED_SEARCH
+from timbrekit.training.published import SEARCH
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
 
 PAPER_PRESETS = ("snare-1", "snare-2", "snare-3", "open-snare", "noisy-snare")
+# What ``Plan`` has otherwise for what the plug-in plays of whole takes.
+PLAYED = {
+    "table": "played",
+    "presets": PAPER_PRESETS[:3],
+    "rows": played_rows(),
+    "features": "gated",
+    "batch": 1,
+}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All models of a table: every row of it for every drum, preset and seed. Plain values: travels to any process."""
+    """All models of a table: every row of it for every drum, preset and seed. Plain values: travels to any process.
+
+    ``Plan(drums)`` is the paper's table, ``Plan(drums, **PLAYED)`` that of what the plug-in plays.
+    """
 
     drums: tuple[str, ...]  # recordings and folders of hits
+    table: TableName = "paper"
     presets: tuple[str, ...] = PAPER_PRESETS
+    rows: tuple[str, ...] = tuple(ROWS["paper"])
     seeds: int = 1  # how many; a seed decides the first weights and which hits are held out
     first_seed: int = 0  # others than those that a setting was chosen by tell whether it holds
-    rows: tuple[str, ...] = tuple(ROWS)
+    split: Literal["random"] = "random"  # how hits are held out: as published
     features: WorldName = "published"  # see ``timbrekit.experiment.rows.World``
     epochs: int | None = None  # of training; None: as each recipe has it
-    iterations: int = PUBLISHED_SEARCH["iterations"]  # of the direct search
+    iterations: int = SEARCH["iterations"]  # of the paper's direct search
+    batch: int = 8  # models of a row and drum that are trained together and written to disk at once
 
     @property
     def world(self) -> World:
         return World(self.features)
 
+    def settings(self, row: Row, device: str) -> Settings:
+        """How a row's models are trained. As played, a recipe is left as it comes to the plug-in."""
+        if self.table == "played":
+            return make_settings(row.recipe, row.model, self.epochs, device=device)
+        return self.world.settings(row, self.epochs, device)
+
     def fingerprint(self, row: Row) -> str:
         """Equal for models of one row that may stand in one table: the same recipe in the same world."""
-        if row == UNCHANGED:
-            recipe = ""
-        elif row == DIRECT:
-            recipe = repr({**PUBLISHED_SEARCH, "iterations": self.iterations})
-        else:
-            recipe = repr(replace(self.world.settings(row, self.epochs, "cpu"), seed=0))
-        return hashlib.sha256(f"{self.features} {recipe}".encode()).hexdigest()[:12]
+        recipe = repr(replace(self.settings(row, "cpu"), seed=0)) if row.recipe else ""
+        if row == DIRECT and self.table == "paper":
+            recipe = repr({**SEARCH, "iterations": self.iterations})
+        words = f"{self.table} {self.split} {self.features} {recipe}"
+        return hashlib.sha256(words.encode()).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One model, or what stands in for one."""
 
     drum: str
@@ -52,18 +71,12 @@ class Job:
     seed: int
 
 
-@dataclass(frozen=True)
-class Group:
-    """Jobs that are done together: one row of one drum."""
+class Group(NamedTuple):
+    """Jobs that are done together: of one row and drum."""
 
     drum: Drum
     row: Row
-    jobs: tuple[Job, ...]
-
-    @property
-    def mark(self) -> str:
-        """The same wherever the group is planned, and in no order that rows or drums have."""
-        return hashlib.sha256(repr((self.drum.name, self.row.key, self.jobs)).encode()).hexdigest()
+    jobs: list[Job]
 
 
 def load_presets(plan: Plan) -> dict[str, Preset]:
@@ -81,41 +94,19 @@ def load_presets(plan: Plan) -> dict[str, Preset]:
     return presets
 
 
-def all_groups(plan: Plan, batch: int) -> list[Group]:
-    """Every job of an experiment, at most ``batch`` of a row and drum together.
+def all_groups(plan: Plan, done: Container[Job] = ()) -> list[Group]:
+    """The jobs of an experiment that are not done yet, at most ``plan.batch`` together.
 
     Raises:
         TimbrekitError: a drum, preset or row is not there.
     """
-    names = list(load_presets(plan))
-    groups = []
+    names, groups = list(load_presets(plan)), []
     for drum in find_drums(plan.drums):
-        for row in find_rows(plan.rows):
+        for row in find_rows(plan.rows, plan.table):
             seeds = range(plan.first_seed, plan.first_seed + plan.seeds)
+            if plan.table == "played" and row.recipe is None:
+                seeds = range(1)  # a bound is of all hits: no seed decides anything
             jobs = [Job(drum.name, row.key, name, seed) for name in names for seed in seeds]
-            groups += [Group(drum, row, tuple(jobs[i : i + batch])) for i in range(0, len(jobs), batch)]
+            jobs = [job for job in jobs if job not in done]
+            groups += [Group(drum, row, jobs[i : i + plan.batch]) for i in range(0, len(jobs), plan.batch)]
     return groups
-
-
-def shard_of(groups: Sequence[Group], number: int, of: int) -> list[Group]:
-    """The groups of shard ``number`` of ``of``, those of a drum together.
-
-    Long and short rows are shuffled among the shards, always in the same way.
-    """
-    shuffled = sorted(groups, key=lambda group: group.mark)
-    return sorted(shuffled[number - 1 :: of], key=lambda group: (group.drum.name, group.mark))
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """``"2/8"`` as (2, 8).
-
-    Raises:
-        TrainingError: it is not of that form, or there is no such shard.
-    """
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    number, of = map(int, match.groups()) if match else (0, 0)
-    if not 1 <= number <= of:
-        raise TrainingError(
-            f"{text!r} is not a shard. Give its number and how many there are: 1/8 to 8/8 for eight."
-        )
-    return number, of

@@ -1,67 +1,100 @@
-"""The rows of the paper's table, and the world that they are compared in."""
+"""The rows of both tables, and the world that the paper's are compared in."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from itertools import product
+from typing import Literal
 
 from timbrekit.errors import TrainingError
 from timbrekit.features import ONSET_WINDOW, TimbreFeatures
-from timbrekit.mapping import ModelName
-from timbrekit.training.settings import Settings, make_settings
+from timbrekit.mapping import MODEL_NAMES, ModelName
+from timbrekit.training.names import DEFAULT_MODELS
+from timbrekit.training.recipes import make_settings
+from timbrekit.training.settings import Settings
 
 LONG_WINDOW = 2048  # samples; more than the plug-in has heard when it plays
+RECIPES = ("timbrekit", "published")
 WorldName = Literal["published", "gated"]
-WORLDS: tuple[str, ...] = get_args(WorldName)
+TableName = Literal["paper", "played"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A way of playing the hits that the table compares."""
+    """A way of playing the hits that a table compares."""
 
     key: str  # as options and CSV files name it
     title: str
-    model: ModelName | None = None  # None: no network
+    recipe: Literal["timbrekit", "published"] | None = None  # None: no network
+    model: ModelName | None = None
     window: int = ONSET_WINDOW  # samples from which the onset features are taken
-    ours: bool = False  # timbrekit's recipe instead of the paper's
     as_published: bool = False  # trained with one fixed noise and the published damping whatever the world
 
 
 UNCHANGED = Row("preset", "Preset unchanged")
 DIRECT = Row("direct", "Direct optimisation")
-BASELINE = Row("mlp", "MLP", "mlp")  # that the paper plays with: all others are compared with it
-AS_PUBLISHED = Row("mlp-as-published", "MLP, published noise and damping", "mlp", as_published=True)
-OURS, OURS_SMALL = (
-    Row("ours", "timbrekit", Settings.model, ours=True),
-    Row("ours-mlp", "timbrekit MLP", "mlp", ours=True),
+INFORMATION = Row("onset information", "Onset information")
+BASELINE = Row("mlp", "MLP", "published", "mlp")  # that the paper plays with: all others are compared with it
+AS_PUBLISHED = replace(
+    BASELINE, key="mlp-as-published", title="MLP, published noise and damping", as_published=True
 )
-PAPER_LARGE = Row("mlp-large", "MLP large", "mlp-large")
-ROWS: dict[str, Row] = {
-    row.key: row
-    for row in (
-        UNCHANGED,
-        DIRECT,
-        Row("linear", "Linear", "linear"),
-        Row("linear-2048", "Linear 2048", "linear", LONG_WINDOW),
-        BASELINE,
-        AS_PUBLISHED,
-        Row("mlp-2048", "MLP 2048", "mlp", LONG_WINDOW),
-        PAPER_LARGE,
-        Row("mlp-large-2048", "MLP large 2048", "mlp-large", LONG_WINDOW),
-        OURS,
-        OURS_SMALL,
-    )
+PAPER_LARGE = Row("mlp-large", "MLP large", "published", "mlp-large")
+OURS = Row("ours", "timbrekit", "timbrekit", Settings.model)
+OURS_SMALL = Row("ours-mlp", "timbrekit MLP", "timbrekit", "mlp")
+
+
+def _as_played(recipe: str, model: ModelName | None) -> Row:
+    usual = DEFAULT_MODELS[recipe]
+    name = recipe if model in (None, usual) else f"{recipe} {model}"
+    return Row(name, name, recipe, model or usual)
+
+
+_PAPER = (
+    UNCHANGED,
+    DIRECT,
+    Row("linear", "Linear", "published", "linear"),
+    Row("linear-2048", "Linear 2048", "published", "linear", LONG_WINDOW),
+    BASELINE,
+    AS_PUBLISHED,
+    Row("mlp-2048", "MLP 2048", "published", "mlp", LONG_WINDOW),
+    PAPER_LARGE,
+    Row("mlp-large-2048", "MLP large 2048", "published", "mlp-large", LONG_WINDOW),
+    OURS,
+    OURS_SMALL,
+)
+_PLAYED = (*(_as_played(*names) for names in product(RECIPES, MODEL_NAMES)), DIRECT, INFORMATION)
+ROWS: dict[str, dict[str, Row]] = {
+    table: {row.key: row for row in rows} for table, rows in (("paper", _PAPER), ("played", _PLAYED))
 }
 
 
-def find_rows(keys: tuple[str, ...]) -> list[Row]:
+def find_rows(keys: Sequence[str], table: TableName = "paper") -> list[Row]:
     """Rows by their keys, in the table's order.
 
     Raises:
         TrainingError: there is no such row.
     """
-    unknown = [key for key in keys if key not in ROWS]
-    if unknown:
-        raise TrainingError(f"There is no row {unknown[0]!r}. The rows are {', '.join(ROWS)}.")
-    return [row for row in ROWS.values() if row.key in keys]
+    _check_known("row", keys, ROWS[table])
+    return [row for row in ROWS[table].values() if row.key in keys]
+
+
+def played_rows(
+    recipes: Sequence[str] = RECIPES, models: Sequence[str] = (), bounds: bool = True
+) -> tuple[str, ...]:
+    """Keys of what is compared as played: every recipe with every model, each recipe's own if none is named.
+
+    Raises:
+        TrainingError: there is no such recipe or model.
+    """
+    _check_known("recipe", recipes, RECIPES)
+    _check_known("model", models, MODEL_NAMES)
+    keys = [_as_played(*names).key for names in product(recipes, models or (None,))]
+    return (*keys, *((DIRECT.key, INFORMATION.key) if bounds else ()))
+
+
+def _check_known(kind: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise TrainingError(f"There is no {kind} {name!r}. The {kind}s are {', '.join(known)}.")
 
 
 @dataclass(frozen=True)
@@ -78,10 +111,6 @@ class World:
     def gated(self) -> bool:
         return self.name == "gated"
 
-    @property
-    def fresh_noise(self) -> bool:
-        return self.gated
-
     def features(self, sample_rate: int) -> TimbreFeatures:
         return TimbreFeatures(sample_rate, gated=self.gated)
 
@@ -94,13 +123,9 @@ class World:
         it trains with kept in the trained mapping: what its export loses on the way to the plug-in is not what the
         table is about.
         """
-        recipe = "timbrekit" if row.ours else "published"
-        settings = make_settings(recipe, row.model, epochs, device=device)
         return replace(
-            settings,
+            make_settings(row.recipe, row.model, epochs, device=device),
             features=self.name,
-            thinned=self.gated or row.ours,
-            fresh_noise=self.fresh_noise and not row.as_published,
-            damping="published" if row.as_published else "preset",
-            forgets_centre=False,
+            thinned=self.gated or row.recipe == "timbrekit",
+            fresh_noise=self.gated and not row.as_published,
         )

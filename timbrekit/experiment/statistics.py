@@ -1,107 +1,74 @@
-"""From the models' results to the table's numbers."""
-
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""From the models' results to the paper's table: its numbers."""
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from timbrekit.experiment.results import FOLLOWS, Record
 from timbrekit.experiment.rows import AS_PUBLISHED, BASELINE, DIRECT, OURS, OURS_SMALL, PAPER_LARGE, ROWS, Row
 from timbrekit.features import TIMBRE_FEATURES
 
 # Our recipe and the paper's: its mapping that plays, and that of the same size.
 PAIRED = ((OURS, BASELINE), (OURS, AS_PUBLISHED), (OURS, PAPER_LARGE), (OURS_SMALL, BASELINE))
 SMALLEST_GAP = 1e-9  # between MLP and direct optimisation; below, no share of it means anything
-
-Place = tuple[str, str, int]  # drum, preset and seed: what two rows are paired by
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Mean of paired differences over drums, presets and seeds, and its standard error."""
-
-    mean: float
-    error: float  # NaN of a single pair
-    pairs: int
-
-    @property
-    def is_worse(self) -> bool:
-        """Larger than 0 by more than its standard error."""
-        return self.mean > self.error  # False where that is NaN
+# Of the transient, as a player notices it: loudness with the hit's and with what its onset tells, brightness.
+FOLLOWS = {
+    "follows_loudness": "rank loudness transient",
+    "follows_onset": "follows_onset",
+    "follows_brightness": "rank centroid transient",
+}
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of the table: a row over all its models."""
+def summarise(models: pd.DataFrame) -> pd.DataFrame:
+    """A line for each row of the table, over all its models, in the table's order.
 
-    row: Row
-    models: int
-    errors: NDArray[np.float64]  # (7,) mean absolute error over all test hits of all models
-    spreads: NDArray[np.float64]  # (7,) standard deviation over the same
-    ratio: float  # mean of the models' error ratios
-    follows: tuple[float, ...]  # means of the models' rank correlations, as ``FOLLOWS``
-    against_mlp: Difference | None  # of the error ratio; None where no model can be paired
-    gap: float | None  # 0 where direct optimisation stands, 1 where the paper's MLP does
+    ``error`` and ``spread`` of each feature are mean and standard deviation over all hits, in its unit.
+    ``difference_to_mlp`` is that of the mean ratio, paired. ``distance_left`` is 0 where direct optimisation stands
+    and 1 where the paper's MLP does. NaN where there is no number.
+    """
+    rows = [row for row in ROWS["paper"].values() if (models["row"] == row.key).any()]
+    return pd.DataFrame([_line(models, row) for row in rows])
 
 
-def summarise(records: Sequence[Record]) -> list[Line]:
-    """The table's lines, in its order."""
-    by_row = {row.key: _by_place(records, row) for row in ROWS.values()}
-    return [_line(row, by_row) for row in ROWS.values() if by_row[row.key]]
+def paired(models: pd.DataFrame, row: Row, other: Row, column: str = "error_ratio") -> pd.Series:
+    """``row - other`` of a column, for each drum, preset and seed that both have. ``sem()`` is its standard error."""
+    wide = models.pivot(index=["drum", "preset", "seed"], columns="row", values=column)
+    both = wide.reindex(columns=[row.key, other.key]).dropna()
+    return both[row.key] - both[other.key]
 
 
-def worse_features(records: Sequence[Record], ours: Row, paper: Row) -> dict[str, Difference] | None:
+def worse_features(models: pd.DataFrame, ours: Row, paper: Row) -> dict[str, pd.Series] | None:
     """The features that our recipe follows worse than the paper's, by more than the standard error of the paired
     difference of mean absolute errors. None where no model can be paired."""
-    mine, theirs = _by_place(records, ours), _by_place(records, paper)
-    differences = {name: paired(mine, theirs, f"error {name}") for name in TIMBRE_FEATURES}
-    if None in differences.values():
+    differences = {name: paired(models, ours, paper, f"error {name}") for name in TIMBRE_FEATURES}
+    if not len(differences[TIMBRE_FEATURES[0]]):
         return None
-    return {name: difference for name, difference in differences.items() if difference.is_worse}
+    return {name: each for name, each in differences.items() if each.mean() > each.sem()}  # False of NaN
 
 
-def paired(these: dict[Place, Record], those: dict[Place, Record], column: str) -> Difference | None:
-    """``these - those`` of a column, over the places that both have."""
-    differences = [these[place][column] - those[place][column] for place in these if place in those]
-    if not differences:
-        return None
-    count = len(differences)
-    error = float(np.std(differences, ddof=1)) / math.sqrt(count) if count > 1 else math.nan
-    return Difference(float(np.mean(differences)), error, count)
-
-
-def _by_place(records: Sequence[Record], row: Row) -> dict[Place, Record]:
-    chosen = [record for record in records if record["row"] == row.key]
-    chosen.sort(key=lambda record: (record["drum"], record["preset"], record["seed"]))
-    return {(record["drum"], record["preset"], record["seed"]): record for record in chosen}
-
-
-def _line(row: Row, by_row: dict[str, dict[Place, Record]]) -> Line:
-    places = by_row[row.key]
-    models = list(places.values())
-    hits = np.array([model["test_hits"] for model in models], float)
-    means = np.array([[model[f"error {name}"] for name in TIMBRE_FEATURES] for model in models])
-    spreads = np.array([[model[f"spread {name}"] for name in TIMBRE_FEATURES] for model in models])
-    errors = np.average(means, axis=0, weights=hits)
-    variance = np.average(spreads**2 + means**2, axis=0, weights=hits) - errors**2
-    return Line(
-        row=row,
-        models=len(models),
-        errors=errors,
-        spreads=np.sqrt(variance.clip(min=0)),
-        ratio=float(np.mean([model["error_ratio"] for model in models])),
-        follows=tuple(float(np.mean([model[name] for model in models])) for name in FOLLOWS),
-        against_mlp=None if row == BASELINE else paired(places, by_row[BASELINE.key], "error_ratio"),
-        gap=_gap(places, by_row[BASELINE.key], by_row[DIRECT.key]),
+def _line(models: pd.DataFrame, row: Row) -> dict[str, object]:
+    mine = models[models["row"] == row.key]
+    means, spreads = (mine[[f"{kind} {name}" for name in TIMBRE_FEATURES]] for kind in ("error", "spread"))
+    errors, squares = (
+        np.average(each, axis=0, weights=mine["test_hits"])
+        for each in (means, spreads.to_numpy() ** 2 + means.to_numpy() ** 2)
     )
+    against = paired(models, row, BASELINE) if row != BASELINE else pd.Series(dtype=float)
+    return {
+        "row": row.key,
+        "title": row.title,
+        "models": len(mine),
+        "mean_ratio": mine["error_ratio"].mean(),
+        "difference_to_mlp": against.mean(),
+        "standard_error": against.sem(),
+        "pairs": len(against),
+        "distance_left": _distance_left(models, row),
+        **{name: mine[column].mean() for name, column in FOLLOWS.items()},
+        **dict(zip(means, errors, strict=True)),
+        **dict(zip(spreads, np.sqrt((squares - errors**2).clip(min=0)), strict=True)),
+    }
 
 
-def _gap(row: dict[Place, Record], mlp: dict[Place, Record], direct: dict[Place, Record]) -> float | None:
-    shared = [place for place in row if place in mlp and place in direct]
-    if not shared:
-        return None
-    ratios = [[each[place]["error_ratio"] for place in shared] for each in (row, mlp, direct)]
-    reached, baseline, bound = np.mean(ratios, axis=1)
-    return float((reached - bound) / (baseline - bound)) if abs(baseline - bound) > SMALLEST_GAP else None
+def _distance_left(models: pd.DataFrame, row: Row) -> float:
+    wide = models.pivot(index=["drum", "preset", "seed"], columns="row", values="error_ratio")
+    keys = [row.key, BASELINE.key, DIRECT.key]
+    reached, baseline, bound = wide.reindex(columns=keys).dropna().mean()
+    return (reached - bound) / (baseline - bound) if abs(baseline - bound) > SMALLEST_GAP else np.nan

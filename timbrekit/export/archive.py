@@ -10,8 +10,6 @@ import re
 import zipfile
 from pathlib import Path
 
-import torch
-
 from timbrekit.errors import ModelFileError, first_line
 
 MAX_READ_BYTES = 16 * 1024 * 1024  # of a file, and of all that it unpacks to; the published models have 30 KB
@@ -94,24 +92,6 @@ def unpack(content: bytes) -> dict[str, bytes]:
     if any(b"__setstate__" in text for name, text in entries.items() if name.lower().endswith(".py")):
         raise NotAModel("The model runs code of its own when it is loaded; the plug-in's models do not.")
     return entries
-
-
-def compare_with_libtorch(content: bytes, entries: dict[str, bytes]) -> None:
-    """What was looked into has to be what libtorch will load: two readers can see two archives in one file.
-
-    Raises:
-        NotAModel: they differ.
-    """
-    try:
-        reader = torch._C.PyTorchFileReader(io.BytesIO(content))  # reads the zip, and runs nothing
-        names = reader.get_all_records()
-        same = set(names) <= set(entries) and all(reader.get_record(name) == entries[name] for name in names)
-    except (RuntimeError, ValueError) as error:  # ValueError: a message or a name that is no text
-        raise NotAModel(
-            f"The archive is damaged ({first_line(error)}). Copy or download the file again."
-        ) from error
-    if not same or not {"data.pkl", "constants.pkl"} <= set(names):
-        raise NotAModel("The archive is damaged: its directory and its content do not agree.")
 
 
 def _check_pickle(pickled: bytes) -> None:

@@ -4,8 +4,8 @@ No pickled Python is ever executed: the archive is looked into as a zip, its ope
 only a model made of plain arithmetic is run, a stranger's in a process of its own with limits on time and memory.
 """
 
-import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,14 @@ import torch
 
 from timbrekit.errors import ModelFileError
 from timbrekit.export.archive import NotAModel, read_file, unpack
-from timbrekit.export.examine import ALLOWED_OPERATORS, examine_guarded, load
-from timbrekit.export.metadata import EXTRA_FILE, SCHEMA
+from timbrekit.export.examine import Verdict, examine, load
+from timbrekit.export.guard import try_out
+from timbrekit.export.model_file import EXTRA_FILE, ModelFile, description, problem_of_synth, read_metadata
+from timbrekit.export.torchdrum import PluginModel, serialize
+from timbrekit.mapping import MODEL_NAMES, NUM_INPUTS, Mapping, build_network, count_weights
+from timbrekit.synth.parameters import NUM_PARAMETERS
 
-__all__ = [
-    "ALLOWED_OPERATORS",
-    "MAX_MODEL_BYTES",
-    "CheckResult",
-    "check_model",
-    "load_harmless",
-    "read_metadata",
-]
-
-MAX_MODEL_BYTES = 128 * 1024  # what timbrekit writes
+__all__ = ["CheckResult", "check_model", "open_model", "read_metadata"]
 
 
 @dataclass(frozen=True)
@@ -49,17 +44,19 @@ def check_model(path: str | Path) -> CheckResult:
         entries = unpack(content)
     except NotAModel as problem:
         return CheckResult(False, [str(problem)], [], {})
-    metadata, metadata_problem = _read_embedded(entries)
-    notes = [f"{metadata_problem} The plug-in does not look at it."] if metadata_problem else []
-    verdict = examine_guarded(content, entries)
-    problems = verdict.harm or verdict.problems
+    notes = []
+    metadata, undescribed = description(entries)
+    if undescribed and f"extra/{EXTRA_FILE}" in entries:
+        notes.append(f"{undescribed} The plug-in does not look at it.")
+    verdict = _examine_guarded(content, entries)
+    problems = verdict.harm or _problems(verdict, metadata)
     return CheckResult(not problems, problems, notes + verdict.notes, metadata)
 
 
-def load_harmless(path: str | Path) -> torch.jit.ScriptModule:
-    """Load a model file to run it, once its archive, its operators and a run under guard are known to do no harm.
+def open_model(path: str | Path) -> ModelFile:
+    """Read a model file and vet it, once: its archive, its operators and a run under guard are known to do no harm.
 
-    What it answers is not looked at: :func:`check_model` says whether the plug-in can use it.
+    Whether the plug-in can use what it answers stands in the result's ``problems``.
 
     Raises:
         ModelFileError: there is no such file, or it is no model, or does more than arithmetic.
@@ -67,45 +64,59 @@ def load_harmless(path: str | Path) -> torch.jit.ScriptModule:
     path = Path(path)
     try:
         content = read_file(path)
-        harm = examine_guarded(content, unpack(content)).harm
-        if harm:
-            raise NotAModel(harm[0])
-        return load(content)
+        entries = unpack(content)
+        verdict = _examine_guarded(content, entries)
+        if verdict.harm:
+            raise NotAModel(verdict.harm[0])
+        module = load(content)
     except NotAModel as problem:
         raise ModelFileError(f"{path.name}: {problem}") from problem
+    metadata, undescribed = description(entries)
+    return ModelFile(path, module, metadata, tuple(_problems(verdict, metadata)), undescribed)
 
 
-def read_metadata(path: str | Path) -> dict[str, Any]:
-    """What a model file written by timbrekit says about itself.
-
-    Raises:
-        ModelFileError: no such file, not a model file, or one without metadata.
-    """
-    path = Path(path)
-    try:
-        metadata, problem = _read_embedded(unpack(read_file(path)))
-    except NotAModel as error:
-        raise ModelFileError(f"{path.name}: {error}") from error
-    if not metadata and not problem:
-        problem = "The file says nothing about its preset and ranges: timbrekit did not write it."
-    if problem:
-        raise ModelFileError(f"{path.name}: {problem}")
-    return metadata
+def _problems(verdict: Verdict, metadata: dict[str, Any]) -> list[str]:
+    """Why the plug-in cannot use what the model answers."""
+    other_synth = problem_of_synth(metadata)
+    return [other_synth] if other_synth else verdict.problems
 
 
-def _read_embedded(entries: dict[str, bytes]) -> tuple[dict[str, Any], str | None]:
-    document = entries.get(f"extra/{EXTRA_FILE}")
-    if document is None:
-        return {}, None
-    try:
-        metadata = json.loads(document)
-    except (ValueError, RecursionError):
-        metadata = None
-    if not isinstance(metadata, dict):
-        return {}, "The description inside the file (timbrekit.json) is damaged."
-    if metadata.get("schema") != SCHEMA:
-        return metadata, (
-            f"The description inside the file has schema {str(metadata.get('schema'))[:20]}, and this timbrekit reads "
-            f"schema {SCHEMA}: update timbrekit."
-        )
-    return metadata, None
+def _examine_guarded(content: bytes, entries: dict[str, bytes]) -> Verdict:
+    """``examine``, in a process of its own unless all but the numbers is as our own exporter writes it."""
+    return examine(content) if _is_ours(entries) else try_out(content)
+
+
+def _is_ours(entries: dict[str, bytes]) -> bool:
+    """Whether the exporter, with this torch, writes such a file for one of our networks."""
+    program = _program(entries)
+    size = sum(len(data) for name, data in entries.items() if name.startswith("constants/"))
+    return any(program == _our_program(*kind) for kind, expected in _our_sizes().items() if size == expected)
+
+
+def _program(entries: dict[str, bytes]) -> frozenset[tuple[str, bytes | int]]:
+    """Code, structure and shapes of a model file, without its description and the numbers in its tensors."""
+    return frozenset(
+        (name, len(data) if name.startswith("constants/") else data)
+        for name, data in entries.items()
+        if not name.startswith("extra/")
+    )
+
+
+@cache
+def _our_sizes() -> dict[tuple[str, bool], int]:
+    """Bytes of numbers in the file of each of our networks, plain and with a centre folded in."""
+    kinds = [(name, centred) for name in MODEL_NAMES for centred in (False, True)]
+    return {kind: 4 * count_weights(PluginModel(_mapping_of(*kind))) for kind in kinds}
+
+
+@cache
+def _our_program(name: str, centred: bool) -> frozenset[tuple[str, bytes | int]]:
+    return _program(unpack(serialize(_mapping_of(name, centred), {})))
+
+
+def _mapping_of(name: str, centred: bool) -> Mapping:
+    """One with the structure that a trained one has."""
+    network, values = build_network(name), torch.linspace(0.1, 0.9, NUM_PARAMETERS)
+    for number, weights in enumerate(network.parameters()):  # torch writes equal tensors only once
+        weights.data.fill_(number / 100)
+    return Mapping(network, values, values / 2, torch.full((NUM_INPUTS,), 0.5) if centred else None)

@@ -1,19 +1,22 @@
-"""Load a model and run it, to see whether the plug-in could. Only arithmetic is run; a stranger's under guard."""
+"""Load a model and run it, to see whether the plug-in could. Only arithmetic is run.
+
+A stranger's model comes here only in a process of its own (``guard``).
+"""
 
 import io
 import warnings
 from collections.abc import Iterator
-from functools import cache
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from timbrekit.errors import first_line
-from timbrekit.export.archive import NotAModel, compare_with_libtorch, unpack
-from timbrekit.export.guard import MEMORY_BYTES, Verdict, try_out
-from timbrekit.mapping import MODEL_NAMES, NUM_INPUTS, Mapping, build_network
+from timbrekit.export.archive import NotAModel, unpack
+from timbrekit.mapping import NUM_INPUTS
 from timbrekit.synth.parameters import NUM_PARAMETERS
 
+MEMORY_BYTES = 1 << 30  # for a stranger's model, beyond what torch takes; our largest needs about 1 MB
 MAX_OPERATIONS = 1000  # in one model; the largest published one has 17
 GRID = 13  # points per axis of the input cube on which the output has to be finite
 RANDOM_PROBE = 7  # every so many of them are asked again, and have to answer the same
@@ -43,26 +46,33 @@ FORBIDDEN_FORMS = frozenset(  # of allowed ones
 )
 
 
-def examine_guarded(content: bytes, entries: dict[str, bytes]) -> Verdict:
-    """:func:`examine`, in a process with limits unless all but the numbers is as our own exporter writes it.
+@dataclass(frozen=True)
+class Verdict:
+    """What there is to say about a model that was loaded and run."""
 
-    Args:
-        content: of a model file.
-        entries: its parts, from ``timbrekit.export.archive.unpack``.
-    """
-    return examine(content) if _program(entries) in _our_programs() else try_out(content)
+    harm: list[str] = field(default_factory=list)  # why it must not be run at all, one sentence each
+    problems: list[str] = field(default_factory=list)  # why the plug-in cannot use what it answers
+    notes: list[str] = field(default_factory=list)  # what works, but not as well as it could
 
 
 def examine(content: bytes) -> Verdict:
-    """Load a model and run it over the input cube."""
+    """Load a model file and run it over the input cube."""
     try:
-        model = load(content)
-        harm = _harm_of_graph(model)
-        problems = [] if harm else _problems_of_output(model)
+        return examine_module(load(content))
     except NotAModel as problem:
         return Verdict([str(problem)])
     except MemoryError:
         return Verdict([_too_much_memory()])
+
+
+def examine_module(model: torch.jit.ScriptModule, parameters: int = NUM_PARAMETERS) -> Verdict:
+    """Run a loaded model over the input cube, if all that it does is arithmetic.
+
+    Raises:
+        MemoryError: it asks for more than there is.
+    """
+    harm = _harm_of_graph(model)
+    problems = [] if harm else _problems_of_output(model, parameters)
     notes = []
     if any(weights.requires_grad for weights in model.parameters()):
         notes.append(
@@ -81,7 +91,7 @@ def load(content: bytes) -> torch.jit.ScriptModule:
         NotAModel: it cannot be loaded.
         MemoryError: it asks for more than there is.
     """
-    compare_with_libtorch(content, unpack(content))
+    _compare_with_libtorch(content, unpack(content))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -92,29 +102,22 @@ def load(content: bytes) -> torch.jit.ScriptModule:
         raise NotAModel(f"The archive is damaged or is not TorchScript: {first_line(error)}.") from error
 
 
-def _program(entries: dict[str, bytes]) -> frozenset[tuple[str, bytes | int]]:
-    """Code, structure and shapes of a model file, without its description and the numbers in its tensors."""
-    return frozenset(
-        (name, len(data) if name.startswith("constants/") else data)
-        for name, data in entries.items()
-        if not name.startswith("extra/")
-    )
+def _compare_with_libtorch(content: bytes, entries: dict[str, bytes]) -> None:
+    """What was looked into has to be what libtorch will load: two readers can see two archives in one file.
 
-
-@cache
-def _our_programs() -> frozenset[frozenset[tuple[str, bytes | int]]]:
-    """Of all that our exporter writes with this torch."""
-    from timbrekit.export.torchdrum import serialize  # here, as it imports this module
-
-    programs = set()
-    for name in MODEL_NAMES:
-        for centre in (None, torch.full((NUM_INPUTS,), 0.5)):
-            network, values = build_network(name), torch.linspace(0.1, 0.9, NUM_PARAMETERS)
-            for number, weights in enumerate(network.parameters()):  # torch writes equal tensors only once
-                weights.data.fill_(number / 100)
-            mapping = Mapping(network, values, values / 2, centre)
-            programs.add(_program(unpack(serialize(mapping, {}))))
-    return frozenset(programs)
+    Raises:
+        NotAModel: they differ.
+    """
+    try:
+        reader = torch._C.PyTorchFileReader(io.BytesIO(content))  # reads the zip, and runs nothing
+        names = reader.get_all_records()
+        same = set(names) <= set(entries) and all(reader.get_record(name) == entries[name] for name in names)
+    except (RuntimeError, ValueError) as error:  # ValueError: a message or a name that is no text
+        raise NotAModel(
+            f"The archive is damaged ({first_line(error)}). Copy or download the file again."
+        ) from error
+    if not same or not {"data.pkl", "constants.pkl"} <= set(names):
+        raise NotAModel("The archive is damaged: its directory and its content do not agree.")
 
 
 def _harm_of_graph(model: torch.jit.ScriptModule) -> list[str]:
@@ -155,9 +158,9 @@ def _nodes(graph: Any) -> Iterator[Any]:
             yield from _nodes(block)
 
 
-def _problems_of_output(model: torch.jit.ScriptModule) -> list[str]:
+def _problems_of_output(model: torch.jit.ScriptModule, parameters: int) -> list[str]:
     cube = torch.cartesian_prod(*[torch.linspace(0, 1, GRID)] * NUM_INPUTS)
-    expected = (2, NUM_PARAMETERS)
+    expected = (2, parameters)
     try:
         with torch.no_grad():
             first = model(torch.ones(1, NUM_INPUTS))

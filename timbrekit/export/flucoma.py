@@ -2,7 +2,7 @@
 
 FluCoMa's network is layers of weights, each with one of four activations. So it holds a mapping without layer
 normalisation, with the damping and the preset as one more layer: out come 14 normalised parameters. The features
-that go in and the 808 that plays are the patch's own. docs/play_anywhere.md tells how to load the files.
+that go in and the 808 that plays are the patch's own. docs/hosts.md tells how to load the files.
 """
 
 import json
@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from timbrekit.errors import ModelFileError, OutputError, first_line
-from timbrekit.export.check import check_model, load_harmless, read_metadata
 from timbrekit.export.metadata import decode
+from timbrekit.export.model_file import ModelFile
 from timbrekit.files import atomic_path
 from timbrekit.plugin.rehearse import NUM_FEATURES, run_network
 from timbrekit.synth.parameters import NUM_PARAMETERS
@@ -25,11 +25,11 @@ TOLERANCE = 1e-5  # between the JSON's answers and the model file's, in normalis
 MAPPING_NAME, NORMALIZE_NAME = "mapping.json", "normalize.json"
 
 
-def write_flucoma(model_path: str | Path, out: str | Path) -> tuple[Path, Path]:
+def write_flucoma(model: ModelFile, out: str | Path) -> tuple[Path, Path]:
     """Write both files, or neither, once their answers have been held against the model's.
 
     Args:
-        model_path: the ``.pt`` file that training wrote, with ``--model mlp-plain`` or ``linear``.
+        model: a file that training wrote, with ``--model mlp-plain`` or ``linear``.
         out: a folder, for ``mapping.json`` and ``normalize.json``; or the mapping's file, ``NAME.json``, beside
             which ``NAME-normalize.json`` is written.
 
@@ -40,23 +40,19 @@ def write_flucoma(model_path: str | Path, out: str | Path) -> tuple[Path, Path]:
         ModelFileError: the model has layer normalisation, or is not one that timbrekit wrote.
         OutputError: the files cannot be written.
     """
-    model_path, out = Path(model_path), Path(out)
-    found = check_model(model_path)
-    if not found.ready:
-        raise ModelFileError(f"{model_path.name} cannot be exported. " + " ".join(found.problems))
-    metadata = read_metadata(model_path)
-    network = load_harmless(model_path)
-    _, preset = run_network(network, np.zeros((0, NUM_FEATURES), np.float32))
+    out = Path(out)
+    metadata = model.for_export().metadata
+    _, preset = run_network(model.module, np.zeros((0, NUM_FEATURES), np.float32))
     try:
-        mapping = {"layers": _layers(metadata["network"]["layers"], preset, model_path.name)}
+        mapping = {"layers": _layers(metadata["network"]["layers"], preset, model.name)}
         normalizer = _normalizer(metadata["onset_features"])
         contents = [json.dumps(content, allow_nan=False) + "\n" for content in (mapping, normalizer)]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
-            f"{model_path.name}: its description of the network is not whole ({type(error).__name__}: "
+            f"{model.name}: its description of the network is not whole ({type(error).__name__}: "
             f"{first_line(error)}). Train or export the model again with this version of timbrekit."
         ) from error
-    _prove(json.loads(contents[0]), network, preset)
+    _prove(json.loads(contents[0]), model.module, preset)
     mapping_path, normalizer_path = _paths(out)
     with atomic_path(mapping_path) as first, atomic_path(normalizer_path) as second:
         first.write_text(contents[0], encoding="utf-8")

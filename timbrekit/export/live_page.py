@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrekit.errors import ModelFileError, OutputError
+from timbrekit.export.model_file import problem_of_synth
 from timbrekit.files import atomic_path
 
 ASSETS = Path(__file__).parent / "page"
@@ -46,7 +47,7 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
     """Write the live page of a model.
 
     Args:
-        metadata: content of the model file's "timbrekit.json", as `torchdrum.read_metadata` gives it.
+        metadata: content of the model file's "timbrekit.json", as `model_file.read_metadata` gives it.
         out: the HTML file to write, whole or not at all.
 
     Returns:
@@ -126,6 +127,9 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
             f"The model's metadata lack {', '.join(missing)}, which the live page needs. "
             "Export the model again with this version of timbrekit."
         )
+    problem = problem_of_synth(metadata)
+    if problem:
+        raise ModelFileError(f"The page cannot be written. {problem}")
     model = {key: metadata[key] for key in MODEL_KEYS}
     absent = [p["key"] for p in model["parameters"] if p["key"] not in model["preset"]["values"]]
     if absent:

@@ -14,13 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from timbrekit import __version__
+from timbrekit.export.model_file import SCHEMA
 from timbrekit.features import ONSET_FEATURE_UNITS, ONSET_FEATURES, ONSET_WINDOW
 from timbrekit.mapping import Mapping
 from timbrekit.presets import Preset
 from timbrekit.recording.onsets import DetectorSettings
-
-SCHEMA = 1
-EXTRA_FILE = "timbrekit.json"
 
 
 def build_metadata(

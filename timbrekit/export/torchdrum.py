@@ -16,12 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from timbrekit.errors import ModelFileError
-from timbrekit.export.archive import pack
-from timbrekit.export.check import MAX_MODEL_BYTES, check_model
-from timbrekit.export.metadata import EXTRA_FILE, fold_centre
+from timbrekit.export.archive import pack, unpack
+from timbrekit.export.examine import examine_module, load
+from timbrekit.export.metadata import fold_centre
+from timbrekit.export.model_file import EXTRA_FILE, ModelFile, description, problem_of_synth
 from timbrekit.files import atomic_path
 from timbrekit.mapping import NUM_INPUTS, Mapping
 
+MAX_MODEL_BYTES = 128 * 1024
 TOLERANCE = 1e-6  # between the file and the network it was written from
 FOLDING_TOLERANCE = (
     1e-4  # between the file and the mapping before the centre was folded in, which rounds anew
@@ -43,13 +45,16 @@ class PluginModel(nn.Module):
         return torch.cat([self.network(features) * self.damping, self.preset])
 
 
-def write_model(mapping: Mapping, metadata: dict[str, Any], path: str | Path) -> Path:
+def write_model(mapping: Mapping, metadata: dict[str, Any], path: str | Path) -> ModelFile:
     """Write, reload, prove, and only then put the file in its place.
 
     Args:
         mapping: the trained network, preset and damping.
         metadata: from ``timbrekit.export.metadata.build_metadata``; embedded in the file.
         path: where; what was there before stays if anything fails.
+
+    Returns:
+        What was loaded from the file to prove it.
 
     Raises:
         ModelFileError: the file would not be what the plug-in needs; says in what.
@@ -58,8 +63,11 @@ def write_model(mapping: Mapping, metadata: dict[str, Any], path: str | Path) ->
     content = serialize(mapping, metadata)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-        _prove(temporary, mapping)
-    return Path(path)
+        written = temporary.read_bytes()
+        module = _prove(written, mapping)
+    described, undescribed = description(unpack(written))
+    problem = problem_of_synth(described)
+    return ModelFile(Path(path), module, described, (problem,) if problem else (), undescribed)
 
 
 def serialize(mapping: Mapping, metadata: dict[str, Any]) -> bytes:
@@ -82,15 +90,17 @@ def serialize(mapping: Mapping, metadata: dict[str, Any]) -> bytes:
     return pack(buffer.getvalue())
 
 
-def _prove(path: Path, mapping: Mapping) -> None:
-    result = check_model(path)
-    if not result.ready:
-        raise ModelFileError("The model file would not work in the plug-in: " + " ".join(result.problems))
-    if path.stat().st_size > MAX_MODEL_BYTES:
+def _prove(content: bytes, mapping: Mapping) -> torch.jit.ScriptModule:
+    """The model in the file, once it is known to answer as the mapping does."""
+    loaded = load(content)
+    verdict = examine_module(loaded, len(mapping.preset))
+    problems = verdict.harm or verdict.problems
+    if problems:
+        raise ModelFileError("The model file would not work in the plug-in: " + " ".join(problems))
+    if len(content) > MAX_MODEL_BYTES:
         raise ModelFileError(
-            f"The model file would be {path.stat().st_size / 1024:.0f} KiB, more than {MAX_MODEL_BYTES // 1024}."
+            f"The model file would be {len(content) / 1024:.0f} KiB, more than {MAX_MODEL_BYTES // 1024}."
         )
-    loaded = torch.jit.load(str(path), map_location="cpu")
     corners = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1.0])] * NUM_INPUTS)
     probes = torch.cat([corners, torch.rand(PROBES, NUM_INPUTS, generator=torch.Generator().manual_seed(0))])
     with torch.no_grad():
@@ -106,3 +116,4 @@ def _prove(path: Path, mapping: Mapping) -> None:
                 f"The model file does not play what was trained: it differs by {difference:.1e}, more than "
                 f"{tolerance:.0e}."
             )
+    return loaded

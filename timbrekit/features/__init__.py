@@ -1,6 +1,7 @@
 """What is heard of a hit at its onset (``onset``), and how a hit sounds as a whole (``timbre``)."""
 
 from timbrekit.features.onset import (
+    MOST_SHIFT,
     ONSET_FEATURE_UNITS,
     ONSET_FEATURES,
     ONSET_WINDOW,
@@ -23,6 +24,7 @@ __all__ = [
     "FRAME",
     "GATE_LKFS",
     "HOP",
+    "MOST_SHIFT",
     "ONSET_FEATURES",
     "ONSET_FEATURE_UNITS",
     "ONSET_WINDOW",

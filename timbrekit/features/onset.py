@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 
 ONSET_WINDOW = 256  # samples, at any sample rate
+# Samples by which training also hears a hit earlier and later than the plug-in does: half of all strokes are detected
+# from 4 samples before to 72 after their start (see ``recording.hits``), so a like stroke may well be heard this much
+# off. In samples at any rate, as the detector's own constants are.
+MOST_SHIFT = 32
 ONSET_FEATURES = ("loudness", "centroid", "flatness")
 ONSET_FEATURE_UNITS = ("dB RMS", "semitones (MIDI)", "dB")
 POWER_FLOOR = 1e-10  # of a bin of the spectrum whose flatness is taken

@@ -1,7 +1,4 @@
-"""How a whole hit sounds: seven features, whose differences the mapping is trained to follow.
-
-Shier et al., NIME 2024, section 3.2. Differentiable, batch first, on any device.
-"""
+"""How a whole hit sounds: seven differentiable features (Shier et al., NIME 2024, section 3.2), batch first."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from timbrekit.features.onset import POWER_FLOOR
@@ -19,17 +17,11 @@ HOP = 512  # samples
 THIN_HOP = 2048  # of the sustain while training: a quarter of the frames; results are measured at HOP
 TRANSIENT_FRAMES = 2
 SUSTAIN_FRAMES = 64
-TIMBRE_SAMPLES = FRAME + HOP * (
-    TRANSIENT_FRAMES + SUSTAIN_FRAMES - 1
-)  # all that the features look at: 35 328
+TIMBRE_SAMPLES = FRAME + HOP * (TRANSIENT_FRAMES + SUSTAIN_FRAMES - 1)  # all that they look at: 35 328
 TEMPORAL_CENTROID_MS = 125
+_FRAMED = ("loudness", "centroid", "flatness")  # each over the transient and over the sustain
 TIMBRE_FEATURES = (
-    "loudness transient",
-    "loudness sustain",
-    "centroid transient",
-    "centroid sustain",
-    "flatness transient",
-    "flatness sustain",
+    *(f"{name} {part}" for name in _FRAMED for part in ("transient", "sustain")),
     "temporal centroid",
 )
 TIMBRE_FEATURE_UNITS = ("LKFS", "LKFS", "brightness", "brightness", "dB", "dB", "scaled ms")
@@ -40,35 +32,21 @@ GATED_POWER_FLOOR = 10 ** (GATE_LKFS / 10) * 0.375 * FRAME  # a bin of white noi
 MAGNITUDE_FLOOR = 1e-4
 
 
-def k_weighting(sample_rate: int) -> tuple[tuple[list[float], list[float]], ...]:
-    """The two biquads of ITU-R BS.1770-4's K-weighting as ``(b, a)``, from their analogue parameters.
+def k_weighting(sample_rate: int) -> tuple[tuple[NDArray, NDArray], ...]:
+    """The two biquads of ITU-R BS.1770-4's K-weighting as ``(b, a)`` with ``a[0] = 1``, at any sample rate in Hz.
 
-    High shelf 4 dB at 1500 Hz, Q 0.7071; high-pass 38 Hz, Q 0.5 (RBJ cookbook forms, at any sample rate).
+    High shelf 4 dB at 1500 Hz, Q 0.7071; high-pass 38 Hz, Q 0.5 (RBJ cookbook forms).
     """
+    from pyloudnorm import (
+        IIRfilter,  # here: it brings scipy.signal, which most that loads this has no need of
+    )
 
-    def angle(frequency_hz: float, q: float) -> tuple[float, float]:
-        w = 2 * math.pi * frequency_hz / sample_rate
-        return math.cos(w), math.sin(w) / (2 * q)
-
-    gain = 10 ** (4 / 40)
-    cos, alpha = angle(1500, math.sqrt(0.5))
-    root = 2 * math.sqrt(gain) * alpha
-    shelf_b = [
-        gain * (gain + 1 + (gain - 1) * cos + root),
-        -2 * gain * (gain - 1 + (gain + 1) * cos),
-        gain * (gain + 1 + (gain - 1) * cos - root),
-    ]
-    shelf_a = [
-        gain + 1 - (gain - 1) * cos + root,
-        2 * (gain - 1 - (gain + 1) * cos),
-        gain + 1 - (gain - 1) * cos - root,
-    ]
-    cos, alpha = angle(38, 0.5)
-    pass_b, pass_a = [(1 + cos) / 2, -(1 + cos), (1 + cos) / 2], [1 + alpha, -2 * cos, 1 - alpha]
-    return (shelf_b, shelf_a), (pass_b, pass_a)
+    shelf = IIRfilter(4.0, math.sqrt(0.5), 1500.0, sample_rate, "high_shelf")
+    high_pass = IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass")
+    return (shelf.b, shelf.a), (high_pass.b, high_pass.a)
 
 
-def frequency_response(biquads: tuple[tuple[list[float], list[float]], ...], size: int) -> Tensor:
+def frequency_response(biquads: tuple[tuple[NDArray, NDArray], ...], size: int) -> Tensor:
     """Response of a chain of biquads at the ``size // 2 + 1`` bins of a real FFT: complex128."""
     z = torch.exp(-1j * torch.linspace(0, math.pi, size // 2 + 1, dtype=torch.float64))
     response = torch.ones_like(z)
@@ -81,8 +59,7 @@ def frequency_response(biquads: tuple[tuple[list[float], list[float]], ...], siz
 class TimbreFeatures:
     """Seven features of a hit: loudness, centroid and flatness of transient and sustain, temporal centroid.
 
-    Frames of 2048 samples, hop 512, from the first sample. *Transient*: mean over the first 2 frames.
-    *Sustain*: mean over the next 64.
+    Frames of 2048 samples, hop 512. *Transient*: mean over the first 2 frames. *Sustain*: over the next 64.
 
     1. Loudness in LKFS: K-weighting (ITU-R BS.1770-4), ``-0.691 + 10 log10(mean square + epsilon)``.
     2. Centroid: flat-top window, magnitudes floored at 1e-4, ``log(1 + X)``, centroid in Hz, on the brightness

@@ -14,23 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from timbrekit.recording.formats import AUDIO_ENDINGS
 from timbrekit.session import default_folder, safe_name
 
 DRIVE = Path("/content/drive")  # Colab's own choice; a mount point must not have a space
-AUDIO_ENDINGS = (
-    ".wav",
-    ".aif",
-    ".aiff",
-    ".flac",
-    ".ogg",
-    ".opus",
-    ".mp3",
-    ".m4a",
-    ".mp4",
-    ".aac",
-    ".webm",
-    ".caf",
-)
 PIECE = 1_000_000  # bytes of a recording handed over in one message
 LONGEST_RECORDING_SECONDS = 300
 MOST_FILES = 200  # listed from Drive
@@ -184,7 +171,10 @@ def audio_files(folder: Path) -> list[Path]:
     """Recordings in a folder and three levels below, newest first; at most ``MOST_FILES``."""
     found = []
     for pattern in ("*", "*/*", "*/*/*", "*/*/*/*"):
-        found += [
-            file for file in folder.glob(pattern) if file.suffix.lower() in AUDIO_ENDINGS and file.is_file()
-        ]
+        found += [file for file in folder.glob(pattern) if _is_sound(file)]
     return sorted(found, key=lambda file: -file.stat().st_mtime)[:MOST_FILES]
+
+
+def _is_sound(file: Path) -> bool:
+    """Whether a file is offered: by its ending, and not one of macOS's companions ("._take.wav")."""
+    return file.suffix.lower() in AUDIO_ENDINGS and not file.name.startswith("._") and file.is_file()

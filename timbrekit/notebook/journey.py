@@ -4,19 +4,18 @@ Every step keeps what was chosen in the session, goes on from what an earlier no
 to the sample, the suggested detector settings and the preset snare-1. What goes wrong is said in a sentence.
 """
 
-import functools
 import json
-import textwrap
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 
 from timbrekit.errors import TimbrekitError
-from timbrekit.export.check import load_harmless
+from timbrekit.export.check import open_model
+from timbrekit.export.model_file import ModelFile
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
 from timbrekit.notebook.hits_panel import HitsPanel
@@ -24,46 +23,26 @@ from timbrekit.notebook.live import show_live_page
 from timbrekit.notebook.preset_panel import PresetPanel
 from timbrekit.notebook.recording_panel import LAST, SAMPLE, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
-from timbrekit.notebook.widgets import show_html, show_picture, table_html
+from timbrekit.notebook.widgets import in_words, say, show_html, show_picture, table_html
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.presets import Preset, load_preset, parse_preset
 from timbrekit.recording import Recording, describe, read_recording, resample
-from timbrekit.recording.hits import find_hits, hit_findings
+from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
+from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.bundle import CONTENTS, write_bundle
 from timbrekit.results.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
 from timbrekit.session import Session
 from timbrekit.synth import find_synth
 from timbrekit.synth.base import SAMPLE_RATE, Parameter
-from timbrekit.training.settings import make_settings
+from timbrekit.training.recipes import make_settings
 from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare, train_model
 
 SUGGESTED, PLUGIN, AS_LEFT = DETECTORS = ("suggested", "the plug-in's own", "as I set them last")
 LAST_PRESET, FIRST_PRESET = "my last choice, or snare-1", "snare-1"
 TRAINED_TAKE, OTHER_TAKE = TAKES = ("the recording it was trained on", "another recording")
-
-LINE = 96  # letters
-
-
-def _in_words(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Say what is wrong instead of a traceback."""
-
-    @functools.wraps(step)
-    def said(*args: Any, **options: Any) -> Any:
-        try:
-            return step(*args, **options)
-        except TimbrekitError as error:
-            _say(f"This step did not work. {error}")
-            return None
-
-    return said
-
-
-def _say(words: str) -> None:
-    """Print, with lines that end between words: notebooks break them anywhere."""
-    print(textwrap.fill(words, LINE))
 
 
 class Journey:
@@ -78,22 +57,23 @@ class Journey:
         self._suggestions: dict[str, Suggestion] = {}
         self._recordings: dict[tuple[Path, int], Recording] = {}
         self._played: dict[Path, AsPlayed] = {}  # by model folder, of this notebook's trainings
+        self._models: dict[Path, ModelFile] = {}
 
     @classmethod
     def start(cls, keep_on_google_drive: bool = False, name: str = "my session") -> "Journey":
         """Open the session, or start one, and say which."""
         session = Session.open(colab.work_folder(keep_on_google_drive, name))
-        _say(session.describe())
+        say(session.describe())
         return cls(session)
 
-    @_in_words
+    @in_words
     def choose_recording(self, source: str = LAST) -> None:
         """Get a recording (one of ``RECORDING_SOURCES``) and show it."""
         self.recording = RecordingPanel(self.session)
         self.recording.choose(source)
         self.recording.show()
 
-    @_in_words
+    @in_words
     def find_hits(self, detector: str = SUGGESTED) -> None:
         """Show the hits, with sliders for the detector that start as ``DETECTORS`` says."""
         self._need_recording()
@@ -103,12 +83,13 @@ class Journey:
             detector
         ]
         self.hits = HitsPanel(recording, suggestion, start, self.session.keep_detector)
-        _say(self.hits.text)
-        for sentence in describe(hit_findings(find_hits(recording.samples, recording.sample_rate, start))):
-            _say(sentence)
+        say(self.hits.text)
+        hits = find_hits(recording.samples, recording.sample_rate, start)
+        for sentence in describe(hit_findings(hits, recording.samples)):
+            say(sentence)
         self.hits.show()
 
-    @_in_words
+    @in_words
     def choose_preset(self, name: str | Path = LAST_PRESET) -> None:
         """Show the presets, beginning with one: a name, a preset file, or the last choice."""
         start = self._preset() if name == LAST_PRESET else load_preset(name)
@@ -116,7 +97,7 @@ class Journey:
         self.preset = PresetPanel(start, folder, lambda preset: self.session.keep_preset(preset.to_json()))
         self.preset.show()
 
-    @_in_words
+    @in_words
     def train(
         self, daw_sample_rate: int = SAMPLE_RATE, model: str | None = None, epochs: int | None = None
     ) -> None:
@@ -130,12 +111,12 @@ class Journey:
         self.session.keep_detector(detector, len(prepared.hits))
         settings = make_settings(model=model, epochs=epochs)
         if is_fast():
-            settings = replace(settings, epochs=FAST_EPOCHS, sketch=False)
+            settings = replace(settings, epochs=FAST_EPOCHS, warm_start=False)
         if self._is_trained_as(daw_sample_rate, settings):
-            _say(f"You have trained {preset.title} on this recording before; that model is used.")
+            say(f"You have trained {preset.title} on this recording before; that model is used.")
             return
         if is_fast():
-            _say(FAST_WORDS)
+            say(FAST_WORDS)
         panel = TrainingPanel()
         try:
             outcome = panel.watch(
@@ -150,16 +131,16 @@ class Journey:
                 )
             )
         except KeyboardInterrupt:
-            _say("Stopped before the first round was done, so there is no model yet. Run this step again.")
+            say("Stopped before the first round was done, so there is no model yet. Run this step again.")
             return
         early = "stopped early, the best so far is kept" if outcome.trained.interrupted else "done"
         panel.done(
             f"Training is {early}: {len(outcome.trained.history)} rounds, {outcome.trained.seconds:.0f} s."
         )
         self._played[self.session.model_dir] = outcome.played["after_primer"]
-        _say(f"{outcome.report['verdict'].partition('. ')[0]}.")
+        say(f"{outcome.report['verdict'].partition('. ')[0]}.")
 
-    @_in_words
+    @in_words
     def listen(self, to: str = TRAINED_TAKE, sensitivity: float = 1.0) -> None:
         """Rehearse and show players: of the recording trained on, or of another (a file, or asked for)."""
         self._need_model()
@@ -169,13 +150,13 @@ class Journey:
             chooser = RecordingPanel(other, lambda: self._hear(other.recording_path))
             chooser.choose(UPLOAD)
             chooser.show()
-            path = other.recording_path
+            path = other.recording_path or path
         elif to != TRAINED_TAKE:
             path = Path(to)
         self.audition = self._audition(path, sensitivity)
         self.audition.show()
 
-    @_in_words
+    @in_words
     def show_timbre_space(self) -> None:
         """Draw every hit: as played on the drum, as played by the plug-in."""
         self._need_model()
@@ -186,13 +167,13 @@ class Journey:
             to_png(figure), "Each hit in loudness and brightness: yours, and as the plug-in plays it."
         )
 
-    @_in_words
+    @in_words
     def play_live(self) -> None:
         """The instrument itself, below the cell: recordings, pads, and where the browser permits the microphone."""
         self._need_model()
         show_live_page(self.session.model_path)
 
-    @_in_words
+    @in_words
     def show_verdict(self) -> None:
         """The card, which begins with the verdict in words, and errors by feature."""
         self._need_model()
@@ -210,7 +191,7 @@ class Journey:
         plot_feature_errors(ax, bars)
         show_picture(to_png(figure), "Errors by feature; 1 is as far off as the preset unchanged.")
 
-    @_in_words
+    @in_words
     def download(self) -> None:
         """Zip everything and hand it over."""
         self._need_model()
@@ -224,13 +205,18 @@ class Journey:
             self.audition.take(self._read(path, self._rate()).samples)
 
     def _need_recording(self) -> None:
+        if self.recording is not None and self.recording.waiting:
+            raise TimbrekitError(
+                "The file you chose to upload or record has not arrived, and nothing else is used in its place. Go "
+                "back to that step: give the file's path, or choose another source there and run it again."
+            )
         if self.session.recording_path is None:
-            _say("There is no recording in this session yet: the sample is used.")
+            say("There is no recording in this session yet: the sample is used.")
             RecordingPanel(self.session).choose(SAMPLE)
 
     def _need_model(self) -> None:
         if not self.session.is_trained:
-            _say("There is no trained model of these choices yet: training one now.")
+            say("There is no trained model of these choices yet: training one now.")
             self.train()
         if not self.session.is_trained:
             raise TimbrekitError("Without a model there is nothing to go on with: train one first.")
@@ -278,7 +264,7 @@ class Journey:
     def _audition(self, path: Path, sensitivity: float) -> AuditionPanel:
         recording = self._read(path, self._rate())
         return AuditionPanel(
-            load_harmless(self.session.model_path),
+            self._module(),
             find_synth(self._preset().synth),
             recording.samples,
             recording.sample_rate,
@@ -287,14 +273,21 @@ class Journey:
             sensitivity,
         )
 
+    def _module(self) -> torch.jit.ScriptModule:
+        """The session's model, read and vetted once."""
+        path = self.session.model_path
+        if path not in self._models:
+            self._models[path] = open_model(path)
+        return self._models[path].module
+
     def _measured(self) -> AsPlayed:
         folder = self.session.model_dir
         if folder not in self._played:
             recording = self._read(self.session.recording_path, self._rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
-            module, synth = load_harmless(self.session.model_path), find_synth(self._preset().synth)
+            synth = find_synth(self._preset().synth)
             self._played[folder] = measure_as_played(
-                module, recording.samples, take, primer=self._primer(), synth=synth
+                self._module(), recording.samples, take, primer=self._primer(), synth=synth
             )
         return self._played[folder]
 

@@ -3,8 +3,8 @@
 import html
 from pathlib import Path
 
-from timbrekit.export.check import read_metadata
 from timbrekit.export.live_page import render_page
+from timbrekit.export.model_file import read_metadata
 from timbrekit.notebook.colab import in_colab
 
 HEIGHT = 820  # pixels; the page scrolls inside

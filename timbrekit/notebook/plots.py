@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import stft
 
-from timbrekit.results.plots import BLUE, GREY, INK, LEGEND, ORANGE, SERIES, new_figure, set_title, to_png
+from timbrekit.results.plots import BLUE, LEGEND, SERIES, new_figure, set_title, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,26 +109,3 @@ def plot_envelopes(ax: "Axes", curves: dict[str, tuple[ArrayLike, ArrayLike]], x
         ax.plot(across, up, color=colour, label=label)
     ax.set(xlabel=x, ylabel=y)
     ax.legend(loc="best", **LEGEND)
-
-
-def plot_parameters(ax: "Axes", preset: ArrayLike, played: ArrayLike, names: list[str]) -> None:
-    """Where each parameter stands in its range: the preset (line) and what was played (a dot a hit).
-
-    Args:
-        ax: axes to draw on.
-        preset: ``(parameters,)`` in [0, 1].
-        played: ``(n, parameters)`` in [0, 1].
-        names: of the parameters.
-    """
-    preset, played = np.asarray(preset, float), np.asarray(played, float)
-    rows = np.arange(len(names))
-    jitter = np.random.default_rng(0).uniform(-0.28, 0.28, played.shape)  # so that equal values do not hide
-    ax.hlines(rows, 0, 1, color=GREY, linewidth=0.6)
-    ax.plot(
-        played.ravel(), (rows + jitter).ravel(), ".", color=BLUE, markersize=2.5, alpha=0.5, label="your hits"
-    )
-    ax.plot(preset, rows, "|", color=ORANGE, markersize=14, markeredgewidth=2.5, label="preset")
-    ax.set_yticks(rows, names, color=INK)
-    ax.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6), xlabel="position in its range (0 to 1)")
-    ax.grid(False, axis="y")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2, **LEGEND)

@@ -9,7 +9,7 @@ import ipywidgets
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
-from timbrekit.notebook.widgets import picture_widget, show_panel, sounds_html, upload_button
+from timbrekit.notebook.widgets import path_field, picture_widget, show_panel, sounds_html, upload_button
 from timbrekit.recording import Recording, describe, read_recording
 from timbrekit.results.plots import new_figure, plot_hits, to_png
 from timbrekit.session import Session, safe_name
@@ -22,6 +22,12 @@ LAST, UPLOAD, MICROPHONE, DRIVE, SAMPLE = RECORDING_SOURCES = (
     "the sample",
 )
 SAMPLE_NAME = "snare_minute.flac"
+WAITING = (
+    "Your file has not arrived yet. Choose it above, and wait until it is shown here. Jupyter drops files above 10 MB, "
+    "some 30 s of 24-bit stereo, without a word, and its button may stay dead until this step is run again: give the "
+    "file's path instead, or save it as FLAC or mono."
+)
+WAITING_COLAB = "No file has arrived. Run this step again, or choose another source."
 SAMPLE_PLACES = ("sample_audio", "../sample_audio", "timbrekit-source/sample_audio")
 
 
@@ -70,6 +76,7 @@ class RecordingPanel:
         self.above = ipywidgets.VBox([])
         self.box = ipywidgets.VBox([self.above, self.words, self.sound, self.picture])
         self.text = ""
+        self.waiting = False  # for a file that was announced; nothing else is to be used in its place
 
     def choose(self, source: str) -> None:
         """Do what one of ``RECORDING_SOURCES`` says, then show what the session's recording is now."""
@@ -80,8 +87,9 @@ class RecordingPanel:
             handed = colab.record()
         elif source == DRIVE:
             self._offer_drive()
-        if source in (UPLOAD, MICROPHONE) and not colab.in_colab():
-            self.above.children = [upload_button(self.take)]
+        if source in (UPLOAD, MICROPHONE) and handed is None:
+            self._wait_for_file()
+            return
         if source == SAMPLE or (handed is None and self.session.recording_path is None):
             self.session.keep_recording(SAMPLE_NAME, find_sample())
         if handed is not None:
@@ -98,7 +106,20 @@ class RecordingPanel:
             kept = f' Until then, "{still}" is used.' if still else ""
             self._say([f"{error}{kept}"])
             return
+        self.waiting = False
         self._on_change()
+
+    def _wait_for_file(self) -> None:
+        """Offer both ways in. Until a file has arrived, what is there already is shown, and is not used instead."""
+        if not colab.in_colab():
+            path = path_field(self.take, lambda words: self._say([words]))
+            self.above.children = [ipywidgets.HBox([upload_button(self.take), path])]
+        self.waiting = True
+        sentences = [WAITING_COLAB if colab.in_colab() else WAITING]
+        if self.session.recording_path is not None:
+            self._show(read_recording(self.session.recording_path))
+            sentences.append(f'The session still has "{self.session.state.recording}".')
+        self._say(sentences)
 
     def show(self) -> None:
         show_panel(self.box, bytes(self.picture.value), self.text)

@@ -1,4 +1,4 @@
-"""Training to watch: the error as it falls, the time that is left, a button that stops and keeps the best."""
+"""Training to watch: the error as it falls, the time that is left, and how to stop and keep the best."""
 
 import html
 import os
@@ -8,16 +8,19 @@ from typing import Any
 
 import ipywidgets
 
-from timbrekit.notebook.stop import StopButton
 from timbrekit.notebook.widgets import picture_widget, show_panel
 from timbrekit.results.plots import new_figure, plot_losses, to_png
-from timbrekit.training.fast.train import Epoch
+from timbrekit.training.train import Epoch
 
 FAST_VARIABLE = "TIMBREKIT_FAST"
 FAST_EPOCHS = 4
 FAST_WORDS = (
     f"{FAST_VARIABLE} is set: training is cut to {FAST_EPOCHS} rounds, only to see that everything works. "
     "The model will not follow you well."
+)
+# A widget's click waits until the running cell has ended; the notebook's own ■ does not, in Jupyter, VS Code and Colab.
+STOP_WORDS = (
+    "To stop here and keep the best so far, press ■ in the toolbar (in Colab and VS Code: beside the cell)."
 )
 PICTURE_EVERY_SECONDS = 1.5
 WORDS_EVERY_SECONDS = 0.3
@@ -53,26 +56,25 @@ class TrainingPanel:
 
     def __init__(self) -> None:
         self.history: list[Epoch] = []
-        self.words, self.button = ipywidgets.HTML("<p>Getting ready …</p>"), ipywidgets.HTML()
+        self.words, self.hint = ipywidgets.HTML("<p>Getting ready …</p>"), ipywidgets.HTML()
         self.picture = picture_widget(losses_picture([]))
-        self.box = ipywidgets.VBox([self.words, self.button, self.picture])
+        self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
         self._drawn = self._said = 0.0
 
     def watch(self, work: Callable[[Callable[[Epoch], None], Callable[[str], None]], Any]) -> Any:
-        """Show the panel and run ``work(progress, stage)``; the stop button interrupts it as ■ does."""
-        with StopButton() as self._stop:
-            self.button.value = self._stop.html
-            update = show_panel(self.box, bytes(self.picture.value), "Training")
-            try:
-                return work(self.progress, self.stage)
-            finally:
-                self.button.value = ""
-                if self.history:
-                    self.picture.value = losses_picture(self.history)
-                    update(bytes(self.picture.value), f"Training: {len(self.history)} rounds")
+        """Show the panel and run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
+        self.hint.value = f"<p>{STOP_WORDS}</p>"
+        update = show_panel(self.box, bytes(self.picture.value), "Training")
+        try:
+            return work(self.progress, self.stage)
+        finally:
+            self.hint.value = ""
+            if self.history:
+                self.picture.value = losses_picture(self.history)
+                update(bytes(self.picture.value), f"Training: {len(self.history)} rounds")
 
     def progress(self, epoch: Epoch) -> None:
-        """To be called after each epoch. Raises KeyboardInterrupt when the stop button was pressed."""
+        """To be called after each epoch."""
         self.history.append(epoch)
         now = time.monotonic()
         if now - self._said > WORDS_EVERY_SECONDS:
@@ -82,8 +84,6 @@ class TrainingPanel:
         if now - self._drawn > PICTURE_EVERY_SECONDS:
             self.picture.value = losses_picture(self.history)
             self._drawn = now
-        if self._stop.pressed:
-            raise KeyboardInterrupt
 
     def stage(self, words: str) -> None:
         """To be called at each step of the work, with a word for it."""

@@ -5,10 +5,13 @@ found. Pictures are PNG images, so no notebook needs matplotlib's own interactiv
 """
 
 import base64
+import functools
 import html
 import io
+import textwrap
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -17,7 +20,9 @@ import soundfile
 from IPython.display import HTML, display
 from numpy.typing import ArrayLike
 
-from timbrekit.notebook.colab import AUDIO_ENDINGS, Upload, in_colab
+from timbrekit.errors import TimbrekitError
+from timbrekit.notebook.colab import Upload, in_colab
+from timbrekit.recording.formats import AUDIO_ENDINGS
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -32,6 +37,7 @@ _PLAY_PART = (
     " sound.currentTime = Number(part.dataset.start); sound.play();"
     " sound.pausing = setTimeout(() => sound.pause(), 1000 * Number(part.dataset.seconds));"
 )
+LINE = 96  # letters, of what a step says
 
 
 def audio_uri(samples: ArrayLike, sample_rate: int) -> str:
@@ -189,3 +195,53 @@ def upload_button(
 
     button.observe(changed, names="value")
     return button
+
+
+def in_words(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Say what is wrong instead of a traceback."""
+
+    @functools.wraps(step)
+    def said(*args: Any, **options: Any) -> Any:
+        try:
+            return step(*args, **options)
+        except TimbrekitError as error:
+            say(f"This step did not work. {error}")
+            return None
+
+    return said
+
+
+def say(words: str) -> None:
+    """Print, with lines that end between words: notebooks break them anywhere."""
+    print(textwrap.fill(words, LINE))
+
+
+def path_field(on_upload: Callable[[Upload], None], on_error: Callable[[str], None]) -> ipywidgets.Text:
+    """A line for the path of a file on the computer that runs the notebook; Enter hands the file on.
+
+    What an upload button sends goes through the notebook's connection in one message, and JupyterLab drops those above
+    10 MB without a word. A path has no such limit.
+    """
+    field = ipywidgets.Text(
+        placeholder="or the path of a file on this computer, then Enter",
+        continuous_update=False,
+        layout=ipywidgets.Layout(width="32em"),
+    )
+
+    def changed(change: Any) -> None:
+        words = change["new"].strip().strip("\"'")
+        if not words:
+            return
+        path = Path(words).expanduser()
+        try:
+            handed = Upload(path.name, path.read_bytes())
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            on_error(
+                f"{path} cannot be read: {reason}. Check the path, from the first slash or drive letter on."
+            )
+            return
+        on_upload(handed)
+
+    field.observe(changed, names="value")
+    return field

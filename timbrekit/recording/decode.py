@@ -10,10 +10,8 @@ import shutil
 import stat
 import struct
 import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -21,6 +19,15 @@ import numpy as np
 import soundfile
 
 from timbrekit.errors import RecordingError
+from timbrekit.recording.formats import (
+    FFMPEG_FORMATS,
+    FFMPEG_SIGNATURES,
+    states_length,
+    stranger,
+    unfinished_wav,
+)
+from timbrekit.recording.health import MAXIMUM_SECONDS
+from timbrekit.recording.silenced import decoder_silenced
 
 BLOCK_FRAMES = 1 << 14  # 64 kB a channel
 FULL_SCALE = 0.99996  # just under the largest 16-bit value, 32767 / 32768
@@ -28,59 +35,16 @@ FULL_SCALE_8_BIT = 0.99  # just under the largest 8-bit value, 127 / 128
 UNKNOWN_FRAMES = 1 << 40  # recorders that stream write "endless" here; no real file is that long
 UNKNOWN_BYTES = 0x7FFF_0000  # the same in the 32-bit size fields of WAV and AIFF
 FFMPEG_SECONDS = 120  # ffmpeg decodes ten minutes in a few seconds; longer means it hangs
+FFMPEG_BYTES = 2_000_000_000  # of the WAV file it may write: eleven minutes of eight channels
 FFMPEG_WORDS = 400  # characters of its complaints that are kept
 
-# Plain audio containers only: no playlists (which could pull in other files) and no network.
-FFMPEG_FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,aac,matroska,webm,ogg,asf,amr,mp3,wav,aiff,flac,caf,avi,ac3,eac3,wv,ape,tta,au,"
-    "w64"
-)
-# What the lines on standard error begin with that mpg123 (MP3) and ALAC (CAF) within libsndfile print.
-DECODER_WORDS = (b"[src/libmpg123/", b"Note: ", b"Warning: ", b"compressed frame too big")
-# First bytes of what phones, browsers and Windows record: (offset, bytes, name).
-FFMPEG_SIGNATURES = (
-    (4, b"ftyp", "M4A/AAC"),
-    (0, b"\x1aE\xdf\xa3", "WebM"),
-    (0, b"0&\xb2u", "WMA"),
-    (0, b"#!AMR", "AMR"),
-    (0, b"\xff\xf1", "AAC"),
-    (0, b"\xff\xf9", "AAC"),
-)
+BEGINNING_BYTES = 512  # enough to know a file by
 
 
 def shown(path: Path) -> str:
     """The file's name, fit for one line of text: unprintable characters become '?'."""
     name = path.name or str(path)
     return '"' + "".join(letter if letter.isprintable() else "?" for letter in name) + '"'
-
-
-_redirecting = threading.Lock()
-
-
-@contextmanager
-def decoder_silenced() -> Iterator[None]:
-    """Keep what decoders print about damaged MP3 and CAF files off the terminal; we say it in our own words.
-
-    libsndfile offers no switch for it, so standard error goes to a temporary file meanwhile. What others wrote to it
-    is passed on afterwards.
-    """
-    with _redirecting:
-        try:
-            sys.stderr.flush()
-            kept = os.dup(2)
-        except (OSError, AttributeError, ValueError):  # there is no standard error, as without a console
-            yield
-            return
-        with tempfile.TemporaryFile() as words:
-            try:
-                os.dup2(words.fileno(), 2)
-                yield
-            finally:
-                os.dup2(kept, 2)
-                os.close(kept)
-                words.seek(0)
-                if others := [line for line in words if line.strip() and not line.startswith(DECODER_WORDS)]:
-                    os.write(2, b"".join(others))
 
 
 class AudioStream:
@@ -114,24 +78,39 @@ class _ForwardOnly(soundfile.SoundFile):
 
 
 class _SoundfileStream(AudioStream):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, printed: Callable[[], str] = str) -> None:
+        self._printed = printed
         # Bytes on POSIX: names need not be valid Unicode there. (On Windows they are, and str is required.)
         self._file = _ForwardOnly(str(path) if os.name == "nt" else os.fsencode(path))
         self.rate, self.channels = self._file.samplerate, self._file.channels
         if self._file.subtype in ("PCM_U8", "PCM_S8"):
             self.full_scale = FULL_SCALE_8_BIT
-        self.declared_frames = _declared_frames(self._file)
+        guessed = self._file.format == "MP3" and not states_length(path)
+        self.declared_frames = None if guessed else _declared_frames(self._file)
+        self._ended = False
+        self._first = self._read()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is not one sample in it."""
+        return self._first is not None and not len(self._first)
 
     def read(self) -> np.ndarray:
-        if self.complaint:
+        block, self._first = self._first, None
+        return self._read() if block is None else block
+
+    def _read(self) -> np.ndarray:
+        if self._ended:
             return np.zeros((0, self.channels), np.float32)
         block = np.full((BLOCK_FRAMES, self.channels), np.nan, np.float32)
         try:
-            return self._file.read(dtype="float32", always_2d=True, out=block)
+            block = self._file.read(dtype="float32", always_2d=True, out=block)
+            self.complaint = self.complaint or self._printed()
+            return block
         except soundfile.SoundFileError as error:
             # Damage. What was decoded of this block stands; soundfile does not say how much that is, but it
             # has replaced the NaN.
-            self.complaint = str(error)
+            self.complaint, self._ended = str(error), True
             decoded = np.flatnonzero(~np.isnan(block).all(axis=1))
             return block[: decoded[-1] + 1 if len(decoded) else 0]
 
@@ -154,74 +133,6 @@ def _declared_frames(file: soundfile.SoundFile) -> int | None:
     return frames
 
 
-class _FfmpegStream(AudioStream):
-    """ffmpeg as a decoder, writing Sun AU into a pipe: a header of six numbers, then big-endian floats."""
-
-    def __init__(self, path: Path, program: str) -> None:
-        self._path = path
-        # "file:" and the absolute path keep odd names from being read as an option or another protocol.
-        source = ["-protocol_whitelist", "file,pipe", "-format_whitelist", FFMPEG_FORMATS]
-        source += ["-i", "file:" + os.path.abspath(path)]
-        target = ["-map", "0:a:0", "-map_metadata", "-1", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
-        self._process = subprocess.Popen(
-            [program, "-nostdin", "-hide_banner", "-v", "error", "-threads", "1", *source, *target],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self._timed_out = False
-        self._watchdog = threading.Timer(FFMPEG_SECONDS, self._stop_hanging)
-        self._watchdog.daemon = True
-        self._watchdog.start()
-        self._words = b""
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-        header = self._process.stdout.read(24)
-        if len(header) < 24 or header[:4] != b".snd":
-            self.close()
-            self._check_time()
-            raise soundfile.SoundFileError(self.complaint or "no sound in it")
-        offset, _, _, self.rate, self.channels = struct.unpack(">5I", header[4:])
-        self._process.stdout.read(offset - 24)
-
-    def _stop_hanging(self) -> None:
-        self._timed_out = True
-        self._process.kill()
-
-    def _listen(self) -> None:
-        while words := self._process.stderr.read1(4096):
-            self._words = (self._words + words)[:FFMPEG_WORDS]
-
-    def _check_time(self) -> None:
-        if self._timed_out:
-            raise RecordingError(
-                f"Reading {shown(self._path)} took longer than {FFMPEG_SECONDS} s, so it was stopped. The "
-                "file is probably damaged: export it again as WAV and use that."
-            )
-
-    def read(self) -> np.ndarray:
-        frame_bytes = 4 * self.channels
-        data = self._process.stdout.read(BLOCK_FRAMES * frame_bytes)
-        self._check_time()
-        whole = len(data) - len(data) % frame_bytes
-        if not whole:
-            self._listener.join(1.0)
-            self.complaint = self._words.decode("utf-8", "replace").strip()
-        return np.frombuffer(data[:whole], ">f4").astype(np.float32).reshape(-1, self.channels)
-
-    def close(self) -> None:
-        self._watchdog.cancel()
-        if self._process.poll() is None:
-            with suppress(subprocess.TimeoutExpired):  # it may be about to end by itself
-                self._process.wait(0.1)
-            self._process.kill()
-        self._process.wait()
-        self._listener.join(1.0)
-        self.complaint = self.complaint or self._words.decode("utf-8", "replace").strip()
-        self._process.stdout.close()
-        self._process.stderr.close()
-
-
 @contextmanager
 def open_audio(path: Path) -> Iterator[AudioStream]:
     """Open a sound file of any format for reading, and close it afterwards.
@@ -230,8 +141,9 @@ def open_audio(path: Path) -> Iterator[AudioStream]:
         RecordingError: there is no such file, it may not be read, or it is not a sound file we can decode.
     """
     beginning = _beginning(path)
-    with decoder_silenced() if _may_print(path, beginning) else nullcontext():
-        stream = _open(path, beginning)
+    silenced = decoder_silenced() if _may_print(path, beginning) else nullcontext(str)
+    with silenced as printed, tempfile.TemporaryDirectory(prefix="timbrekit-") as folder:
+        stream = _open(path, beginning, Path(folder), printed)
         try:
             yield stream
         finally:
@@ -254,7 +166,7 @@ def _beginning(path: Path) -> bytes:
                 f"{shown(path)} is not a file. Choose a sound file such as WAV, FLAC or MP3."
             )
         with path.open("rb") as file:
-            beginning = file.read(16)
+            beginning = file.read(BEGINNING_BYTES)
     except FileNotFoundError as error:
         raise RecordingError(
             f"There is no file {shown(path)} at that place. Check the name and the folder."
@@ -273,12 +185,15 @@ def _beginning(path: Path) -> bytes:
     return beginning
 
 
-def _open(path: Path, beginning: bytes) -> AudioStream:
-    if (
-        path.suffix.lower() != ".raw"
-    ):  # soundfile goes by this one ending, and would ask for rate and channels
-        with suppress(soundfile.SoundFileError):
-            return _SoundfileStream(path)
+def _open(path: Path, beginning: bytes, folder: Path, printed: Callable[[], str]) -> AudioStream:
+    """The reader that finds something; ``folder`` is for what has to be rewritten first, and goes afterwards."""
+    stream = _open_with_soundfile(path, printed)
+    if stream and not stream.empty:
+        return stream
+    if mended := _mended_wav(path, folder):
+        return _SoundfileStream(mended)
+    if words := stranger(beginning):
+        raise RecordingError(f"{shown(path)} {words}")
     program = shutil.which("ffmpeg")
     kind = next((name for at, sign, name in FFMPEG_SIGNATURES if beginning[at:].startswith(sign)), None)
     if program is None and kind:
@@ -286,10 +201,84 @@ def _open(path: Path, beginning: bytes) -> AudioStream:
             f"{shown(path)} is a {kind} file, and reading those needs the free program ffmpeg, which is not "
             "installed here. Install ffmpeg, or export the recording as WAV, FLAC or MP3 and use that."
         )
-    if program is not None:
-        with suppress(soundfile.SoundFileError, OSError):
-            return _FfmpegStream(path, program)
+    decoded = _open_with_ffmpeg(path, program, folder) if program else None
+    if decoded and not (decoded.empty and stream):
+        return decoded
+    if stream:
+        return stream
     raise RecordingError(
         f"{shown(path)} is not a sound file that can be read, or it is damaged. If it plays elsewhere, "
         "export it there as WAV, FLAC or MP3 and use that."
+    )
+
+
+def _open_with_soundfile(path: Path, printed: Callable[[], str]) -> _SoundfileStream | None:
+    if (
+        path.suffix.lower() == ".raw"
+    ):  # soundfile goes by this one ending, and would ask for rate and channels
+        return None
+    with suppress(soundfile.SoundFileError):
+        return _SoundfileStream(path, printed)
+    return None
+
+
+def _mended_wav(path: Path, folder: Path) -> Path | None:
+    """A copy of a WAV file that says 0 for the size of its samples, with the true size."""
+    found = unfinished_wav(path)
+    if found is None:
+        return None
+    at, size = found
+    copy = folder / "mended.wav"
+    try:
+        shutil.copyfile(path, copy)
+        with copy.open("r+b") as file:
+            for place, value in ((4, at + size - 4), (at, size)):
+                file.seek(place)
+                file.write(struct.pack("<I", min(value, UNKNOWN_BYTES)))
+    except OSError as error:
+        raise _no_room(path, error.strerror or str(error)) from error
+    return copy
+
+
+def _open_with_ffmpeg(path: Path, program: str, folder: Path) -> _SoundfileStream | None:
+    """Let ffmpeg write the sound as a WAV file, and open that; None where it finds no sound it can decode."""
+    target = folder / "decoded.wav"
+    # "file:" and the absolute path keep odd names from being read as an option or another protocol.
+    source = ["-protocol_whitelist", "file,pipe", "-format_whitelist", FFMPEG_FORMATS]
+    source += ["-i", "file:" + os.path.abspath(path)]
+    limits = ["-t", str(MAXIMUM_SECONDS + 2), "-fs", str(FFMPEG_BYTES)]
+    result = ["-map", "0:a:0", "-map_metadata", "-1", "-c:a", "pcm_f32le", *limits, "-f", "wav", str(target)]
+    try:
+        done = subprocess.run(
+            [program, "-nostdin", "-hide_banner", "-v", "error", "-threads", "1", *source, *result],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=FFMPEG_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise RecordingError(
+            f"Reading {shown(path)} took longer than {FFMPEG_SECONDS} s, so it was stopped. The "
+            "file is probably damaged: export it again as WAV and use that."
+        ) from None
+    except OSError:
+        return None
+    words = done.stderr.decode("utf-8", "replace").strip()
+    if "matches no streams" in words:
+        raise RecordingError(
+            f"{shown(path)} is a video without sound. Choose one that was recorded with sound."
+        )
+    if "No space left" in words:
+        raise _no_room(path, "no space left")
+    with suppress(soundfile.SoundFileError):
+        stream = _SoundfileStream(target)
+        stream.declared_frames, stream.complaint = None, words[:FFMPEG_WORDS]
+        return stream
+    return None
+
+
+def _no_room(path: Path, reason: str) -> RecordingError:
+    return RecordingError(
+        f"{shown(path)} has to be rewritten before it can be read, and that failed: {reason}. Free some space in "
+        f"{tempfile.gettempdir()}, or export it as WAV and use that."
     )

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
-from timbrekit.errors import Finding
-from timbrekit.features import ONSET_WINDOW, onset_features
+from timbrekit.features import MOST_SHIFT, ONSET_WINDOW
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings, detect
 
 SEGMENT_SECONDS = 1.0
@@ -19,15 +17,7 @@ SEGMENT_SECONDS = 1.0
 # in time gets 2.5 ms of what came before in front: 6 % of the first 2048-sample frame, alike for nearly all
 # hits, so that it falls out of feature differences.
 PRE_ROLL_SECONDS = 0.0025
-# Samples by which training also hears a hit earlier and later than the plug-in does: half of all strokes are detected
-# from 4 samples before to 72 after their start (above), so a like stroke may well be heard this much off. In samples at
-# any rate, as the detector's own constants are.
-MOST_SHIFT = 32
 FADE_SECONDS = 0.005  # where the next hit cuts a segment short: a click would count as brightness
-
-FEW_HITS = 40  # fewer leave single hits for validation and test, and little of the space between them
-LITTLE_DYNAMICS_DB = 10.0  # between the 10th and the 90th percentile of the onset levels
-LITTLE_BRIGHTNESS_SEMITONES = 3.0  # the same of the onset centroids
 
 
 @dataclass(frozen=True)
@@ -127,51 +117,6 @@ def cut_windows(
     """(n, size) samples from ``lead`` before the plug-in's windows begin; zeros outside the recording."""
     padded = np.pad(np.asarray(samples, dtype=np.float32), (lead, size))
     return padded[triggers[:, None] + np.arange(1 - ONSET_WINDOW, 1 - ONSET_WINDOW + size)]
-
-
-def hit_findings(hits: Hits) -> tuple[Finding, ...]:
-    """What the player should know about the hits before training: too few, or too much alike."""
-    findings = []
-    if len(hits) < FEW_HITS:
-        findings.append(
-            Finding(
-                "few_hits",
-                "warning" if len(hits) else "error",
-                len(hits),
-                FEW_HITS,
-                f"{len(hits)} hits were found; with fewer than {FEW_HITS} a model learns little of what lies "
-                "between them. Play longer, or turn down the Trigger Threshold if hits were missed.",
-            )
-        )
-    if len(hits) < 2:
-        return tuple(findings)
-    features = onset_features(torch.from_numpy(hits.windows), hits.sample_rate).numpy()
-    loudness, brightness, _ = np.percentile(features, 90, axis=0) - np.percentile(features, 10, axis=0)
-    if loudness < LITTLE_DYNAMICS_DB:
-        findings.append(
-            Finding(
-                "little_dynamics",
-                "warning",
-                float(loudness),
-                LITTLE_DYNAMICS_DB,
-                f"The hits differ by only {loudness:.1f} dB in loudness; a model needs at least "
-                f"{LITTLE_DYNAMICS_DB:g} dB to have something to follow. "
-                "Play some much softer and some much harder.",
-            )
-        )
-    if brightness < LITTLE_BRIGHTNESS_SEMITONES:
-        findings.append(
-            Finding(
-                "little_timbre",
-                "warning",
-                float(brightness),
-                LITTLE_BRIGHTNESS_SEMITONES,
-                f"The hits differ by only {brightness:.1f} semitones in brightness; a model needs at least "
-                f"{LITTLE_BRIGHTNESS_SEMITONES:g} to have something to follow. "
-                "Play in more places and ways: centre, edge, rim, cross-stick, different sticks or fingers.",
-            )
-        )
-    return tuple(findings)
 
 
 def _segments(samples, starts, ends, cut, size, fade_length) -> NDArray[np.float32]:

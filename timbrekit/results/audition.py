@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyloudnorm
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
@@ -18,7 +19,6 @@ from timbrekit.synth import find_synth
 from timbrekit.synth.base import Synth
 
 BLOCK_SECONDS, HOP_SECONDS = 0.4, 0.1  # of BS.1770's gating
-RELATIVE_GATE_LU = 10.0
 TARGET_LKFS = -20.0
 HIGHEST_PEAK = 0.95
 ORIGINAL, REMAPPED, PRESET, MIX = "you", "remapped", "preset alone", "both together"
@@ -85,26 +85,29 @@ def make_audition(
 
 
 def integrated_loudness(samples: ArrayLike, sample_rate: int) -> float:
-    """Loudness of a whole take in LKFS: ITU-R BS.1770-4 with both gates, for mono.
+    """Loudness of a whole take in LKFS: ITU-R BS.1770-4 with both gates, for mono, as pyloudnorm measures it.
 
     Blocks of 400 ms every 100 ms; those below -70 LKFS do not count, nor do those more than 10 LU below the mean
-    of the others. -70 for silence, and sounds shorter than a block are measured as one.
+    of the others. What is left at the end, shorter than a step, is not heard. -70 for silence, and sounds shorter
+    than a block are measured as one.
+
+    Args:
+        samples: ``(samples,)``, full scale ±1.
+        sample_rate: Hz.
     """
     samples = np.asarray(samples, float)
-    for b, a in k_weighting(sample_rate):
-        samples = lfilter(b, a, samples)
     size, hop = round(BLOCK_SECONDS * sample_rate), round(HOP_SECONDS * sample_rate)
-    if len(samples) <= size:
-        powers = np.array([np.mean(samples**2) if len(samples) else 0.0])
+    if len(samples) > size:
+        whole = (
+            size + (len(samples) - size) // hop * hop
+        )  # pyloudnorm rounds: its last block could pass the end
+        meter = pyloudnorm.Meter(sample_rate, block_size=BLOCK_SECONDS)
+        loudness = meter.integrated_loudness(samples[:whole])
     else:
-        energy = np.concatenate([[0], np.cumsum(samples**2)])
-        starts = np.arange(0, len(samples) - size + 1, hop)
-        powers = (energy[starts + size] - energy[starts]) / size
-    powers = powers[_lkfs(powers) > GATE_LKFS]
-    if not len(powers):
-        return GATE_LKFS
-    powers = powers[_lkfs(powers) > _lkfs(powers.mean()) - RELATIVE_GATE_LU]
-    return float(_lkfs(powers.mean()))
+        for b, a in k_weighting(sample_rate):
+            samples = lfilter(b, a, samples)
+        loudness = -0.691 + 10 * np.log10(np.mean(samples**2) + 1e-20) if len(samples) else GATE_LKFS
+    return float(max(GATE_LKFS, loudness))  # pyloudnorm has minus infinity where no block is loud enough
 
 
 def match_loudness(
@@ -153,7 +156,3 @@ def _within_peak(versions: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[
     peak = max(float(np.abs(samples).max(initial=0)) for samples in versions.values())
     gain = np.float32(min(1.0, HIGHEST_PEAK / peak) if peak > 0 else 1.0)
     return {name: samples * gain for name, samples in versions.items()}
-
-
-def _lkfs(power: ArrayLike) -> NDArray[np.float64]:
-    return -0.691 + 10 * np.log10(np.maximum(power, 1e-20))

@@ -8,8 +8,8 @@ import numpy as np
 import soundfile
 
 from timbrekit.errors import ModelFileError
-from timbrekit.export.check import read_metadata
 from timbrekit.export.live_page import build_page
+from timbrekit.export.model_file import read_metadata
 from timbrekit.files import atomic_path
 from timbrekit.presets import Preset
 from timbrekit.recording import write_wav

@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # matplotlib takes a second to import; `timbrekit onsets` has
 
     from timbrekit.plugin.as_played import AsPlayed
     from timbrekit.results.report import HeldOut
-    from timbrekit.training.fast.train import Trained
     from timbrekit.training.take import Take
+    from timbrekit.training.train import Trained
 
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 SKY, PURPLE, INK, GREY, PALE = "#56B4E9", "#CC79A7", "#333333", "#8A8A8A", "#E6E6E6"

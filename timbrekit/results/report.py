@@ -8,16 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrekit.export.metadata import SCHEMA
+from timbrekit.export.model_file import SCHEMA
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.plugin.as_played import AsPlayed, Followed, error_ratio
 from timbrekit.plugin.primer import Primer
 from timbrekit.presets import Preset
 from timbrekit.recording.hits import Hits
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.training.fast.train import Trained
+from timbrekit.synth import SNARE808
 from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.take import CHUNK, Take
+from timbrekit.training.train import Trained
 
 RENDERS = 4  # noises and phases over which a held-out error is averaged
 CARD_WIDTH = 108  # characters of a line of card.txt
@@ -173,7 +174,6 @@ def verdict(held_out: HeldOut, played: dict[str, AsPlayed]) -> str:
 
 def write_card(report: dict[str, Any], preset: Preset, hits: Hits, primer: Primer) -> str:
     """card.txt: what was trained, how good it is, what to load and what to dial in."""
-    detector = hits.settings
     rate = report["sample_rate"]
     other = report["as_played"].get("other_rate")
     lines = [
@@ -183,16 +183,7 @@ def write_card(report: dict[str, Any], preset: Preset, hits: Hits, primer: Prime
         *textwrap.wrap(report["verdict"], CARD_WIDTH),
         "",
         "LOAD IT",
-        "1. Open TorchDrum on the track with your drum and load model.pt.",
-        "2. Dial in these detector settings (they are what the model was trained with):",
-        f"     Trigger Threshold    {detector.on_threshold:g}",
-        f"     Retrigger Threshold  {detector.off_threshold:g}",
-        f"     Hold Time            {detector.hold} samples",
-        f"3. Send primer.wav ({primer.seconds:.1f} s) through the plug-in once, at unchanged level, each time the",
-        "   plug-in is opened or reset. The plug-in scales what it hears by the softest and loudest, darkest and",
-        "   brightest hit it has met since it was opened, and does not save them; the primer holds yours.",
-        "   Without it: play your softest, loudest, darkest and brightest hit first.",
-        "4. Record at the same gain as the take it was trained on.",
+        *(_for_torchdrum(hits, primer) if preset.synth == SNARE808 else _for_no_plugin(preset)),
         "",
         "WHAT WAS TRAINED",
         f"Preset {preset.name}, {report['hits_kept']} hits, {report['model_size']}, for a DAW at {rate} Hz.",
@@ -207,6 +198,29 @@ def write_card(report: dict[str, Any], preset: Preset, hits: Hits, primer: Prime
         )
         lines += textwrap.wrap(sentence, CARD_WIDTH)
     return "\n".join(lines) + "\n"
+
+
+def _for_torchdrum(hits: Hits, primer: Primer) -> list[str]:
+    detector = hits.settings
+    return [
+        "1. Open TorchDrum on the track with your drum and load model.pt.",
+        "2. Dial in these detector settings (they are what the model was trained with):",
+        f"     Trigger Threshold    {detector.on_threshold:g}",
+        f"     Retrigger Threshold  {detector.off_threshold:g}",
+        f"     Hold Time            {detector.hold} samples",
+        f"3. Send primer.wav ({primer.seconds:.1f} s) through the plug-in once, at unchanged level, each time the",
+        "   plug-in is opened or reset. The plug-in scales what it hears by the softest and loudest, darkest and",
+        "   brightest hit it has met since it was opened, and does not save them; the primer holds yours.",
+        "   Without it: play your softest, loudest, darkest and brightest hit first.",
+        "4. Record at the same gain as the take it was trained on.",
+    ]
+
+
+def _for_no_plugin(preset: Preset) -> list[str]:
+    return [
+        f"This model plays the synthesiser {preset.synth}, which no plug-in holds. Hear it with any recording:",
+        "timbrekit rehearse model.pt RECORDING OUT.wav",
+    ]
 
 
 def by_feature(values: NDArray) -> dict[str, float]:

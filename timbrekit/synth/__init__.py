@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from timbrekit.errors import PresetError
 from timbrekit.synth.base import Parameter, Synth
-from timbrekit.synth.parameters import PARAMETERS
 
 
 def _snare808() -> Synth:
@@ -23,7 +22,7 @@ def find_synth(name: str = SNARE808) -> Synth:
     Raises:
         PresetError: there is none.
     """
-    if name not in SYNTHS:
+    if not isinstance(name, str) or name not in SYNTHS:  # a preset file may hold anything
         raise PresetError(
             f"There is no synthesiser called {str(name)[:40]!r}. Those that this timbrekit has: {', '.join(SYNTHS)}. "
             "Update timbrekit, or choose another preset."
@@ -37,4 +36,8 @@ def parameters_of(name: str = SNARE808) -> tuple[Parameter, ...]:
     Raises:
         PresetError: there is no such synthesiser.
     """
-    return PARAMETERS if name == SNARE808 else find_synth(name).parameters
+    if name == SNARE808:
+        from timbrekit.synth.parameters import PARAMETERS
+
+        return PARAMETERS
+    return find_synth(name).parameters

@@ -8,6 +8,7 @@ stand out of what is left; Gauss-Newton steps then settle frequencies, decays an
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,17 +143,16 @@ def _find_glide(hit: NDArray, rate: float) -> Glide:
 
 def _left_by_few(sound: NDArray, rate: float, modes: int = 4) -> float:
     """Share of the energy from 20 to 700 Hz that so many modes leave."""
-    band, band_rate, centre = _band(sound, rate, 20.0, 700.0)
+    band = _band(sound, rate, 20.0, 700.0)[0]
     poles = _esprit([band], 2 * modes)
-    chosen, left = _select([band], poles, modes)
-    return left
+    return _select([band], poles, modes)[1]
 
 
 def _candidates(hits: list[NDArray], rate: float, glide: Glide, most: int) -> tuple[NDArray, NDArray]:
     """Complex poles ``(modes,)`` per second, and which of them glide, the most telling first."""
     warped = [_warped(hit, rate, glide) for hit in hits]
     scores, poles, gliding = [], [], []
-    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+    for low, high in pairwise(EDGES):
         if high > 0.47 * rate:
             break
         glides = high <= GLIDING_BELOW and glide.amount > 0
@@ -334,7 +334,7 @@ def _settle_hit(
         step = _ridge(square, jacobian @ error, damping)[2 * count :].clip(-0.5, 0.5)
         decay = (decay * np.exp(step[:count])).clip(SLOWEST, FASTEST)
         if move:
-            frequency = frequency + step[count:] * best[2]
+            frequency = (frequency + step[count:] * best[2]).clip(EDGES[0], 0.48 * rate)
     _, frequency, decay, gain, energy = best
     fitted = replace(
         modes,

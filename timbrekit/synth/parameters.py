@@ -31,4 +31,3 @@ PARAMETERS = (
 )
 PARAMETER_KEYS = tuple(parameter.key for parameter in PARAMETERS)
 NUM_PARAMETERS = len(PARAMETERS)
-PUBLISHED_DAMPING = {"osc1.freq": 0.01, "osc2.freq": 0.01}  # 1 for all others (NIME 2024)

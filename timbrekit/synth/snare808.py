@@ -239,7 +239,7 @@ class _Outer(torch.autograd.Function):
         return (gradient @ right[..., None])[..., 0], (left[..., None, :] @ gradient)[..., 0, :]
 
 
-@cache  # never forgotten: what is recorded on a GPU looks at it where it lies
+@cache  # never forgotten: what is captured on a GPU looks at it where it lies
 def _ranges(parameters: tuple[Parameter, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Minima and spans ``(14,)``."""
     low, high = torch.tensor(

@@ -11,8 +11,6 @@ from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.take import CHUNK, Take
 
 LEARNING_RATE = 3e-2
-# NIME 2024, section 4.3: options of ``optimize_directly`` for the published search in a world of any features.
-PUBLISHED_SEARCH = {"iterations": 1000, "learning_rate": 5e-3, "patience": 50, "balanced": False}
 FOLDS = 10
 NEIGHBOURS = 3  # hits
 # Of the support vector regression: reach of a hit in the inputs' cube (exp(-30 d^2) is a half at 0.15), errors in mean
@@ -37,7 +35,7 @@ def optimize_directly(
     """What the preset could follow if a modulation were chosen for each hit on its own, without a network.
 
     The bound of the published experiment (NIME 2024, section 4.3), by default with the balanced loss, fresh noise and
-    fewer, larger steps; ``**PUBLISHED_SEARCH`` searches as published. A tanh keeps the modulations in [-1, 1].
+    fewer, larger steps; ``**published.SEARCH`` searches as published. A tanh keeps the modulations in [-1, 1].
 
     Args:
         take: measured with the same features.
@@ -104,7 +102,7 @@ def predict_from_onsets(take: Take, seed: int = 0) -> NDArray[np.float32]:
     The mean of two regressions of unlike kinds for each difference, cross-validated in ten folds, from the
     whole-take-normalised onset features, bound to no synthesiser: a support vector regression, which is smooth and aims
     at the median, as a mean absolute error asks for, and the three nearest hits, which may leap. A bound as far as
-    regressions are good: a random forest or a Gaussian process leaves more (docs/training.md).
+    regressions are good: a random forest or a Gaussian process leaves more (docs/lab_notes/training.md).
 
     Args:
         seed: of the folds.

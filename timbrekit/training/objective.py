@@ -1,14 +1,17 @@
 """The synthesiser with its preset, played for the hits of a take and heard the way they are: y^ of the loss."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
-from timbrekit.presets import Preset
 from timbrekit.synth import find_synth
 from timbrekit.training.take import Take, gain_to_nominal
+
+if TYPE_CHECKING:
+    from timbrekit.presets import Preset
 
 PRESET_RENDERS = 8  # noises and phases over which the unmodulated preset's features are averaged
 
@@ -28,7 +31,7 @@ class SynthPlayer:
 
     def __init__(
         self,
-        preset: Preset,
+        preset: "Preset",
         take: Take,
         features: TimbreFeatures,
         fresh_noise: bool = True,
@@ -151,3 +154,8 @@ def _render(
     # Any other hit of its batch may have come before a hit.
     carry_state = batch if like.fresh_noise else 0
     return like.synth.render(like.sample_rate, samples, parameters.flatten(0, 1), draws, carry_state)
+
+
+def draw_seed(generator: torch.Generator) -> int:
+    """Of the noise and phases of a batch or a part of one, so that they are the same wherever it is rendered."""
+    return int(torch.randint(2**62, (), generator=generator))

@@ -1,21 +1,25 @@
-"""A take: all that training and measuring need to know of a recording's hits."""
+"""A take: all that training and measuring need to know of a recording's hits, and which are held out."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from timbrekit.errors import TrainingError
-from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures, onset_features
-from timbrekit.recording.hits import MOST_SHIFT, Hits
+from timbrekit.features import MOST_SHIFT, TIMBRE_SAMPLES, TimbreFeatures, onset_features
+
+if TYPE_CHECKING:
+    from timbrekit.recording.hits import Hits
 
 # Both sides are brought to this level before their features are taken, a recording by its reference hit and a
 # synthesiser by its preset, so that the gate of the features lies equally far below both. Differences of
 # loudness do not change by it.
 NOMINAL_LKFS = -20.0
 CHUNK = 16  # hits rendered or measured at once: more fall out of a processor's cache and are slower each
+HELD_OUT_SHARE = 0.1  # of the hits, for validation, and again for test
 MINIMUM_HITS = 2  # one to follow and one to measure its difference from
 # Samples by which hits are also heard earlier (negative) and later.
 SHIFTS = tuple(range(-MOST_SHIFT, MOST_SHIFT + 1, 4))
@@ -25,7 +29,7 @@ SHIFTS = tuple(range(-MOST_SHIFT, MOST_SHIFT + 1, 4))
 class Take:
     """The hits of a recording as numbers: what the plug-in hears of each, and how each sounded."""
 
-    hits: Hits
+    hits: "Hits"
     shifted_onset: Tensor  # (shifts, n, 3) raw onset features, the windows shifted by ``SHIFTS``
     timbre: Tensor  # (n, 7) over the first ``lengths`` samples of each hit
     reference_timbre: Tensor  # (n, 7) the reference hit's, over the same first ``lengths`` samples
@@ -84,8 +88,8 @@ def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
 
 def draw_inputs(
     take: Take,
-    shifted_share: float,
-    growing_share: float,
+    shift_probability: float,
+    growing_probability: float,
     generator: torch.Generator,
     passes: int = 1,
     device: torch.device | None = None,
@@ -99,21 +103,21 @@ def draw_inputs(
     are still growing. All ranges are those of the windows that are not shifted.
 
     Args:
-        shifted_share: share of the hits that are shifted by one of ``SHIFTS``, drawn evenly, 0 among them.
-        growing_share: share of the hits that are scaled with ranges still growing; the others with the whole take's.
+        shift_probability: share of the hits that are shifted by one of ``SHIFTS``, drawn evenly, 0 among them.
+        growing_probability: share of the hits that are scaled with ranges still growing, not the whole take's.
         generator: on the CPU.
         device: of the inputs; the CPU by default.
     """
     size, hits = (passes, len(take)), torch.arange(len(take), device=device)
     heard, minimum, maximum = (values.to(device) for values in (take.onset, take.minimum, take.maximum))
-    if shifted_share:
+    if shift_probability:
         shifts = torch.randint(len(take.shifted_onset), size, generator=generator).to(device)
-        chosen = torch.rand(size, generator=generator).to(device) < shifted_share
+        chosen = torch.rand(size, generator=generator).to(device) < shift_probability
         heard = torch.where(chosen[..., None], take.shifted_onset.to(device)[shifts, hits], heard)
-    if growing_share:
+    if growing_probability:
         earlier = torch.randint(len(take), size, generator=generator).to(device)
         starts = (hits - earlier).clamp_min(0)
-        chosen = (torch.rand(size, generator=generator).to(device) < growing_share)[..., None]
+        chosen = (torch.rand(size, generator=generator).to(device) < growing_probability)[..., None]
         lowest, highest = (values.to(device) for values in take.growing_ranges)
         minimum = torch.where(chosen, lowest[starts, hits], minimum)
         maximum = torch.where(chosen, highest[starts, hits], maximum)
@@ -121,7 +125,7 @@ def draw_inputs(
 
 
 def make_take(
-    hits: Hits, features: TimbreFeatures | None = None, onset_windows: np.ndarray | None = None
+    hits: "Hits", features: TimbreFeatures | None = None, onset_windows: np.ndarray | None = None
 ) -> Take:
     """Measure the hits of a recording.
 
@@ -194,3 +198,30 @@ def measure(
             for i in range(0, len(segments), chunk)
         ]
     return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices of the hits that are trained on, that choose the epoch, and that are held out to the end."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def split_hits(loudness: Tensor, reference: int, seed: int = 0) -> Split:
+    """Hold out hits the published way: sorted by loudness, cut into chunks, one random hit of each.
+
+    The reference hit is never held out. With fewer than 5 hits there is no test, with fewer than 3 no validation.
+    """
+    generator = np.random.default_rng(seed)
+    count = len(loudness)
+    order = [i for i in loudness.argsort().tolist() if i != reference]
+    held: dict[str, list[int]] = {"validation": [], "test": []}
+    for name, least in (("validation", 3), ("test", 5)):
+        if count >= least:
+            chunks = np.array_split(np.array(order), max(1, round(count * HELD_OUT_SHARE)))
+            held[name] = [int(generator.choice(chunk)) for chunk in chunks if len(chunk)]
+            order = [i for i in order if i not in held[name]]
+    train = np.array(sorted([*order, reference]))
+    return Split(train, np.array(sorted(held["validation"]), int), np.array(sorted(held["test"]), int))

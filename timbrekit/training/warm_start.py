@@ -1,17 +1,16 @@
-"""A first mapping in seconds: fitted to a stand-in that has learned how the synthesiser's features answer.
+"""A warm start: a first mapping in seconds, fitted to a surrogate of the synthesiser.
 
 Rendering and measuring a sound takes milliseconds, its gradient as much again, and the loss has valleys in which a
-mapping trained on it from scratch stays. So a small network first learns, from some thousand renders around the
-preset, which feature differences a set of parameters gives. On this stand-in six hundred training steps take a second.
-The mapping's own choices are then rendered, the stand-in learns from them, and the mapping is trained on; a few rounds
-bring the two together. The mapping is held back to what is near the preset at first, where the stand-in is right.
-Training on the synthesiser itself starts from there.
+mapping trained on it from scratch stays. So a small network, the surrogate, first learns from some thousand renders
+around the preset which feature differences a set of parameters gives. On the surrogate six hundred training steps take
+a second. The mapping's own choices are then rendered, the surrogate learns from them, and the mapping is trained on; a
+few rounds bring the two together. At first a strong penalty keeps the mapping near the preset, where the surrogate is
+right. Training on the synthesiser itself starts from there.
 """
 
+import copy
 import math
-from collections.abc import Callable
-from functools import partial
-from itertools import zip_longest
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,10 +18,8 @@ from torch import Tensor, nn
 
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss, spread_weights
-from timbrekit.mapping import EXCESS_WEIGHT, Mapping
-from timbrekit.training.fast.renderer import Aim, draw_seed
-from timbrekit.training.fast.small_network import Fit, SmallNetwork
-from timbrekit.training.fast.worker import Worker
+from timbrekit.mapping import Mapping
+from timbrekit.training.objective import draw_seed
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, draw_inputs
 
@@ -31,112 +28,192 @@ SMALLEST_REACH, LARGEST_REACH = 0.005, 0.6  # of the modulations first tried, in
 ROUNDS = 7
 MAPPING_STEPS, MAPPING_RATE = 600, 5e-3
 MAPPING_BATCH = 96  # hits a step at most: the more hits, the more steps would cost otherwise
-STAND_IN_STEPS, STAND_IN_BATCH, STAND_IN_RATE = 1200, 256, 3e-3
-BESIDE_STEPS = 900  # of the stand-in, while the mapping is fitted
+SURROGATE_STEPS, SURROGATE_BATCH, SURROGATE_RATE = 1200, 256, 3e-3
+BESIDE_STEPS = 900  # of the surrogate, while the mapping is fitted
 RELEARN_STEPS = 500  # … and then from what the mapping has chosen
-STAND_IN_WIDTH = 64
-HELD_BACK = 10.0  # times the restraint at first: the stand-in knows best what is near the preset
-BEND = 0.3  # of an error of the stand-in, beyond which it counts by its size, not its square
-JITTER = 0.05  # by which a mapping's choices are also tried displaced: slopes for the stand-in to learn
+SURROGATE_WIDTH = 64
+FIRST_PENALTY = 10.0  # times the penalty at first: the surrogate knows best what is near the preset
+BEND = 0.3  # of an error of the surrogate, beyond which it counts by its size, not its square
+JITTER = 0.05  # by which a mapping's choices are also tried displaced: gradients for the surrogate to learn
 LARGEST_DIFFERENCE = 200.0  # in spreads of the take: what is farther off is far enough
-FACTORS = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0)  # on the sketched modulation, tried while they help
+FACTORS = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0)  # on the fitted modulation, tried while they help
 WIDEST = math.asinh(LARGEST_DIFFERENCE)
 
 Render = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
-@torch.no_grad()
-def sketch_mapping(
-    mapping: Mapping,
-    take: Take,
-    render: Render,
-    worker: Worker,
-    indices: np.ndarray,
-    settings: Settings,
-    seed: int,
-) -> None:
-    """Fit ``mapping`` in place.
+class Surrogate(nn.Module):
+    """A small network from synthesiser parameters to weighted feature differences."""
 
-    The two small networks take many short steps: on a CPU on one thread, as so small products are slower on several,
-    which wait for each other longer than they work; on a GPU recorded and replayed.
+    def __init__(self, preset: Tensor, damping: Tensor, features: int, generator: torch.Generator):
+        """``preset``, ``damping``: ``(parameters,)`` of the mapping. ``generator``: of the first weights."""
+        super().__init__()
+        self.network = surrogate_network(len(preset) + 1, features)
+        for layer in self.network:
+            if isinstance(layer, nn.Linear):
+                bound = 1 / math.sqrt(layer.in_features)
+                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        self.register_buffer("preset", preset)
+        self.register_buffer("reach", damping.clamp_min(1e-3))
+
+    def inputs(self, parameters: Tensor, rings: Tensor) -> Tensor:
+        """Modulations in units of their reach, and for how long the hit rings: ``(batch, parameters + 1)``."""
+        return torch.cat([(parameters - self.preset) / self.reach, rings], 1)
+
+    def forward(self, parameters: Tensor, rings: Tensor) -> Tensor:
+        """``(batch, 7)`` of ``(batch, parameters)`` played for hits that ring for ``rings`` ``(batch, 1)``."""
+        return torch.sinh(self.network(self.inputs(parameters, rings)).clamp(-WIDEST, WIDEST))
+
+
+class WarmStart:
+    """Fits a mapping in place. The steps of both networks are autograd's and torch's here.
+
+    ``timbrekit.training.fast.warm_start`` takes the same steps faster.
 
     Args:
         mapping: fresh, on the CPU; its weights are replaced.
         take: the hits to follow.
         render: how the synthesiser with its preset answers: feature differences ``(batch, 7)`` of parameters
-            ``(batch, 14)`` played for hits ``(batch,)``, with noise and phases from a generator; all but that on the
-            device of the settings.
-        worker: that teaches the stand-in while the mapping is fitted to what it knew before.
+            ``(batch, parameters)`` played for hits ``(batch,)``, with noise and phases from a generator; all but that
+            on the device of the settings.
         indices: of the hits to train on; no other is looked at.
-        settings: how inputs are heard, the weight of the restraint, and the device.
+        settings: augmentation, weight of the penalty, device.
         seed: of everything random; that of the settings does not count.
     """
-    generator = torch.Generator().manual_seed(seed)
-    device = torch.device(settings.device)
-    hits = torch.from_numpy(indices).to(device)
-    intended = take.intended.to(device)[hits]
-    weights = spread_weights(intended)
-    intended = intended * weights
-    stand_in = _StandIn(mapping.to(device), take.lengths, render, weights, generator)
-    tried = _first_tries(mapping.preset.cpu(), mapping.damping.cpu(), generator).to(device)
-    stand_in.hear(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator).to(device)])
-    stand_in.learn(STAND_IN_STEPS)
-    network = SmallNetwork(mapping.network)
-    fit = Fit(network, partial(_lead_back, network, mapping, stand_in), MAPPING_RATE)
 
-    def draw(passes: int) -> Tensor:
-        shares = settings.shifted_share, settings.growing_share
-        return draw_inputs(take, *shares, generator, passes, device)[:, hits]
+    def __init__(
+        self, mapping: Mapping, take: Take, render: Render, indices: np.ndarray, settings: Settings, seed: int
+    ):
+        self.take, self.settings, self.generator = take, settings, torch.Generator().manual_seed(seed)
+        self.device = torch.device(settings.device)
+        self.mapping, self._render = mapping.to(self.device), render
+        self.hits = torch.from_numpy(indices).to(self.device)
+        intended = take.intended.to(self.device)[self.hits]
+        self.weights = spread_weights(intended)
+        self.intended = intended * self.weights
+        rings = (take.lengths.clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES).log2()[:, None]
+        self.rings = rings.to(self.device)
+        surrogate = Surrogate(mapping.preset, mapping.damping, len(self.weights), self.generator)
+        self.surrogate = surrogate.to(self.device)
+        self.seen: list[Tensor] = []
+        self.heard: list[Tensor] = []
 
-    def batches(restraint: float) -> list[Tensor]:
-        drawn = torch.rand(MAPPING_STEPS, len(hits), generator=generator).to(device)
+    @torch.no_grad()
+    def run(self) -> None:
+        """All rounds."""
+        mapping, hits, generator = self.mapping, self.hits, self.generator
+        tried = _first_tries(mapping.preset.cpu(), mapping.damping.cpu(), generator).to(self.device)
+        self.hear(tried, hits[torch.randint(len(hits), (len(tried),), generator=generator).to(self.device)])
+        self.learn(SURROGATE_STEPS)
+        _draw_weights(mapping, generator)
+        for number in range(ROUNDS - 1):
+            penalty = self.settings.l2_penalty * FIRST_PENALTY ** max(0, 1 - number / max(1, ROUNDS - 2))
+            seen, heard = torch.cat(self.seen), torch.cat(self.heard)
+            self.fit_both(penalty, seen, heard, BESIDE_STEPS, draw_seed(generator))
+            chosen = mapping.parameters_for(self._draw(1)[0])
+            jitter = torch.randn(chosen.shape, generator=generator).to(self.device) * JITTER * mapping.damping
+            self.hear(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
+            self.learn(RELEARN_STEPS)
+        self.fit_mapping(self.mapping_batches(self.settings.l2_penalty))
+        _scale_to_best(mapping, self._rendered_loss)
+        mapping.cpu()
+
+    def render(self, parameters: Tensor, indices: Tensor) -> Tensor:
+        """``(batch, 7)`` what the surrogate stands for, weighted."""
+        return self._render(parameters, indices, self.generator) * self.weights
+
+    def hear(self, parameters: Tensor, indices: Tensor) -> None:
+        """Render ``parameters`` ``(batch, parameters)`` as hits ``indices``, to be learned from."""
+        self.seen.append(self.surrogate.inputs(parameters, self.rings[indices]))
+        # As asinh: straight near 0, where the take's own differences lie, and a logarithm far out, so that
+        # a preset whose features leap still shows the way back.
+        heard = self.render(parameters, indices).clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
+        self.heard.append(torch.asinh(heard))
+
+    def learn(self, steps: int) -> None:
+        """Let the surrogate learn from all that was ever rendered."""
+        self.fit_surrogate(lesson(torch.cat(self.seen), torch.cat(self.heard), steps, self.generator))
+
+    def mapping_batches(self, penalty: float) -> list[Tensor]:
+        """For each step inputs, rings and intended differences of some hits, and the weight of the penalty."""
+        hits = self.hits
+        drawn = torch.rand(MAPPING_STEPS, len(hits), generator=self.generator).to(self.device)
         some = drawn.argsort()[:, :MAPPING_BATCH]
-        inputs = draw(MAPPING_STEPS)[torch.arange(MAPPING_STEPS, device=device)[:, None], some]
-        restraints = torch.full((MAPPING_STEPS,), restraint, dtype=torch.float64, device=device)
-        return [inputs, stand_in.rings[hits][some], intended[some], restraints]
+        inputs = self._draw(MAPPING_STEPS)[torch.arange(MAPPING_STEPS, device=self.device)[:, None], some]
+        penalties = torch.full((MAPPING_STEPS,), penalty, dtype=torch.float64, device=self.device)
+        return [inputs, self.rings[hits][some], self.intended[some], penalties]
 
-    def rendered_loss() -> float:
-        played = stand_in.render(mapping.parameters_for(take.inputs.to(device)[hits]), hits)
-        return float(feature_difference_loss(played, intended))
+    def fit_surrogate(self, batches: Sequence[Tensor]) -> None:
+        """A step of Adam for each batch of :func:`lesson`."""
+        _fit_surrogate(self.surrogate.network, batches)
 
-    _draw_weights(mapping, generator)
-    for number in range(ROUNDS - 1):
-        held_back = settings.restraint * HELD_BACK ** max(0, 1 - number / max(1, ROUNDS - 2))
-        stand_in.learn_beside(fit, partial(batches, held_back), worker, BESIDE_STEPS)
-        chosen = mapping.parameters_for(draw(1)[0])
-        jitter = torch.randn(chosen.shape, generator=generator).to(device) * JITTER * stand_in.damping
-        stand_in.hear(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
-        stand_in.learn(RELEARN_STEPS)
-    fit.run(batches(settings.restraint))
-    _scale_to_best(mapping, rendered_loss)
-    mapping.cpu()
+    def fit_mapping(self, batches: Sequence[Tensor]) -> None:
+        """A step of Adam for each of :meth:`mapping_batches`, on the surrogate."""
+
+        def loss(inputs: Tensor, rings: Tensor, intended: Tensor, penalty: Tensor) -> Tensor:
+            parameters, of_mapping = self.mapping.parameters_and_penalty(inputs)
+            return feature_difference_loss(self.surrogate(parameters, rings), intended) + penalty * of_mapping
+
+        _fit(self.mapping.network, loss, batches, MAPPING_RATE)
+
+    def fit_both(self, penalty: float, seen: Tensor, heard: Tensor, steps: int, seed: int) -> None:
+        """Fit the mapping to what the surrogate knows, while that learns on from ``seen`` and ``heard``."""
+        learner = copy.deepcopy(self.surrogate.network)
+        self.fit_mapping(self.mapping_batches(penalty))
+        _fit_surrogate(learner, lesson(seen, heard, steps, torch.Generator().manual_seed(seed)))
+        self.surrogate.network.load_state_dict(learner.state_dict())
+
+    def _draw(self, passes: int) -> Tensor:
+        probabilities = self.settings.shift_probability, self.settings.growing_probability
+        return draw_inputs(self.take, *probabilities, self.generator, passes, self.device)[:, self.hits]
+
+    def _rendered_loss(self) -> float:
+        inputs = self.take.inputs.to(self.device)[self.hits]
+        played = self.render(self.mapping.parameters_for(inputs), self.hits)
+        return float(feature_difference_loss(played, self.intended))
 
 
-def _lead_back(
-    network: SmallNetwork,
-    mapping: Mapping,
-    stand_in: "_StandIn",
-    inputs: Tensor,
-    rings: Tensor,
-    intended: Tensor,
-    restraint: Tensor | float,
-) -> None:
-    """Set the network's slope to that of the feature difference loss on the stand-in and of the mapping's penalty."""
-    modulation = network(inputs - mapping.centre)
-    wanted = mapping.preset + modulation * mapping.damping
-    parameters = wanted.clamp(0, 1)
-    excess = wanted - parameters
-    error = stand_in(parameters, rings) - intended
-    by_parameters = stand_in.lead_back(error.sign().div_(error.numel()))
-    penalty = 2 * modulation + EXCESS_WEIGHT * mapping.damping * excess.sign()
-    network.lead_back(
-        by_parameters * mapping.damping * (excess == 0) + restraint / modulation.numel() * penalty,
-        to_inputs=False,
+def surrogate_network(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, SURROGATE_WIDTH),
+        nn.SiLU(),
+        nn.Linear(SURROGATE_WIDTH, SURROGATE_WIDTH),
+        nn.SiLU(),
+        nn.Linear(SURROGATE_WIDTH, outputs),
     )
 
 
+def lesson(seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator) -> list[Tensor]:
+    """Batches of what was rendered."""
+    some = torch.randint(len(seen), (steps, SURROGATE_BATCH), generator=generator).to(seen.device)
+    return [seen[some], heard[some]]
+
+
+def _fit_surrogate(network: nn.Sequential, batches: Sequence[Tensor]) -> None:
+    def loss(inputs: Tensor, wanted: Tensor) -> Tensor:
+        return nn.functional.smooth_l1_loss(network(inputs), wanted, beta=BEND)
+
+    _fit(network, loss, batches, SURROGATE_RATE)
+
+
+def _fit(network: nn.Module, loss: Callable[..., Tensor], batches: Sequence[Tensor], rate: float) -> None:
+    """A step of a fresh Adam for each of ``batches`` ``(steps, …)``, at a one-cycle learning rate."""
+    optimiser = torch.optim.Adam(network.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=len(batches[0]) + 1, pct_start=0.1, cycle_momentum=False
+    )
+    with torch.enable_grad():
+        for batch in zip(*batches, strict=True):
+            optimiser.zero_grad()
+            loss(*batch).backward()
+            optimiser.step()
+            schedule.step()
+    optimiser.zero_grad()
+
+
 def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float]) -> None:
-    """Scale the last layer down while that follows better: where the stand-in was wrong, it was wrong far out."""
+    """Scale the last layer down while that follows better: where the surrogate was wrong, it was wrong far out."""
     last = [layer for layer in mapping.network if isinstance(layer, nn.Linear)][-1]
     whole = [values.clone() for values in last.parameters()]
 
@@ -153,125 +230,6 @@ def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float]) -> None
         if loss < least:
             best, least = factor, loss
     scale_by(best)
-
-
-class _StandIn:
-    """A small network from synthesiser parameters to weighted feature differences, and what it has seen."""
-
-    def __init__(
-        self, mapping: Mapping, lengths: Tensor, render: Render, weights: Tensor, generator: torch.Generator
-    ):
-        self._render, self.weights, self.generator = render, weights, generator
-        self.preset, self.damping = mapping.preset, mapping.damping
-        self.reach = self.damping.clamp_min(1e-3)
-        rings = (lengths.clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES).log2()[:, None]
-        self.rings = rings.to(self.preset.device)
-        self._aside: Fit | None = None  # of a copy of the network
-        self.seen: list[Tensor] = []
-        self.heard: list[Tensor] = []
-        network = _stand_in_network(len(self.preset) + 1, len(weights))
-        for layer in network:
-            if isinstance(layer, nn.Linear):
-                bound = 1 / math.sqrt(layer.in_features)
-                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-        self.network = SmallNetwork(network.to(self.preset.device))
-        self.fit = _stand_in_fit(self.network)
-
-    def __call__(self, parameters: Tensor, rings: Tensor) -> Tensor:
-        """``(batch, 7)`` of parameters ``(batch, 14)`` played for hits that ring for ``rings`` ``(batch, 1)``."""
-        compressed = self.network(self._inputs(parameters, rings))
-        self.compressed, self.is_inside = compressed.clamp(-WIDEST, WIDEST), compressed.abs() <= WIDEST
-        return torch.sinh(self.compressed)
-
-    def lead_back(self, slope: Tensor) -> Tensor:
-        """The slope of a loss by the parameters, of that by the differences that the latest call gave."""
-        by_compressed = slope * torch.cosh(self.compressed) * self.is_inside
-        by_inputs = self.network.lead_back(by_compressed, to_weights=False)
-        return by_inputs[:, :-1] / self.reach
-
-    def _inputs(self, parameters: Tensor, rings: Tensor) -> Tensor:
-        """Modulations in units of their reach, and for how long the hit rings."""
-        return torch.cat([(parameters - self.preset) / self.reach, rings], 1)
-
-    def render(self, parameters: Tensor, indices: Tensor) -> Tensor:
-        """``(batch, 7)`` what the stand-in stands for, weighted."""
-        return self._render(parameters, indices, self.generator) * self.weights
-
-    def hear(self, parameters: Tensor, indices: Tensor) -> None:
-        """Render ``parameters`` ``(batch, 14)`` as hits ``indices``, to be learned from."""
-        self.seen.append(self._inputs(parameters, self.rings[indices]))
-        # As asinh: straight near 0, where the take's own differences lie, and a logarithm far out, so that
-        # a preset whose features leap still shows the way back.
-        heard = self.render(parameters, indices).clamp(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
-        self.heard.append(torch.asinh(heard))
-
-    def learn(self, steps: int) -> None:
-        """From all that was ever rendered."""
-        self.fit.run(_lesson(torch.cat(self.seen), torch.cat(self.heard), steps, self.generator))
-
-    def learn_beside(self, fit: Fit, batches: Callable[[], list[Tensor]], worker: Worker, steps: int) -> None:
-        """Learn while the mapping is fitted to what was known before: ``fit.run(batches())``."""
-        lesson = torch.cat(self.seen), torch.cat(self.heard), steps, draw_seed(self.generator)
-        if self.preset.is_cuda:
-            weights = self._learn_aside(fit, batches, *lesson)
-        else:
-            taught = self.network.weights, *lesson
-            _, weights = worker.beside(lambda: fit.run(batches()), _learn_apart, taught)
-        self.network.weights.copy_(weights)
-
-    def _learn_aside(
-        self,
-        fit: Fit,
-        batches: Callable[[], list[Tensor]],
-        seen: Tensor,
-        heard: Tensor,
-        steps: int,
-        seed: int,
-    ) -> Tensor:
-        """As :func:`_learn_apart`, on the same GPU."""
-        if self._aside is None:
-            network = _stand_in_network(seen.shape[1], heard.shape[1])
-            self._aside = _stand_in_fit(SmallNetwork(network.to(seen.device)))
-        self._aside.network.weights.copy_(self.network.weights)
-        lesson = _lesson(seen, heard, steps, torch.Generator().manual_seed(seed))
-        for _ in zip_longest(self._aside.in_parts(lesson), fit.in_parts(batches())):
-            pass
-        return self._aside.network.weights
-
-
-def _stand_in_network(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inputs, STAND_IN_WIDTH),
-        nn.SiLU(),
-        nn.Linear(STAND_IN_WIDTH, STAND_IN_WIDTH),
-        nn.SiLU(),
-        nn.Linear(STAND_IN_WIDTH, outputs),
-    )
-
-
-def _stand_in_fit(network: SmallNetwork) -> Fit:
-    def lead_back(inputs: Tensor, wanted: Tensor) -> None:
-        """Of the smooth L1 loss: its slope grows with the error up to ``BEND`` and then stays."""
-        error = network(inputs) - wanted
-        network.lead_back(error.div_(BEND).clamp_(-1, 1).div_(error.numel()), to_inputs=False)
-
-    return Fit(network, lead_back, STAND_IN_RATE, together=20)
-
-
-def _lesson(seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator) -> list[Tensor]:
-    """Batches of what was rendered."""
-    some = torch.randint(len(seen), (steps, STAND_IN_BATCH), generator=generator).to(seen.device)
-    return [seen[some], heard[some]]
-
-
-@torch.no_grad()
-def _learn_apart(_: Aim, weights: Tensor, seen: Tensor, heard: Tensor, steps: int, seed: int) -> Tensor:
-    """The weights of a stand-in after ``steps`` more steps; those given stay."""
-    network = SmallNetwork(_stand_in_network(seen.shape[1], heard.shape[1]))
-    network.weights.copy_(weights)
-    _stand_in_fit(network).run(_lesson(seen, heard, steps, torch.Generator().manual_seed(seed)))
-    return network.weights
 
 
 def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:

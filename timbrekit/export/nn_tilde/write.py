@@ -1,6 +1,6 @@
 """Write a model for nn~, the object that runs TorchScript in Max and Pure Data: the whole instrument in one file.
 
-Audio goes in; the 808 and a pulse at each trigger come out. docs/play_anywhere.md describes the patches.
+Audio goes in; the 808 and a pulse at each trigger come out. docs/hosts.md describes the patches.
 """
 
 import io
@@ -15,8 +15,8 @@ import torch
 
 from timbrekit.errors import ModelFileError, OutputError, TimbrekitError, first_line
 from timbrekit.export.archive import pack
-from timbrekit.export.check import ALLOWED_OPERATORS, check_model, load_harmless, read_metadata
-from timbrekit.export.metadata import EXTRA_FILE
+from timbrekit.export.examine import ALLOWED_OPERATORS
+from timbrekit.export.model_file import EXTRA_FILE, ModelFile
 from timbrekit.export.nn_tilde.attributes import ATTRIBUTES
 from timbrekit.export.nn_tilde.chain import NnChain
 from timbrekit.files import atomic_path
@@ -48,11 +48,11 @@ NN_OPERATORS = (
 )
 
 
-def write_nn_tilde(model_path: str | Path, out_path: str | Path) -> Path:
+def write_nn_tilde(model: ModelFile, out_path: str | Path) -> Path:
     """Write the instrument of a model file for nn~; reload it, prove it against rehearsal, then put it in place.
 
     Args:
-        model_path: the ``.pt`` file that training wrote.
+        model: a file that training wrote.
         out_path: the ``.ts`` file to write; what was there before stays if anything fails.
 
     Returns:
@@ -63,18 +63,14 @@ def write_nn_tilde(model_path: str | Path, out_path: str | Path) -> Path:
             was made of it does not play as rehearsal does.
         OutputError: the name does not end in ``.ts``, or the file cannot be written.
     """
-    model_path, out_path = Path(model_path), Path(out_path)
+    out_path = Path(out_path)
     if out_path.suffix.lower() != SUFFIX:
         raise OutputError(
             f"nn~ opens files whose names end in {SUFFIX}, and {out_path.name} does not: "
             f"give {out_path.with_suffix(SUFFIX).name}."
         )
-    found = check_model(model_path)
-    if not found.ready:
-        raise ModelFileError(f"{model_path.name} cannot be exported. " + " ".join(found.problems))
-    metadata = read_metadata(model_path)
-    network = load_harmless(model_path)
-    chain = _build(network, metadata, model_path.name)
+    metadata = model.for_export().metadata
+    chain = _build(model.module, metadata, model.name)
     with warnings.catch_warnings():
         # TorchScript is deprecated in newer torch, and all that nn~ loads.
         warnings.simplefilter("ignore")
@@ -82,7 +78,7 @@ def write_nn_tilde(model_path: str | Path, out_path: str | Path) -> Path:
         torch.jit.save(torch.jit.script(chain), buffer, _extra_files={EXTRA_FILE: json.dumps(metadata)})
     with atomic_path(out_path) as temporary:
         temporary.write_bytes(pack(buffer.getvalue()))
-        _prove(temporary, network, int(metadata["sample_rate"]))
+        _prove(temporary, model.module, int(metadata["sample_rate"]))
     return out_path
 
 

@@ -97,16 +97,29 @@ async function countHits() {
   wave.draw();
 }
 
+let opening = 0; // number of the latest file chosen; an older one gives up
+
 async function openFile(file) {
+  const mine = ++opening;
+  const isLatest = () => mine === opening;
   clearNotice("file");
   try {
-    await sound.loadFile(file.name, await file.arrayBuffer());
+    if (!(await sound.loadFile(file.name, await file.arrayBuffer(), isLatest))) return;
   } catch (error) {
+    if (!isLatest()) return;
     notice(
       "file",
-      `${file.name} cannot be read as audio by this browser (${error.name}). Save it as WAV and drop that.`,
+      `${file.name} cannot be read as audio by this browser (${error.name}). Browsers differ in the kinds they ` +
+        "read: save it as 16-bit or 24-bit WAV (PCM) or as FLAC, and drop that.",
     );
     return;
+  }
+  if (sound.file.samples.alone) {
+    notice(
+      "file",
+      `The channels of ${file.name} cancel each other, so channel ${sound.file.samples.alone} alone is played. ` +
+        "The plug-in mixes them: flip the phase of one, or feed it with one channel.",
+    );
   }
   Object.assign(wave, { samples: sound.file.samples, outline: undefined, hits: [] });
   $("file-state").textContent = `${file.name}: finding hits …`;

@@ -66,6 +66,7 @@ function wavFile(chunks, rate) {
   return new Blob([view], { type: "audio/wav" });
 }
 
+const RESCUE_POWER = 16; // 12 dB: a mix this much weaker than its loudest channel is not used
 const OUTPUT_PATIENCE = 4000; // ms; without a sound card some browsers wait for ever
 
 const PROCESSING = ["echoCancellation", "noiseSuppression", "autoGainControl"];
@@ -164,13 +165,21 @@ class Sound {
     for (let channel = 0; channel < buffer.numberOfChannels; channel++) {
       buffer.getChannelData(channel).forEach((x, i) => (mono[i] += x / buffer.numberOfChannels));
     }
-    return mono;
+    const power = (samples) => samples.reduce((sum, x) => sum + x * x, 0);
+    const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) => buffer.getChannelData(i));
+    const powers = channels.map(power);
+    const loudest = powers.indexOf(Math.max(...powers));
+    if (power(mono) * RESCUE_POWER >= powers[loudest]) return mono;
+    return Object.assign(channels[loudest].slice(), { alone: loudest + 1 }); // the channels cancel each other
   }
 
-  async loadFile(name, bytes) {
+  // Returns whether it was loaded: not if another file was chosen while this one was still being decoded.
+  async loadFile(name, bytes, isLatest = () => true) {
     const samples = await Sound.decode(bytes, this.model.sample_rate);
+    if (!isLatest()) return false;
     this.stopFile();
     this.file = { name, bytes, samples, live: null };
+    return true;
   }
 
   async playFile(loop) {

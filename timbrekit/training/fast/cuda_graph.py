@@ -1,4 +1,4 @@
-"""Work that is recorded once on a GPU and then played again as one command (a CUDA graph).
+"""Work that is captured once on a GPU and then replayed as one command (a CUDA graph).
 
 A training step is some seven hundred short operations. Started one by one they take ten times as long as the GPU needs
 for them.
@@ -13,11 +13,11 @@ from torch import Tensor
 
 
 class Replayed:
-    """``function``, recorded at the first call.
+    """``function``, captured at the first call.
 
     Args:
         function: of tensors on the GPU, whose shapes are always the same; gives a tensor, or nothing. It may neither
-            wait for the GPU nor take anything over from the CPU but its arguments: torch refuses to record that. A
+            wait for the GPU nor take anything over from the CPU but its arguments: torch refuses to capture that. A
             number that it reads stays what it was then.
         state: tensors that it changes in place. They stay where they are for as long as this is used.
     """
@@ -50,9 +50,9 @@ class Replayed:
     ) -> None:
         self._inputs = [given.to("cuda", copy=True) for given in inputs]
         before = [values.clone() for values in state]
-        # Once for real, so that what is made at the first use is not recorded: plans of FFTs, tables. Both on a stream
+        # Once for real, so that what is made at the first use is not captured: plans of FFTs, tables. Both on a stream
         # of its own (one of the 32 that torch hands out by turns): the memory that cuBLAS works in is the stream's, and
-        # two recordings may be played at once.
+        # two graphs may be replayed at once.
         here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
@@ -61,14 +61,14 @@ class Replayed:
         for values, as_before in zip(state, before, strict=True):
             values.copy_(as_before)
         self._graph = torch.cuda.CUDAGraph()
-        # Its own stream twice: torch does not go back from it where recording fails.
+        # Its own stream twice: torch does not go back from it where the capture fails.
         with _nothing_collected(), torch.cuda.stream(aside), torch.cuda.graph(self._graph, stream=aside):
             self._output = function(*self._inputs)
 
 
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """No garbage: an older recording among it would have to be freed, which ends one that is being made."""
+    """No garbage: an older graph among it would have to be freed, which ends a capture in progress."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -10,8 +10,9 @@ from torch import Tensor
 from timbrekit.mapping import Mapping
 from timbrekit.training.fast.cuda_graph import Replayed
 from timbrekit.training.fast.renderer import Renderer
-from timbrekit.training.fast.stacked import Adam, SlopeLimit, StackedMappings
+from timbrekit.training.fast.stacked import Adam, StackedMappings
 from timbrekit.training.settings import Settings
+from timbrekit.training.train import GradientClipping
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Batch:
 
 
 class Learner:
-    """Weights ``(models, weights)``, their running mean, and Adam. On a GPU a step is recorded and replayed."""
+    """Weights ``(models, weights)``, their moving average, and Adam. On a GPU a step is captured and replayed."""
 
     def __init__(
         self, mappings: Sequence[Mapping], renderer: Renderer, settings: Settings, device: torch.device
@@ -34,18 +35,18 @@ class Learner:
         self.weights = self.stacked.weights()
         self.averaged = self.weights.clone()
         self.optimizer = Adam(self.weights)
-        self.slope_limit = SlopeLimit(settings.slope_limit, len(mappings), device)
-        self._recorded: dict[tuple, Replayed] = {}  # by function and shapes
+        self.clipping = GradientClipping(settings.gradient_clip, len(mappings), device)
+        self._captured: dict[tuple, Replayed] = {}  # by function and shapes
 
     def step(self, batch: Batch, rates: Tensor) -> Tensor:
         """One step of the optimiser, at the learning rates ``(models,)``. Losses ``(models,)`` before it."""
-        # Without averaging, and after the first step, the mean is the weights themselves.
-        share = self.settings.averaging if self.optimizer.steps else 0.0
+        # Without an average, and after the first step, it is the weights themselves.
+        share = self.settings.ema if self.optimizer.steps else 0.0
         how = rates, *self.optimizer.count(), 1 - share
         return self._run(self._step, *how, batch.heard, batch.indices, *batch.draws)
 
     def losses(self, batch: Batch) -> Tensor:
-        """Losses ``(models,)`` of the running mean, which is what is validated and kept."""
+        """Losses ``(models,)`` of the moving average, which is what is validated and kept."""
         return self._run(self._losses, batch.heard, batch.indices, *batch.draws)
 
     def _run(self, function: Callable[..., Tensor], *inputs: Tensor | float) -> Tensor:
@@ -53,14 +54,14 @@ class Learner:
             return function(*inputs)
         tensors = [torch.as_tensor(each) for each in inputs]
         key = function.__name__, *(each.shape for each in tensors)
-        if key not in self._recorded:
-            self._recorded[key] = Replayed(function, self._changed())
-        return self._recorded[key](*tensors)
+        if key not in self._captured:
+            self._captured[key] = Replayed(function, self._changed())
+        return self._captured[key](*tensors)
 
     def _changed(self) -> list[Tensor]:
         """All tensors that a step changes."""
         adam = self.optimizer
-        return [self.weights, self.averaged, adam.mean, adam.square, self.slope_limit.medians]
+        return [self.weights, self.averaged, adam.mean, adam.square, self.clipping.medians]
 
     def _step(
         self,
@@ -73,11 +74,11 @@ class Learner:
         *draws: Tensor,
     ) -> Tensor:
         weights = self.weights.detach().requires_grad_()
-        parameters, restraint = self.stacked.play(weights, heard)
-        losses, slope = self.renderer.losses(parameters.detach(), indices, draws, with_slope=True)
+        parameters, penalty = self.stacked.play(weights, heard)
+        losses, gradient = self.renderer.losses(parameters.detach(), indices, draws, with_gradient=True)
         torch.autograd.backward(
-            [parameters, restraint],
-            [self.slope_limit.shorten(slope), torch.full_like(restraint, self.settings.restraint)],
+            [parameters, penalty],
+            [self.clipping.clip(gradient), torch.full_like(penalty, self.settings.l2_penalty)],
         )
         self.optimizer.change(self.weights, weights.grad, rates, mean_share, square_share)
         self.averaged.lerp_(self.weights, follow)
@@ -86,7 +87,7 @@ class Learner:
     @torch.no_grad()
     def _losses(self, heard: Tensor, indices: Tensor, *draws: Tensor) -> Tensor:
         parameters, _ = self.stacked.play(self.averaged, heard)
-        return self.renderer.losses(parameters, indices, draws, with_slope=False)[0]
+        return self.renderer.losses(parameters, indices, draws, with_gradient=False)[0]
 
     def state(self) -> dict[str, Any]:
         """All that steps have changed."""
@@ -94,7 +95,7 @@ class Learner:
             "weights": self.weights,
             "averaged": self.averaged,
             "optimizer": self.optimizer.state(),
-            "slope_limit": self.slope_limit.state(),
+            "clipping": self.clipping.medians,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -102,4 +103,4 @@ class Learner:
         self.weights.copy_(state["weights"])
         self.averaged.copy_(state["averaged"])
         self.optimizer.load_state(state["optimizer"])
-        self.slope_limit.load_state(state["slope_limit"])
+        self.clipping.medians.copy_(state["clipping"])

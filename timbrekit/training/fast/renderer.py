@@ -10,7 +10,7 @@ from torch import Tensor
 from timbrekit.features import TIMBRE_SAMPLES
 from timbrekit.loss import feature_difference_loss
 from timbrekit.training.fast.worker import Worker
-from timbrekit.training.objective import SynthPlayer, differences_together, draw_for, draw_together
+from timbrekit.training.objective import SynthPlayer, differences_together, draw_for, draw_seed, draw_together
 from timbrekit.training.take import CHUNK
 
 # Models, or chunks of one model's hits, that are rendered at once: on a CPU one, since more fall out of its cache.
@@ -77,7 +77,7 @@ class Renderer:
         return draw_together(self.aim.players, batch, TIMBRE_SAMPLES, _seeded(seeds[0].tolist()))
 
     def losses(
-        self, parameters: Tensor, indices: Tensor, draws: Sequence[Tensor], with_slope: bool
+        self, parameters: Tensor, indices: Tensor, draws: Sequence[Tensor], with_gradient: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Feature difference loss of each model over its batch. On a GPU nothing waits for its work.
 
@@ -85,14 +85,14 @@ class Renderer:
             parameters: ``(models, batch, 14)`` normalised, where the players are.
             indices: ``(models, batch)`` hits of the take, there too.
             draws: from :meth:`draw`, on a GPU brought there.
-            with_slope: also find out the slopes.
+            with_gradient: also find out the gradients.
 
         Returns:
-            Losses ``(models,)``, and their slopes by the parameters ``(models, batch, 14)``.
+            Losses ``(models,)``, and their gradients by the parameters ``(models, batch, 14)``.
         """
         models, batch = indices.shape
         losses = torch.zeros(models, device=parameters.device)
-        slopes = torch.empty_like(parameters) if with_slope else None
+        gradients = torch.empty_like(parameters) if with_gradient else None
         every = range(0, models, MODELS_TOGETHER[self._device])
         groups = [slice(start, start + MODELS_TOGETHER[self._device]) for start in every]
         if self._device == "cpu":
@@ -100,29 +100,29 @@ class Renderer:
             # Each part with short hits and long ones, where they are in order of length.
             places = [(some, slice(part, None, len(seeds))) for some in groups for part in range(len(seeds))]
             calls = [
-                (some, parameters[some, hits], indices[some, hits], seeds[hits.start, some], with_slope)
+                (some, parameters[some, hits], indices[some, hits], seeds[hits.start, some], with_gradient)
                 for some, hits in places
             ]
             answers = self.worker.starmap(_losses, calls)
         else:
             places = [(some, slice(None)) for some in groups]
             answers = [
-                _sums_and_slopes(
+                _sums_and_gradients(
                     self.aim,
                     some,
                     parameters[some],
                     indices[some],
                     tuple(each[some] for each in draws),
                     TIMBRE_SAMPLES,
-                    with_slope,
+                    with_gradient,
                 )
                 for some in groups
             ]
-        for place, (sums, slope) in zip(places, answers, strict=True):
+        for place, (sums, gradient) in zip(places, answers, strict=True):
             losses[place[0]] += sums / batch
-            if with_slope:
-                slopes[place] = slope / batch
-        return losses, slopes
+            if with_gradient:
+                gradients[place] = gradient / batch
+        return losses, gradients
 
     def __enter__(self) -> "Renderer":
         return self
@@ -131,11 +131,6 @@ class Renderer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.worker.close()
-
-
-def draw_seed(generator: torch.Generator) -> int:
-    """Of the noise and phases of a chunk, so that they are the same wherever it is rendered."""
-    return int(torch.randint(2**62, (), generator=generator))
 
 
 def _seeded(seeds: Sequence[int]) -> list[torch.Generator]:
@@ -150,30 +145,30 @@ def _differences(aim: Aim, model: int, parameters: Tensor, indices: Tensor, seed
 
 
 def _losses(
-    aim: Aim, some: slice, parameters: Tensor, indices: Tensor, seeds: Tensor, with_slope: bool
+    aim: Aim, some: slice, parameters: Tensor, indices: Tensor, seeds: Tensor, with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Of some models over a part of their batches: sums over the hits ``(models,)``, and their slopes."""
+    """Of some models over a part of their batches: sums over the hits ``(models,)``, and their gradients."""
     draws, samples = draw_for(aim.players[some], indices, _seeded(seeds.tolist()))
-    return _sums_and_slopes(aim, some, parameters, indices, draws, samples, with_slope)
+    return _sums_and_gradients(aim, some, parameters, indices, draws, samples, with_gradient)
 
 
-def _sums_and_slopes(
+def _sums_and_gradients(
     aim: Aim,
     some: slice,
     parameters: Tensor,
     indices: Tensor,
     draws: tuple[Tensor, ...],
     samples: int,
-    with_slope: bool,
+    with_gradient: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    parameters = parameters.detach().requires_grad_(with_slope)
-    with torch.set_grad_enabled(with_slope):
+    parameters = parameters.detach().requires_grad_(with_gradient)
+    with torch.set_grad_enabled(with_gradient):
         differences = differences_together(aim.players[some], parameters, indices, draws, samples)
         losses = [
             feature_difference_loss(played, aim.intended[hits], aim.loss_weights)
             for played, hits in zip(differences, indices, strict=True)
         ]
         sums = torch.stack(losses) * indices.shape[1]
-    if with_slope:
+    if with_gradient:
         sums.sum().backward()
     return sums.detach(), parameters.grad

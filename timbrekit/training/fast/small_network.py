@@ -1,4 +1,4 @@
-"""Networks so small that autograd costs more than their arithmetic: slopes and steps written out.
+"""Networks so small that autograd costs more than their arithmetic: gradients and steps written out.
 
 A step of Adam on some thousand weights takes half as long so (measured on one core: 1.0 ms to 0.5 ms for 256 rows
 through two hidden layers of 64). Results are those of autograd and ``torch.optim.Adam`` up to rounding (tested).
@@ -23,19 +23,19 @@ class SmallNetwork:
         self.layers = list(network)
         weights = [values for layer in self.layers for values in layer.parameters()]
         self.weights = torch.cat([values.detach().flatten() for values in weights])[None]
-        self.slope = torch.zeros_like(self.weights)
-        self.slopes: dict[nn.Parameter, Tensor] = {}
+        self.gradient = torch.zeros_like(self.weights)
+        self.gradients: dict[nn.Parameter, Tensor] = {}
         at = 0
         for values in weights:
             part = slice(at, at + values.numel())
             values.data = self.weights[0, part].view_as(values)
-            self.slopes[values] = self.slope[0, part].view_as(values)
+            self.gradients[values] = self.gradient[0, part].view_as(values)
             at = part.stop
         self.heard: list[Tensor] = []
         self.scales: dict[nn.Module, list[Tensor]] = {}
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """``(batch, inputs)`` to ``(batch, outputs)``; :meth:`lead_back` is about the latest call."""
+        """``(batch, inputs)`` to ``(batch, outputs)``; :meth:`backward` is about the latest call."""
         self.heard, self.scales = [rows], {}
         for layer in self.layers:
             if isinstance(layer, nn.LayerNorm) and not layer.elementwise_affine:
@@ -49,12 +49,12 @@ class SmallNetwork:
             self.heard.append(rows)
         return rows
 
-    def lead_back(self, slope: Tensor, to_weights: bool = True, to_inputs: bool = True) -> Tensor | None:
-        """Slopes of a loss.
+    def backward(self, gradient: Tensor, to_weights: bool = True, to_inputs: bool = True) -> Tensor | None:
+        """Gradients of a loss.
 
         Args:
-            slope: ``(batch, outputs)`` by the outputs.
-            to_weights: also set ``self.slope``, those by the weights.
+            gradient: ``(batch, outputs)`` by the outputs.
+            to_weights: also set ``self.gradient``, those by the weights.
             to_inputs: also find out those by the inputs.
 
         Returns:
@@ -63,13 +63,13 @@ class SmallNetwork:
         for number in reversed(range(len(self.layers))):
             layer, rows, played = self.layers[number], self.heard[number], self.heard[number + 1]
             if isinstance(layer, nn.Linear) and to_weights:
-                torch.mm(slope.T, rows, out=self.slopes[layer.weight])
+                torch.mm(gradient.T, rows, out=self.gradients[layer.weight])
                 if layer.bias is not None:
-                    torch.sum(slope, 0, out=self.slopes[layer.bias])
+                    torch.sum(gradient, 0, out=self.gradients[layer.bias])
             if number == 0 and not to_inputs:
                 return None
-            slope = _through(layer, rows, played, self.scales.get(layer), slope)
-        return slope
+            gradient = _through(layer, rows, played, self.scales.get(layer), gradient)
+        return gradient
 
 
 class Fit:
@@ -77,25 +77,23 @@ class Fit:
 
     Args:
         network: whose weights change.
-        lead_back: sets the network's slope from the tensors of a batch.
+        backward: sets the network's gradient from the tensors of a batch.
         rate: learning rate at its highest, of the cosine over all steps.
-        together: steps that are recorded as one on a GPU, where starting each would take longer than the step.
+        together: steps that are captured as one graph on a GPU, where starting each would take longer than the step.
     """
 
-    def __init__(
-        self, network: SmallNetwork, lead_back: Callable[..., None], rate: float, together: int = 10
-    ):
-        self.network, self._lead_back, self._rate, self._together = network, lead_back, rate, together
+    def __init__(self, network: SmallNetwork, backward: Callable[..., None], rate: float, together: int = 10):
+        self.network, self._backward, self._rate, self._together = network, backward, rate, together
         if network.weights.is_cuda:
             self._adam, self._stream = Adam(network.weights), torch.cuda.Stream()
-            state = [network.weights, network.slope, self._adam.mean, self._adam.square]
-            self._recorded = Replayed(self._steps, state)
+            state = [network.weights, network.gradient, self._adam.mean, self._adam.square]
+            self._captured = Replayed(self._steps, state)
 
     def run(self, batches: Sequence[Tensor]) -> None:
         """A step for each batch, with an optimiser that is fresh.
 
         Args:
-            batches: ``(steps, …)`` each, where the network is: what ``lead_back`` is given. A multiple of ``together``,
+            batches: ``(steps, …)`` each, where the network is: what ``backward`` is given. A multiple of ``together``,
                 on a CPU too, so that what works there works on a GPU.
         """
         self._need_whole_parts(batches)
@@ -105,8 +103,8 @@ class Fit:
             return
         optimizer = Adam(self.network.weights)
         for *batch, rate in zip(*batches, self._rates(len(batches[0])), strict=True):
-            self._lead_back(*batch)
-            optimizer.step(self.network.weights, self.network.slope, rate)
+            self._backward(*batch)
+            optimizer.step(self.network.weights, self.network.gradient, rate)
 
     def in_parts(self, batches: Sequence[Tensor]) -> Iterator[None]:
         """:meth:`run` on a GPU, which is not waited for: starts a part of the steps at each turn.
@@ -127,7 +125,7 @@ class Fit:
         try:
             for part in parts:
                 with torch.cuda.stream(self._stream):
-                    self._recorded(*part)
+                    self._captured(*part)
                 yield
         finally:  # also where nobody asks for the rest: what it works on must not be given away before
             now.wait_stream(self._stream)
@@ -141,8 +139,8 @@ class Fit:
 
     def _steps(self, *part: Tensor) -> None:
         for *batch, rate, shares in zip(*part, strict=True):
-            self._lead_back(*batch)
-            self._adam.change(self.network.weights, self.network.slope, rate, *shares)
+            self._backward(*batch)
+            self._adam.change(self.network.weights, self.network.gradient, rate, *shares)
 
 
 @contextmanager
@@ -165,26 +163,26 @@ def _linear(layer: nn.Linear, rows: Tensor) -> Tensor:
 
 
 def _through(
-    layer: nn.Module, rows: Tensor, played: Tensor, scales: list[Tensor] | None, slope: Tensor
+    layer: nn.Module, rows: Tensor, played: Tensor, scales: list[Tensor] | None, gradient: Tensor
 ) -> Tensor:
-    """The slope by what a layer heard, of the slope by what it played.
+    """The gradient by what a layer heard, of the gradient by what it played.
 
     ``scales``: mean and inverse spread of each row, which a layer norm without weights found.
     """
     match layer:
         case nn.Linear():
-            return slope @ layer.weight
+            return gradient @ layer.weight
         case nn.SiLU():
-            return aten.silu_backward(slope, rows)
+            return aten.silu_backward(gradient, rows)
         case nn.ReLU():
-            return aten.threshold_backward(slope, rows, 0)
+            return aten.threshold_backward(gradient, rows, 0)
         case nn.Tanh():
-            return aten.tanh_backward(slope, played)
+            return aten.tanh_backward(gradient, played)
         case nn.Hardtanh():
-            return aten.hardtanh_backward(slope, rows, layer.min_val, layer.max_val)
+            return aten.hardtanh_backward(gradient, rows, layer.min_val, layer.max_val)
         case nn.LayerNorm() if scales:
             wanted = [True, False, False]  # by the rows; there are no weights
             return aten.native_layer_norm_backward(
-                slope, rows, layer.normalized_shape, *scales, None, None, wanted
+                gradient, rows, layer.normalized_shape, *scales, None, None, wanted
             )[0]
-    raise TypeError(f"no slope is written out for {type(layer).__name__}")
+    raise TypeError(f"no gradient is written out for {type(layer).__name__}")

@@ -16,8 +16,8 @@ from torch.func import functional_call, vmap
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from timbrekit.mapping import Mapping
+from timbrekit.training.train import PLATEAU_EPOCHS
 
-PLATEAU_EPOCHS = 20  # without improvement, after which the published recipe halves the learning rate
 PLATEAU_THRESHOLD = 1e-4  # relative; less is no improvement
 
 
@@ -88,9 +88,9 @@ class Adam:
     def __init__(self, weights: Tensor):
         self.steps, self.mean, self.square = 0, torch.zeros_like(weights), torch.zeros_like(weights)
 
-    def step(self, weights: Tensor, slope: Tensor, rates: Tensor) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, rates: Tensor) -> None:
         """Change ``weights`` in place. ``rates``: ``(models,)``."""
-        self.change(weights, slope, rates, *self.count())
+        self.change(weights, gradient, rates, *self.count())
 
     def count(self) -> tuple[float, float]:
         """One step more: :meth:`shares` by then."""
@@ -99,22 +99,22 @@ class Adam:
 
     @classmethod
     def shares(cls, step: int) -> tuple[float, float]:
-        """The shares of their final size that running mean and mean square have by a step, 1 …"""
+        """The shares of their final size that the moving mean and mean square have by a step, 1 …"""
         beta1, beta2 = cls.BETAS
         return 1 - beta1**step, 1 - beta2**step
 
     def change(
         self,
         weights: Tensor,
-        slope: Tensor,
+        gradient: Tensor,
         rates: Tensor,
         mean_share: Tensor | float,
         square_share: Tensor | float,
     ) -> None:
-        """:meth:`step` that is counted elsewhere, so that it can be recorded on a GPU."""
+        """:meth:`step` that is counted elsewhere, so that it can be captured on a GPU."""
         beta1, beta2 = self.BETAS
-        self.mean.lerp_(slope, 1 - beta1)
-        self.square.mul_(beta2).addcmul_(slope, slope, value=1 - beta2)
+        self.mean.lerp_(gradient, 1 - beta1)
+        self.square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         spread = (self.square / square_share).sqrt_().add_(self.EPSILON)
         weights -= (rates.to(weights)[:, None] / mean_share) * self.mean / spread
 
@@ -154,41 +154,6 @@ class Plateau:
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         self.factors, self.best, self.waited = state["factors"], state["best"], state["waited"]
-
-
-class SlopeLimit:
-    """Shortens the slopes of hits whose features leap, to at most ``limit`` times the typical length.
-
-    Typical is the median over the latest batches of their medians, for each model; the first batch is measured by
-    itself. Near the end of a parameter's range slopes were seen forty times as long, one hit's or a whole batch's, and
-    a few steps along them threw over what the mapping had learned.
-    """
-
-    BATCHES = 22  # two epochs of a minute with two hundred hits
-
-    def __init__(self, limit: float, models: int, device: torch.device | None = None):
-        """``limit``: in typical lengths; 0: none."""
-        self.limit = limit
-        # The latest last; NaN where there is none yet.
-        self.medians = torch.full((self.BATCHES, models), math.nan, device=device)
-
-    def shorten(self, slopes: Tensor) -> Tensor:
-        """Slopes by what is played, ``(models, batch, parameters)``, of the mean loss over the batch."""
-        if not self.limit:
-            return slopes
-        lengths = slopes.norm(dim=-1) * slopes.shape[1]  # as of each hit's own loss: batches differ in size
-        medians = lengths.median(1).values
-        typical = self.medians.nanmedian(0).values
-        typical = torch.where(typical.isnan(), medians, typical)
-        self.medians.copy_(torch.cat([self.medians[1:], medians[None]]))
-        longest = (self.limit * typical).masked_fill(~(typical > 0), math.inf)[:, None]
-        return slopes * (longest / lengths.clamp_min(torch.finfo(slopes.dtype).tiny)).clamp_max(1)[..., None]
-
-    def state(self) -> dict[str, Any]:
-        return {"medians": self.medians}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        self.medians.copy_(state["medians"])
 
 
 def one_cycle(step: int, total_steps: int, highest: float) -> float:

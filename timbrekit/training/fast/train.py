@@ -5,30 +5,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from timbrekit.errors import GpuError, first_line
-from timbrekit.features import TimbreFeatures
 from timbrekit.presets import Preset
-from timbrekit.recording.hits import Hits, onset_windows
 from timbrekit.training.checkpoint import load_checkpoint, save_checkpoint
-from timbrekit.training.fast.run import Epoch, Trained, TrainingRun, Variant
+from timbrekit.training.fast.run import TrainingRun, Variant
 from timbrekit.training.fast.small_network import one_thread
 from timbrekit.training.settings import Settings
-from timbrekit.training.take import Take, make_take
-
-__all__ = ["Epoch", "Trained", "Variant", "published_windows", "train", "train_many"]
+from timbrekit.training.take import Take
+from timbrekit.training.train import Epoch, Trained
 
 OF_A_GPU = re.compile("cuda|cublas|cufft|nvrtc|nvidia", re.IGNORECASE)  # in torch's words where one fails
-PUBLISHED_LEAD = 20  # samples by which the published code's window starts before the plug-in's
-
-
-def published_windows(hits: Hits, samples: np.ndarray) -> Take:
-    """The take as the published code trains on it: earlier onset windows, features that count silence."""
-    starts = np.maximum(hits.triggers - PUBLISHED_LEAD, hits.windows.shape[1] - 1)
-    features = TimbreFeatures(hits.sample_rate, gated=False)
-    return make_take(hits, features, onset_windows(samples, starts))
 
 
 def train(
@@ -97,15 +85,15 @@ def _go_through(
     checkpoint: str | Path | None,
     say: Callable[[str], None] | None,
 ) -> bool:
-    """Sketch and all epochs, or those that a checkpoint leaves. Whether it was ended early."""
+    """Warm start and all epochs, or those that a checkpoint leaves. Whether it was ended early."""
     began = time.perf_counter()
     resumed = load_checkpoint(checkpoint, run.fingerprint) if checkpoint else None
     if resumed:
         run.load_state(resumed)
         if say:
             say(f"Training goes on where it was cut off, after {len(run.history)} of {run.epochs} rounds")
-    elif run.settings.sketch:
-        run.sketch()
+    elif run.settings.warm_start:
+        run.warm_start()
     first = len(run.history) + 1
     try:
         for number in range(first, run.epochs + 1):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from timbrekit.mapping import MODEL_NAMES, Mapping, build_network
-from timbrekit.training.fast.stacked import Adam, Plateau, SlopeLimit, StackedMappings, one_cycle
+from timbrekit.training.fast.stacked import Adam, Plateau, StackedMappings, one_cycle
+from timbrekit.training.train import GradientClipping
 
 CPU = torch.device("cpu")
 
@@ -17,9 +18,9 @@ def test_adam_is_torchs_with_a_rate_for_each_row():
     theirs = [torch.optim.Adam([row], float(rate)) for row, rate in zip(rows, rates, strict=True)]
     ours = Adam(weights)
     for _ in range(50):
-        slope = torch.randn(3, 20, generator=generator)
-        ours.step(weights, slope, rates)
-        for row, optimizer, part in zip(rows, theirs, slope, strict=True):
+        gradient = torch.randn(3, 20, generator=generator)
+        ours.step(weights, gradient, rates)
+        for row, optimizer, part in zip(rows, theirs, gradient, strict=True):
             row.grad = part
             optimizer.step()
     torch.testing.assert_close(weights, torch.stack([row.detach() for row in rows]), rtol=1e-5, atol=1e-6)
@@ -52,48 +53,48 @@ def test_the_plateau_is_torchs():
     assert ours.factors[0] == 1 and ours.factors[1] < 0.01
 
 
-def test_a_long_slope_keeps_its_direction_and_no_more_than_the_limit():
-    slopes = torch.randn(2, 16, 14, generator=torch.Generator().manual_seed(0))
-    slopes[0, 3] *= 100
-    slopes[1] *= 1000  # what is typical, each model knows by itself
-    medians = slopes.norm(dim=-1).median(1).values
-    limited = SlopeLimit(2.0, 2).shorten(slopes)
+def test_a_long_gradient_keeps_its_direction_and_no_more_than_the_limit():
+    gradients = torch.randn(2, 16, 14, generator=torch.Generator().manual_seed(0))
+    gradients[0, 3] *= 100
+    gradients[1] *= 1000  # what is typical, each model knows by itself
+    medians = gradients.norm(dim=-1).median(1).values
+    limited = GradientClipping(2.0, 2).clip(gradients)
     assert limited[0, 3].norm() == pytest.approx(float(2 * medians[0]), rel=1e-5)
-    torch.testing.assert_close(limited[0, 3] / limited[0, 3].norm(), slopes[0, 3] / slopes[0, 3].norm())
+    torch.testing.assert_close(limited[0, 3] / limited[0, 3].norm(), gradients[0, 3] / gradients[0, 3].norm())
     others = torch.ones(2, 16, dtype=torch.bool)
     others[0, 3] = False
-    assert torch.equal(limited[others], slopes[others])
+    assert torch.equal(limited[others], gradients[others])
 
 
 def test_a_batch_that_leaps_as_a_whole_is_held_to_the_batches_before_whatever_their_size():
     generator = torch.Generator().manual_seed(0)
-    limit = SlopeLimit(2.0, 1)
+    limit = GradientClipping(2.0, 1)
     for _ in range(5):
-        limit.shorten(torch.nn.functional.normalize(torch.randn(1, 16, 14, generator=generator), dim=-1) / 16)
+        limit.clip(torch.nn.functional.normalize(torch.randn(1, 16, 14, generator=generator), dim=-1) / 16)
     leaping = torch.randn(1, 4, 14, generator=generator) * 100
-    torch.testing.assert_close(limit.shorten(leaping).norm(dim=-1) * 4, torch.full((1, 4), 2.0))
-    for _ in range(SlopeLimit.BATCHES):  # what lasts becomes typical
-        limit.shorten(leaping)
-    assert torch.equal(limit.shorten(leaping), leaping)
+    torch.testing.assert_close(limit.clip(leaping).norm(dim=-1) * 4, torch.full((1, 4), 2.0))
+    for _ in range(GradientClipping.BATCHES):  # what lasts becomes typical
+        limit.clip(leaping)
+    assert torch.equal(limit.clip(leaping), leaping)
 
 
-def test_a_slope_limit_goes_on_from_its_state():
+def test_a_gradient_clip_goes_on_from_its_state():
     generator = torch.Generator().manual_seed(0)
-    limit, other = SlopeLimit(2.0, 2), SlopeLimit(2.0, 2)
+    limit, other = GradientClipping(2.0, 2), GradientClipping(2.0, 2)
     for _ in range(5):
-        limit.shorten(torch.randn(2, 8, 14, generator=generator))
-    other.load_state(limit.state())
+        limit.clip(torch.randn(2, 8, 14, generator=generator))
+    other.medians.copy_(limit.medians)
     leaping = torch.randn(2, 8, 14, generator=generator) * 50
-    shortened = limit.shorten(leaping)
-    assert torch.equal(other.shorten(leaping), shortened) and not torch.equal(shortened, leaping)
-    assert torch.equal(SlopeLimit(0.0, 2).shorten(leaping), leaping)
+    shortened = limit.clip(leaping)
+    assert torch.equal(other.clip(leaping), shortened) and not torch.equal(shortened, leaping)
+    assert torch.equal(GradientClipping(0.0, 2).clip(leaping), leaping)
 
 
-def test_slopes_of_which_most_are_zero_stay():
-    slopes = torch.zeros(1, 5, 14)
-    slopes[0, 0] = 3
-    assert torch.equal(SlopeLimit(2.0, 1).shorten(slopes), slopes)
-    assert torch.equal(SlopeLimit(2.0, 1).shorten(slopes * 0), slopes * 0)
+def test_gradients_of_which_most_are_zero_stay():
+    gradients = torch.zeros(1, 5, 14)
+    gradients[0, 0] = 3
+    assert torch.equal(GradientClipping(2.0, 1).clip(gradients), gradients)
+    assert torch.equal(GradientClipping(2.0, 1).clip(gradients * 0), gradients * 0)
 
 
 @pytest.mark.parametrize("model", MODEL_NAMES)

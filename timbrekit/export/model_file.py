@@ -1,0 +1,105 @@
+"""A model file that was read: what it holds, and what it says about itself. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from timbrekit.errors import ModelFileError
+from timbrekit.export.archive import NotAModel, read_file, unpack
+from timbrekit.synth import SNARE808
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA = 1  # of the description (``timbrekit.export.metadata``)
+EXTRA_FILE = "timbrekit.json"  # its name in the archive
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model that was read and vetted once, to be played and exported from here on."""
+
+    path: Path
+    module: torch.jit.ScriptModule  # (n, 3) features in [0, 1] to (n + 1, 14): modulations, then the preset
+    metadata: dict[str, Any]  # as written by timbrekit; empty for a file from elsewhere
+    problems: tuple[str, ...] = ()  # why the plug-in cannot use what it answers, one sentence each
+    undescribed: str | None = None  # why the metadata cannot be relied on
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def synth(self) -> str:
+        """The name of the synthesiser that it plays."""
+        return synth_of(self.metadata)
+
+    def for_export(self) -> ModelFile:
+        """Itself, if the plug-in would play it and timbrekit described it.
+
+        Raises:
+            ModelFileError: it is not so; says why.
+        """
+        if self.problems:
+            raise ModelFileError(f"{self.name} cannot be exported. " + " ".join(self.problems))
+        if self.undescribed:
+            raise ModelFileError(f"{self.name}: {self.undescribed}")
+        return self
+
+
+def synth_of(metadata: dict[str, Any]) -> str:
+    """The name of the synthesiser that a model plays. Files of version 0.1 do not say: all play the 808."""
+    return str(metadata.get("synth", SNARE808))
+
+
+def problem_of_synth(metadata: dict[str, Any]) -> str | None:
+    """Why TorchDrum, or another host that holds the 808 alone, cannot play a model; None where it can."""
+    name = synth_of(metadata)
+    if name == SNARE808:
+        return None
+    return (
+        f"The model plays the synthesiser {name[:40]!r}, and this host holds the 808 ({SNARE808}) alone. Train with "
+        "one of the 808's presets for it."
+    )
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """What a model file written by timbrekit says about itself.
+
+    Raises:
+        ModelFileError: no such file, not a model file, or one without metadata.
+    """
+    path = Path(path)
+    try:
+        metadata, problem = description(unpack(read_file(path)))
+    except NotAModel as error:
+        raise ModelFileError(f"{path.name}: {error}") from error
+    if problem:
+        raise ModelFileError(f"{path.name}: {problem}")
+    return metadata
+
+
+def description(entries: dict[str, bytes]) -> tuple[dict[str, Any], str | None]:
+    """The metadata in an archive, and why they cannot be relied on: None where they can.
+
+    Args:
+        entries: its parts, from ``timbrekit.export.archive.unpack``.
+    """
+    document = entries.get(f"extra/{EXTRA_FILE}")
+    if document is None:
+        return {}, "The file says nothing about its preset and ranges: timbrekit did not write it."
+    try:
+        metadata = json.loads(document)
+    except (ValueError, RecursionError):
+        metadata = None
+    if not isinstance(metadata, dict):
+        return {}, "The description inside the file (timbrekit.json) is damaged."
+    if metadata.get("schema") != SCHEMA:
+        return metadata, (
+            f"The description inside the file has schema {str(metadata.get('schema'))[:20]}, and this timbrekit reads "
+            f"schema {SCHEMA}: update timbrekit."
+        )
+    return metadata, None

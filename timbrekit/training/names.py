@@ -1,0 +1,6 @@
+"""Names that the command line offers, where they can be read without loading torch."""
+
+MODEL_NAMES = ("mlp", "mlp-large", "linear", "mlp-plain")  # of ``timbrekit.mapping.build_network``
+RECIPES = ("timbrekit", "published")
+DEFAULT_MODELS = {"timbrekit": "mlp-large", "published": "mlp"}  # the network of each recipe
+DEVICES = ("auto", "cpu", "cuda", "mps")
