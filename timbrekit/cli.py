@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from timbrekit import __version__
+from timbrekit.commands.drum_options import add_command as add_drum_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.synth.base import SAMPLE_RATE
@@ -116,6 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, required=True)
 
     add_tone_commands(choices)
+    add_drum_command(choices)
 
     experiment = _command(
         choices,

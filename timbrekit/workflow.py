@@ -160,7 +160,7 @@ def train_model(
         )
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
-        played = _rehearsals(model.module, samples, take, primer.samples, find_synth(preset.synth))
+        played = _rehearsals(model.module, samples, take, primer.samples, preset.instrument())
         reached = {}
         if bounds:
             stage("Computing the bounds")
@@ -256,7 +256,7 @@ def rehearse_file(
     own = None if settings else _detector_of(opened.metadata)
     whose = "given" if settings else "model" if own else "default"
     settings = settings or own or DetectorSettings()
-    synth = find_synth(opened.synth)
+    synth = find_synth(opened.synth, opened.metadata.get("drum"))
     rehearsal = rehearse(
         opened.module, read.samples, read.sample_rate, settings, primer=before, synth=synth, **options
     )

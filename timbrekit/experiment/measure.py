@@ -17,7 +17,6 @@ from timbrekit.plugin.as_played import Followed, measure_as_played
 from timbrekit.plugin.primer import make_primer
 from timbrekit.recording.hits import Hits, cut_windows
 from timbrekit.results.report import measure_held_out
-from timbrekit.synth import find_synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import Variant, train_many
 from timbrekit.training.published import SEARCH, as_exported, published_preset, published_windows
@@ -168,7 +167,7 @@ def measure_played(
     with tempfile.TemporaryDirectory() as folder:
         written = write_model(trained.mapping, metadata, Path(folder) / "model.pt")
         content = written.path.read_bytes()
-    module, synth = written.module, find_synth(preset.synth)
+    module, synth = written.module, preset.instrument()
     cold = measure_as_played(module, samples, take, synth=synth)
     known = {"initial_ranges": cold.rehearsal.ranges, "static": cold.static}
     again = measure_as_played(module, samples, take, synth=synth, **known)

@@ -68,6 +68,7 @@ def build_metadata(
         "network": {"layers": network_layers(mapping)},
         "training": training or {},
         "versions": {"timbrekit": __version__, "torch": torch.__version__.split("+")[0]},
+        **({} if preset.drum is None else {"drum": dict(preset.drum)}),
     }
 
 

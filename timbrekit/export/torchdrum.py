@@ -24,6 +24,7 @@ from timbrekit.files import atomic_path
 from timbrekit.mapping import NUM_INPUTS, Mapping
 
 MAX_MODEL_BYTES = 128 * 1024
+MAX_DRUM_BYTES = 512 * 1024  # more, where the file holds a drum
 TOLERANCE = 1e-6  # between the file and the network it was written from
 FOLDING_TOLERANCE = (
     1e-4  # between the file and the mapping before the centre was folded in, which rounds anew
@@ -64,7 +65,7 @@ def write_model(mapping: Mapping, metadata: dict[str, Any], path: str | Path) ->
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
         written = temporary.read_bytes()
-        module = _prove(written, mapping)
+        module = _prove(written, mapping, MAX_MODEL_BYTES + MAX_DRUM_BYTES * ("drum" in metadata))
     described, undescribed = description(unpack(written))
     problem = problem_of_synth(described)
     return ModelFile(Path(path), module, described, (problem,) if problem else (), undescribed)
@@ -90,16 +91,16 @@ def serialize(mapping: Mapping, metadata: dict[str, Any]) -> bytes:
     return pack(buffer.getvalue())
 
 
-def _prove(content: bytes, mapping: Mapping) -> torch.jit.ScriptModule:
+def _prove(content: bytes, mapping: Mapping, most_bytes: int) -> torch.jit.ScriptModule:
     """The model in the file, once it is known to answer as the mapping does."""
     loaded = load(content)
     verdict = examine_module(loaded, len(mapping.preset))
     problems = verdict.harm or verdict.problems
     if problems:
         raise ModelFileError("The model file would not work in the plug-in: " + " ".join(problems))
-    if len(content) > MAX_MODEL_BYTES:
+    if len(content) > most_bytes:
         raise ModelFileError(
-            f"The model file would be {len(content) / 1024:.0f} KiB, more than {MAX_MODEL_BYTES // 1024}."
+            f"The model file would be {len(content) / 1024:.0f} KiB, more than {most_bytes // 1024}."
         )
     corners = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1.0])] * NUM_INPUTS)
     probes = torch.cat([corners, torch.rand(PROBES, NUM_INPUTS, generator=torch.Generator().manual_seed(0))])

@@ -34,7 +34,6 @@ from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.bundle import CONTENTS, write_bundle
 from timbrekit.results.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
 from timbrekit.session import Session
-from timbrekit.synth import find_synth
 from timbrekit.synth.base import SAMPLE_RATE, Parameter
 from timbrekit.training.recipes import make_settings
 from timbrekit.training.take import make_take
@@ -265,7 +264,7 @@ class Journey:
         recording = self._read(path, self._rate())
         return AuditionPanel(
             self._module(),
-            find_synth(self._preset().synth),
+            self._preset().instrument(),
             recording.samples,
             recording.sample_rate,
             self._detector(),
@@ -285,7 +284,7 @@ class Journey:
         if folder not in self._played:
             recording = self._read(self.session.recording_path, self._rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
-            synth = find_synth(self._preset().synth)
+            synth = self._preset().instrument()
             self._played[folder] = measure_as_played(
                 self._module(), recording.samples, take, primer=self._primer(), synth=synth
             )

@@ -15,7 +15,6 @@ from timbrekit.notebook.widgets import picture_widget, show_panel, slider, sound
 from timbrekit.presets import Preset, load_preset, preset_names, save_preset
 from timbrekit.results.plots import new_figure, set_title, to_png
 from timbrekit.session import safe_name
-from timbrekit.synth import find_synth
 from timbrekit.synth.base import SAMPLE_RATE
 
 SOUND_SECONDS = 1.0
@@ -25,7 +24,7 @@ def preset_sound(
     preset: Preset, sample_rate: int = SAMPLE_RATE, seconds: float = SOUND_SECONDS
 ) -> NDArray[np.float32]:
     """One hit of the unmodulated preset, ``(samples,)``, as the plug-in plays it."""
-    return find_synth(preset.synth).stream(preset.physical(), [0], round(seconds * sample_rate), sample_rate)
+    return preset.instrument().stream(preset.physical(), [0], round(seconds * sample_rate), sample_rate)
 
 
 def preset_picture(preset: Preset, sample_rate: int = SAMPLE_RATE) -> bytes:

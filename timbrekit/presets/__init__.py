@@ -13,10 +13,12 @@ import numpy as np
 
 from timbrekit.errors import PresetError
 from timbrekit.files import write_json
-from timbrekit.synth import SNARE808, parameters_of
-from timbrekit.synth.base import Parameter
+from timbrekit.synth import SNARE808, find_synth, parameters_of
+from timbrekit.synth.base import Parameter, Synth
 
-MAX_FILE_BYTES = 64 * 1024  # a preset is about 1 KB; more is some other file
+MAX_FILE_BYTES = (
+    512 * 1024
+)  # a preset is about 1 KB, one with a drum of eight hits up to 150; more is another file
 DAMPING_RANGE = (0.0, 1.0)
 
 
@@ -34,6 +36,7 @@ class Preset:
     description: str = ""
     damping: dict[str, float] = field(default_factory=dict)
     synth: str = SNARE808
+    drum: Mapping[str, Any] | None = None  # of the synthesiser "drum": what was analysed
 
     def __post_init__(self) -> None:
         damping = {p.key: self.damping.get(p.key, p.damping) for p in self.parameters}
@@ -42,7 +45,11 @@ class Preset:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The synthesiser's table."""
-        return parameters_of(self.synth)
+        return parameters_of(self.synth, self.drum)
+
+    def instrument(self) -> Synth:
+        """The synthesiser that plays it."""
+        return find_synth(self.synth, self.drum)
 
     def physical(self) -> np.ndarray:
         """``(parameters,)`` float64 in physical units, in the parameter table's order."""
@@ -57,7 +64,7 @@ class Preset:
         return np.array([self.damping[p.key] for p in self.parameters], np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        content = {
             "name": self.name,
             "title": self.title,
             "description": self.description,
@@ -65,6 +72,7 @@ class Preset:
             "values": self.values,
             "damping": self.damping,
         }
+        return content if self.drum is None else content | {"drum": dict(self.drum)}
 
 
 def preset_names() -> list[str]:
@@ -109,14 +117,15 @@ def parse_preset(content: Any, source: str, name: str) -> Preset:
     """
     if not isinstance(content, dict) or not isinstance(content.get("values"), dict):
         raise PresetError(f'{source} is not a preset: it needs a "values" entry with the parameters.')
-    unknown = sorted(set(content) - {"name", "title", "description", "synth", "values", "damping"})
+    unknown = sorted(set(content) - {"name", "title", "description", "synth", "values", "damping", "drum"})
     if unknown:
         raise PresetError(
             f"{source}: {unknown[0][:40]!r} is not part of a preset. Remove it, or check its spelling."
         )
     try:
         synth = content.get("synth", SNARE808)  # presets of 0.1 do not say
-        parameters = parameters_of(synth)
+        drum = content.get("drum")
+        parameters = parameters_of(synth, drum)
     except PresetError as error:
         raise PresetError(f"{source}: {error}") from error
     units = {p.key: p.unit for p in parameters}
@@ -138,7 +147,7 @@ def parse_preset(content: Any, source: str, name: str) -> Preset:
     for key, text in texts.items():
         if not isinstance(text, str) or len(text) > 500 or not text.isprintable():
             raise PresetError(f"{source}: {key!r} has to be one line of text, of at most 500 characters.")
-    return Preset(_safe_name(name), texts["title"], values, texts["description"], damping, synth)
+    return Preset(_safe_name(name), texts["title"], values, texts["description"], damping, synth, drum)
 
 
 def save_preset(preset: Preset, path: str | Path) -> Path:

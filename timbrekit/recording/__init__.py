@@ -58,7 +58,9 @@ class Recording:
         return self.path.name
 
 
-def read_recording(path: str | Path, sample_rate: int | None = SAMPLE_RATE) -> Recording:
+def read_recording(
+    path: str | Path, sample_rate: int | None = SAMPLE_RATE, least_seconds: float = MINIMUM_SECONDS
+) -> Recording:
     """Read a recording: mono, resampled, checked.
 
     Mono is the mean of the channels, as in the plug-in. Only where that mean is more than 12 dB weaker than
@@ -68,15 +70,16 @@ def read_recording(path: str | Path, sample_rate: int | None = SAMPLE_RATE) -> R
     Args:
         path: the sound file, 8 to 192 kHz, any number of channels.
         sample_rate: Hz wanted, 8,000 to 192,000; None keeps the file's own.
+        least_seconds: of sound that the file has to hold.
 
     Raises:
-        RecordingError: the file cannot be read, or holds nothing to work with: shorter than 0.5 s, silent,
+        RecordingError: the file cannot be read, or holds nothing to work with: shorter than that, silent,
             not one usable sample, values far beyond full scale.
     """
     path = Path(path)
     _check_rate(sample_rate, "The sample rate asked for")
     mono, levels = _mixed(path)
-    _check_usable(path, levels)
+    _check_usable(path, levels, least_seconds)
     loss_db = to_db(levels.channel_power.max()) / 2 - to_db(levels.mean_power) / 2
     loudest = int(levels.channel_power.argmax()) if loss_db > RESCUE_DB else None
     if loudest is not None:
@@ -117,12 +120,12 @@ def _check_rate(rate: int | None, what: str) -> None:
         )
 
 
-def _check_usable(path: Path, levels: ChannelLevels) -> None:
+def _check_usable(path: Path, levels: ChannelLevels, least_seconds: float) -> None:
     seconds = levels.frames / levels.rate
-    if seconds < MINIMUM_SECONDS:
+    if seconds < least_seconds:
         broken = " The file is damaged or was cut off." if levels.ends_early else ""
         raise RecordingError(
-            f"{shown(path)} holds {seconds:.2f} s of sound; {MINIMUM_SECONDS} s is the least.{broken} "
+            f"{shown(path)} holds {seconds:.2f} s of sound; {least_seconds} s is the least.{broken} "
             "Record about a minute of playing."
         )
     if levels.non_finite == levels.frames * levels.channels:

@@ -90,13 +90,13 @@ class Drum:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, rounded to about five digits."""
+        """Plain values; arrays as texts of numbers with blanks between, so that a file of it stays readable."""
         content: dict[str, Any] = {}
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
             if name in SHAPES:
                 digits = {"onset": 6, "noise_shape": 1}.get(name, 5)
-                content[name] = np.round(np.asarray(value, float), digits).tolist()
+                content[name] = _as_text(np.round(np.asarray(value, float), digits))
             else:
                 content[name] = value
         return content
@@ -162,13 +162,22 @@ def parse_drum(content: Any, source: str) -> Drum:
     return Drum(reference=reference, **values)
 
 
+def _as_text(array: NDArray) -> str | list[str]:
+    if array.ndim > 1:
+        return [_as_text(row) for row in array]
+    return " ".join(f"{value + 0.0:.8g}" for value in array)  # + 0.0: no -0
+
+
 def _array(given: Any, name: str, dimensions: int, low: float, high: float, source: str) -> NDArray:
     try:
-        array = np.asarray(given, float)
-    except (TypeError, ValueError, OverflowError):
+        rows = [given] if dimensions == 1 else given
+        if dimensions:
+            array = np.array([[float(number) for number in row.split()] for row in rows])
+            array = array[0] if dimensions == 1 else array
+        else:
+            array = np.asarray(given, float)
+    except (AttributeError, TypeError, ValueError, OverflowError):
         array = np.array([np.nan] * 2)
-    if dimensions == 1 and array.size == 0:
-        array = array.reshape(0)
     if array.ndim != dimensions or not np.all((array >= low) & (array <= high)):
         raise PresetError(f"{source}: the drum's {name!r} has to hold numbers from {low:g} to {high:g}.")
     return array

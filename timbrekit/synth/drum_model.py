@@ -79,13 +79,13 @@ class DrumModel:
         harder = knobs["strike"] - t["reference_loudness"]  # dB
         sound = parameters.new_zeros(len(parameters), samples)
         if "modes" in self.parts and len(self.drum.frequency):
-            sound = sound + _modes(t, knobs, harder, rate, samples).to(sound.dtype)
+            sound = sound + _modes(t, knobs, harder, rate, samples, sound.dtype)
         if "noise" in self.parts:
-            sound = sound + _noise(t, knobs, harder, rate, samples, draws[0], "onset" in self.parts).to(
-                sound.dtype
+            sound = sound + _noise(
+                t, knobs, harder, rate, samples, draws[0].long(), "onset" in self.parts, sound.dtype
             )
         if "onset" in self.parts:
-            onset = _onset(t, knobs)[:, :samples].to(sound.dtype)
+            onset = _onset(t, knobs, sound.dtype)[:, :samples]
             sound = sound + torch.nn.functional.pad(onset, (0, samples - onset.shape[1]))
         longer = torch.maximum(knobs["modes.decay"], knobs["noise.decay"]).clamp_min(100) / 100
         times = torch.arange(samples, dtype=torch.float64, device=sound.device) / rate
@@ -175,7 +175,14 @@ def onset_window(samples: int, rate: float) -> NDArray:
     return np.concatenate([np.ones(samples - fade), down])
 
 
-def _modes(t: dict[str, Tensor], knobs: dict[str, Tensor], harder: Tensor, rate: int, samples: int) -> Tensor:
+def _modes(
+    t: dict[str, Tensor],
+    knobs: dict[str, Tensor],
+    harder: Tensor,
+    rate: int,
+    samples: int,
+    dtype: torch.dtype,
+) -> Tensor:
     frequency = t["frequency"] * torch.exp2(knobs["pitch"] / 12)  # (batch, modes)
     octaves = torch.log2(t["frequency"] / t["main_frequency"])
     level = (
@@ -186,23 +193,29 @@ def _modes(t: dict[str, Tensor], knobs: dict[str, Tensor], harder: Tensor, rate:
     decay = decay * (100 / knobs["modes.decay"])
     count = len(t["gliding"])
     sound = _steady(
-        *(each[:, count:] for each in (frequency, amplitude, decay)), t["phase"][count:], rate, samples
+        *(each[:, count:] for each in (frequency, amplitude, decay)), t["phase"][count:], rate, samples, dtype
     )
     if count:
         times = torch.arange(samples, dtype=torch.float64, device=frequency.device) / rate
         amount, time = torch.exp2(knobs["glide.amount"] / 12) - 1, knobs["glide.time"] / 1000
         warped = times - amount * time * torch.expm1(-times / time)  # (batch, samples)
         turns = frequency[:, :count, None] * warped[:, None]
-        turns = (turns - turns.detach().floor()).float() * (2 * math.pi)
-        envelopes = torch.exp((-decay[:, :count, None] * times).clamp_min(TINY).float())
-        waves = torch.cos(turns + t["phase"][:count, None].float()) * envelopes
-        sound = sound + torch.einsum("bm,bmt->bt", amplitude[:, :count].float(), waves)
+        turns = (turns - turns.detach().floor()).to(dtype) * (2 * math.pi)
+        envelopes = torch.exp((-decay[:, :count, None] * times).clamp_min(TINY).to(dtype))
+        waves = torch.cos(turns + t["phase"][:count, None].to(dtype)) * envelopes
+        sound = sound + torch.einsum("bm,bmt->bt", amplitude[:, :count].to(dtype), waves)
     rise = torch.arange(samples, device=sound.device) / (ATTACK * rate)
     return sound * rise.clamp_max(1).to(sound.dtype)
 
 
 def _steady(
-    frequency: Tensor, amplitude: Tensor, decay: Tensor, phase: Tensor, rate: int, samples: int
+    frequency: Tensor,
+    amplitude: Tensor,
+    decay: Tensor,
+    phase: Tensor,
+    rate: int,
+    samples: int,
+    dtype: torch.dtype,
 ) -> Tensor:
     """``(batch, samples)``: sum over modes of ``amplitude cos(2 pi frequency t + phase) exp(-decay t)``."""
     device = frequency.device
@@ -211,12 +224,12 @@ def _steady(
 
     def powers(times: Tensor, start: Tensor | float) -> tuple[Tensor, Tensor]:
         turns = frequency[..., None] * times
-        angle = ((turns - turns.detach().floor()) * (2 * math.pi) + start).float()
-        size = torch.exp((-decay[..., None] * times).clamp_min(TINY).float())
+        angle = ((turns - turns.detach().floor()) * (2 * math.pi) + start).to(dtype)
+        size = torch.exp((-decay[..., None] * times).clamp_min(TINY).to(dtype))
         return size * torch.cos(angle), size * torch.sin(angle)
 
     real, imaginary = powers(coarse, phase[:, None])
-    scale = amplitude[..., None].float()
+    scale = amplitude[..., None].to(dtype)
     left = torch.cat([real * scale, -imaginary * scale], 1)
     right = torch.cat(powers(fine, 0.0), 1)
     return torch.bmm(left.mT, right).flatten(1)[:, :samples]
@@ -230,6 +243,7 @@ def _noise(
     samples: int,
     start: Tensor,
     makes_room: bool,
+    dtype: torch.dtype,
 ) -> Tensor:
     """The bands, from sample ``start`` of the table on; with ``makes_room`` they leave the onset to its own part."""
     steps = samples // STEP + 1
@@ -245,14 +259,14 @@ def _noise(
         levels = levels + torch.exp(
             (at_onset[..., None] - (t[decay] * faster)[..., None] * grid).clamp_min(TINY)
         )
-    levels = levels.float().permute(2, 0, 1)  # (steps + 1, batch, bands)
-    part = torch.arange(STEP, device=levels.device) / STEP
+    levels = levels.to(dtype).permute(2, 0, 1)  # (steps + 1, batch, bands)
+    part = torch.arange(STEP, device=levels.device, dtype=dtype) / STEP
     sounds = []
     starts = start.expand(1) if start.ndim == 0 else start
     for first in starts.unique() if len(starts) > 1 else starts:
         rows = slice(None) if len(starts) == 1 else torch.nonzero(starts == first)[:, 0]
         index = (first + torch.arange(steps * STEP, device=levels.device)) % PERIOD
-        table = t["table"][:, index].view(-1, steps, STEP).transpose(0, 1)  # (steps, bands, 64)
+        table = t["table"][:, index].to(dtype).view(-1, steps, STEP).transpose(0, 1)  # (steps, bands, 64)
         lines = torch.bmm(levels[:-1, rows], table * (1 - part)) + torch.bmm(levels[1:, rows], table * part)
         sounds.append((rows, lines.transpose(0, 1).flatten(1)[:, :samples]))
     if len(sounds) == 1:
@@ -266,17 +280,17 @@ def _noise(
     room = torch.nn.functional.pad(
         (1 - window.square()).sqrt(), (0, max(0, samples - len(window))), value=1.0
     )
-    return sound * room.float()
+    return sound * room.to(dtype)
 
 
-def _onset(t: dict[str, Tensor], knobs: dict[str, Tensor]) -> Tensor:
+def _onset(t: dict[str, Tensor], knobs: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
     """``(batch, onset samples)``: recorded waveforms of the two nearest strokes, mixed, in three bands."""
     octaves = torch.tensor(COLOUR_OCTAVES, dtype=torch.float64, device=knobs["strike"].device)
     gains = torch.exp(
         DB * (knobs["onset.level"] + knobs["strike"] + knobs["onset.colour"] * octaves)
     )  # (batch, 3)
     shares = _nearest(knobs["strike"], t["loudness"])
-    return torch.einsum("bh,bk,hkt->bt", shares.float(), gains.float(), t["onset"].float())
+    return torch.einsum("bh,bk,hkt->bt", shares.to(dtype), gains.to(dtype), t["onset"].to(dtype))
 
 
 def _nearest(strike: Tensor, loudness: Tensor) -> Tensor:

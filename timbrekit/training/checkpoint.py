@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import pickle
 from dataclasses import asdict
 from pathlib import Path
@@ -56,6 +57,8 @@ def fingerprint_of(take: Take, preset: Preset, settings: Any) -> str:
         digest.update(values.numpy().tobytes())
     digest.update(preset.normalized().tobytes() + preset.damping_vector().tobytes())
     digest.update(preset.synth.encode())
+    if preset.drum is not None:
+        digest.update(json.dumps(dict(preset.drum), sort_keys=True).encode())
     digest.update(repr((sorted(asdict(settings).items()), take.reference, take.hits.sample_rate)).encode())
     digest.update(f"{__version__} {torch.__version__}".encode())
     return digest.hexdigest()

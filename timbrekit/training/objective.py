@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
-from timbrekit.synth import find_synth
 from timbrekit.training.take import Take, gain_to_nominal
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class SynthPlayer:
         device: str | torch.device = "cpu",
     ):
         self.features, self.fresh_noise = features, fresh_noise
-        self.synth = find_synth(preset.synth)
+        self.synth = preset.instrument()
         self.device = torch.device(device)
         self.sample_rate = take.hits.sample_rate
         normalized = torch.from_numpy(preset.normalized())

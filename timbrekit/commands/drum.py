@@ -1,0 +1,44 @@
+"""``timbrekit drum``: hits in, a preset and stems out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from timbrekit.commands.output import OK, finish, keep, quiet_or_say
+
+
+def drum(options: argparse.Namespace) -> int:
+    from timbrekit.drums import make_drum, write_stems
+
+    for hit in options.hits:
+        keep(hit, options.out)
+    talk = quiet_or_say(options)
+    began = time.perf_counter()
+    made = make_drum(options.hits, options.out.stem, talk)
+    talk("Measuring")
+    figures = made.figures()
+    made.save(options.out)
+    written = []
+    if options.stems:
+        written = [str(path) for path in write_stems(made, options.stems)]
+    drum = made.drum
+    talk(f"{drum.kind.capitalize()}: {len(drum.frequency)} modes, noise in {len(drum.noise_level)} bands.")
+    talk(
+        f"Spectral loss {figures['mss']:.2f}, where two noises of the same model differ by {figures['mss_floor']:.2f}; "
+        f"log spectral distance {figures['lsd']:.2f} ({figures['lsd_floor']:.2f})."
+    )
+    talk(f"Train with it: timbrekit train RECORDING --preset {options.out} --out FOLDER")
+    finish(
+        options,
+        {
+            "preset": str(options.out),
+            "class": drum.kind,
+            "hits": len(options.hits),
+            "modes": len(drum.frequency),
+            **figures,
+            "stems": written,
+            "seconds": time.perf_counter() - began,
+        },
+    )
+    return OK

@@ -1,0 +1,30 @@
+"""``timbrekit drum …``: its options. What it does is in ``timbrekit.commands.drum``."""
+
+from pathlib import Path
+from typing import Any
+
+HELP = "turn one to eight hits of your own drum into an instrument to train"
+
+
+def add_command(choices: Any) -> None:
+    """Add ``drum`` to the parser's commands.
+
+    Args:
+        choices: what ``ArgumentParser.add_subparsers`` returned.
+    """
+    parser = choices.add_parser("drum", help=HELP, description=HELP[0].upper() + HELP[1:] + ".")
+    parser.set_defaults(run="drum.drum")
+    parser.add_argument(
+        "hits",
+        type=Path,
+        nargs="+",
+        metavar="HIT",
+        help="a sound file with one stroke; up to eight, soft to hard",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="preset file to write, which train takes as --preset"
+    )
+    parser.add_argument(
+        "--stems", type=Path, metavar="DIR", help="also write modes, noise, onset and their sum as WAV"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")

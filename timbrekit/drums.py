@@ -1,0 +1,91 @@
+"""From sound files of a drum's hits to a preset that a mapping can be trained on, and to stems."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from timbrekit.errors import RecordingError
+from timbrekit.presets import Preset, parse_preset, save_preset
+from timbrekit.recording import write_wav
+from timbrekit.recording.one_shot import read_hit
+from timbrekit.results.likeness import beside_floor
+from timbrekit.synth import DRUM
+from timbrekit.synth.drum import MOST_HITS, ONSET_RATE, Drum, parse_drum
+from timbrekit.synth.drum_analysis import LONGEST, analyse
+from timbrekit.synth.drum_model import DrumModel
+
+STEMS = {"modes": ("modes",), "noise": ("noise",), "onset": ("onset",), "sum": ("modes", "noise", "onset")}
+SEED_STEP = 20_011  # samples of the noise table between two seeds
+
+
+@dataclass(frozen=True)
+class MadeDrum:
+    """A drum with the hit that it was made after."""
+
+    preset: Preset
+    drum: Drum  # as read back from the preset: what everybody else gets
+    hit: np.ndarray  # (samples,) the reference hit at 48 kHz, 2 s at most
+    lead: int  # samples of its file before it begins
+
+    def render(self, seed: int = 0, parts: tuple[str, ...] = STEMS["sum"]) -> np.ndarray:
+        """``(samples,)`` the preset, for as long as the hit."""
+        model = DrumModel(self.drum, parts)
+        row = torch.from_numpy(self.preset.normalized())[None]
+        start = torch.tensor([seed * SEED_STEP])
+        return model.render(ONSET_RATE, len(self.hit), row, (start,))[0].numpy()
+
+    def figures(self) -> dict[str, float]:
+        """How near the preset comes to the hit, as :func:`timbrekit.results.likeness.beside_floor`."""
+        return beside_floor(self.render, self.hit)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the preset. See ``timbrekit.presets.save_preset``."""
+        return save_preset(self.preset, path)
+
+
+def make_drum(
+    paths: Sequence[str | Path], name: str = "drum", progress: Callable[[str], None] | None = None
+) -> MadeDrum:
+    """Read hits and model the drum.
+
+    Args:
+        paths: one to eight sound files, each one stroke of the same drum, in any order.
+        name: of the preset.
+        progress: called with a few words at each step.
+
+    Raises:
+        RecordingError: there are too many, or a file cannot be read or is not one hit.
+    """
+    if not 1 <= len(paths) <= MOST_HITS:
+        raise RecordingError(f"{len(paths)} hits were given; a drum is made of one to {MOST_HITS}.")
+    say = progress or (lambda words: None)
+    say(f"Reading {len(paths)} hit{'s' if len(paths) > 1 else ''}")
+    read = [read_hit(path) for path in paths]
+    analysed = analyse([hit for hit, _ in read], say)
+    content = analysed.to_json()
+    drum = parse_drum(content, "The drum")
+    title = f"{name} ({drum.kind})"[:500]
+    described = f"{len(paths)} hit{'s' if len(paths) > 1 else ''} of a drum, {len(drum.frequency)} modes."
+    preset = Preset(name, title, drum.values(), described, synth=DRUM, drum=content)
+    preset = parse_preset(preset.to_json(), f"The preset {name!r}", name)
+    hit, lead = read[drum.reference]
+    return MadeDrum(preset, drum, hit[: int(LONGEST * ONSET_RATE)], lead)
+
+
+def write_stems(made: MadeDrum, folder: str | Path) -> list[Path]:
+    """Write the parts of the drum as 24-bit WAV at 48 kHz, in line with the file of the hit.
+
+    The parts add up to ``sum.wav`` but for the drive, whose least is still a soft limit (0.01 dB at full scale).
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    written = []
+    for stem, parts in STEMS.items():
+        sound = np.concatenate([np.zeros(made.lead, np.float32), made.render(parts=parts)])
+        write_wav(Path(folder) / f"{stem}.wav", sound, ONSET_RATE)
+        written.append(Path(folder) / f"{stem}.wav")
+    return written
