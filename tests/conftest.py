@@ -35,6 +35,12 @@ def shared_audio_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def oneshots_dir() -> Path:
+    """Folder of single hits of real drums."""
+    return _shared_folder("oneshots")
+
+
+@pytest.fixture(scope="session")
 def sample_recording() -> Path:
     """The minute of playing that ships with the project."""
     return REPOSITORY / "sample_audio" / "snare_minute.flac"

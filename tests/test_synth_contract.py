@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from drum_support import drum_preset
 from takes import RATE, varied_strokes
 from toy_synth import ToySynth, toy_preset
 
@@ -33,10 +34,14 @@ def toy(monkeypatch):
     monkeypatch.setitem(timbrekit.synth.SYNTHS, "toy", ToySynth)
 
 
-@pytest.fixture(params=["snare808", "toy"])
+@pytest.fixture(params=["snare808", "toy", "drum"])
 def case(request, toy):
     """A synthesiser, its preset, and three rows around that ``(3, parameters)``."""
-    synth, preset = SYNTHS[request.param] if request.param in SYNTHS else (ToySynth(), toy_preset())
+    if request.param in SYNTHS:
+        synth, preset = SYNTHS[request.param]
+    else:
+        preset = toy_preset() if request.param == "toy" else drum_preset()
+        synth = preset.instrument()
     normalized = torch.from_numpy(preset.normalized()).double()
     around = (
         torch.rand(3, len(normalized), generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.5
@@ -46,7 +51,7 @@ def case(request, toy):
 
 def test_keys_are_unique_and_values_go_there_and_back(case):
     synth, preset, _ = case
-    assert synth.name in timbrekit.synth.SYNTHS and find_synth(synth.name).parameters == synth.parameters
+    assert find_synth(synth.name, preset.drum).parameters == synth.parameters
     assert len({p.key for p in synth.parameters}) == len(synth.parameters)
     for parameter in synth.parameters:
         assert parameter.minimum < parameter.maximum and parameter.title and 0 <= parameter.damping <= 1

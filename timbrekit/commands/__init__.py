@@ -23,6 +23,7 @@ from timbrekit.commands.output import (
     quiet_or_say,
     say,
 )
+from timbrekit.synth import SNARE808
 from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.synth.parameters import PARAMETERS
 
@@ -60,7 +61,12 @@ def train(options: argparse.Namespace) -> int:
         outcome = train_model(prepared, preset, options.out, settings, bar, talk, options.bounds, unfinished)
     report = outcome.report
     talk(report["verdict"])
-    talk(f"Everything is in {outcome.folder}: load model.pt in the plug-in, and read card.txt.")
+    use = (
+        "load model.pt in the plug-in"
+        if preset.synth == SNARE808
+        else "play model.pt with timbrekit rehearse"
+    )
+    talk(f"Everything is in {outcome.folder}: {use}, and read card.txt.")
     summary = {
         key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")
     }

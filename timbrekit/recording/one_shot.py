@@ -13,8 +13,9 @@ LEAST_SECONDS, MOST_SECONDS = 0.03, 10.0
 LEAD = 0.0005  # s kept before the hit is first heard
 HEARD = 0.02  # of the peak: where a hit begins
 FRAME = 0.005  # s; of the levels that are looked at
-# A second stroke: within 20 ms the level rises by so much, to this far below the loudest, so long after the first.
-RISE_DB, NEAR_DB, APART = 10.0, 22.0, 0.09
+# A second stroke: within 20 ms the level rises by so much, above all of the last 125 ms by so much, to at most so far
+# below the loudest, and so many seconds after the first. (A tone that beats rises too, but not above what was before.)
+RISE_DB, ABOVE_DB, NEAR_DB, APART = 8.0, 3.0, 25.0, 0.09
 FADED_DB = 15.0  # that a hit's last tenth lies below its loudest frame at least
 CLIPPED_RUN = 6  # samples in a row, equal and at the peak
 CLIPPED_RUNS = 2
@@ -76,7 +77,8 @@ def check_one_stroke(hit: np.ndarray, path: Path) -> None:
     # Rises are measured from the loudest of the three frames before, as a low drum's frames go up and down.
     before = np.stack([np.roll(level, shift) for shift in (2, 3, 4, 5, 6)]).max(0)
     before[:6] = np.inf
-    rises = (level - before > RISE_DB) & (level > loudest - NEAR_DB)
+    lately = np.array([level[max(0, index - 25) : max(1, index - 1)].max() for index in range(count)])
+    rises = (level - before > RISE_DB) & (level - lately > ABOVE_DB) & (level > loudest - NEAR_DB)
     strokes, last = 1, 0.0
     for index in np.flatnonzero(rises):
         if index * FRAME - last > APART:

@@ -1,0 +1,110 @@
+"""``python -m tests.by_hand.drums FOLDER [--pictures DIR]``: how near drum models come to recorded hits, by class.
+
+FOLDER holds single hits, named as in Sonic Pi's sample set, and may hold folders ``series_*`` with one drum's hits
+``sn_vlV_rrN`` from soft (V = 1) to hard. Prints for every hit the three figures beside the floor that two noises of the
+same model give, and those of modes and noise alone; then the mean of each class; then, for each series, how near the
+softest and a middle layer come when they are left out. Draws hit and model as spectrograms.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from timbrekit.drums import MadeDrum, make_drum
+from timbrekit.notebook.plots import plot_spectrogram
+from timbrekit.recording.one_shot import read_hit
+from timbrekit.results.likeness import measure
+from timbrekit.results.plots import new_figure, to_png
+from timbrekit.synth.drum_analysis import _loudness
+from timbrekit.synth.drum_model import DrumModel
+
+CLASSES = {
+    "kick": ("bd_", "drum_bass", "drum_heavy_kick", "elec_hollow_kick"),
+    "snare": ("drum_snare", "elec_hi_snare", "elec_mid_snare", "elec_filt_snare", "elec_snare", "sn_"),
+    "tom": ("drum_tom", "elec_fuzz_tom"),
+    "cymbal": ("drum_cymbal", "hat_"),
+    "other": ("",),
+}
+COLUMNS = ("mss", "mss_floor", "lsd", "lsd_floor", "onset_error", "onset_error_floor", "mss_sn", "onset_sn")
+ROW = "{:22} " + "{:>9} " * (len(COLUMNS) + 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--only", default="", help="one class")
+    options = parser.parse_args()
+    print(ROW.format("hit", "guessed", "modes", *COLUMNS, "seconds"))
+    left = sorted(options.folder.glob("*.flac"))
+    for name, starts in CLASSES.items():
+        paths = [path for path in left if path.name.startswith(starts)]
+        left = [path for path in left if path not in paths]
+        if options.only in ("", name):
+            _table(name, paths, options.pictures)
+    if not options.only:
+        for folder in sorted(options.folder.glob("series_*")):
+            _series(folder)
+
+
+def _table(name: str, paths: list[Path], pictures: Path | None) -> None:
+    rows = []
+    for path in paths:
+        began = time.process_time()
+        made = make_drum([path])
+        seconds = time.process_time() - began
+        without = measure(made.render(parts=("modes", "noise")), made.hit)
+        figures = made.figures() | {"mss_sn": without.mss, "onset_sn": without.onset_error}
+        rows.append([figures[column] for column in COLUMNS])
+        shown = (f"{value:.3f}" for value in rows[-1])
+        print(
+            ROW.format(path.stem, made.drum.kind, len(made.drum.frequency), *shown, f"{seconds:.1f}"),
+            flush=True,
+        )
+        if pictures:
+            pictures.mkdir(parents=True, exist_ok=True)
+            (pictures / f"{name}_{path.stem}.png").write_bytes(_picture(made, path.stem))
+    if rows:
+        print(
+            ROW.format(f"== {name}", "", "", *(f"{value:.3f}" for value in np.mean(rows, 0)), ""), flush=True
+        )
+
+
+def _series(folder: Path) -> None:
+    """The first repetition of each layer; a layer left out is played at its own loudness by the model of the others."""
+    paths = sorted(folder.glob("*_rr1.flac"))
+    for missing in (0, len(paths) // 2):
+        others = make_drum([path for path in paths if path != paths[missing]])
+        own = make_drum([paths[missing]])
+        strike = next(p for p in others.drum.parameters() if p.key == "strike")
+        hit = read_hit(paths[missing])[0][: len(own.hit)]
+        row = others.preset.normalized()
+        row[-1] = np.clip(strike.to_normalized(_loudness(hit, 48_000)), 0, 1)
+        played = _play(others, row, len(hit))
+        figures = measure(played, hit), measure(own.render(), hit)
+        print(
+            f"{folder.name} without {paths[missing].stem}: mss {figures[0].mss:.3f}, its own fit {figures[1].mss:.3f}, "
+            f"ratio {figures[0].mss / figures[1].mss:.2f}",
+            flush=True,
+        )
+
+
+def _play(made: MadeDrum, row: np.ndarray, samples: int) -> np.ndarray:
+    physical = [p.to_physical(float(value)) for p, value in zip(made.preset.parameters, row, strict=True)]
+    return DrumModel(made.drum).stream(np.array(physical), [0], samples, 48_000)
+
+
+def _picture(made: MadeDrum, title: str) -> bytes:
+    figure = new_figure(11, 3.4)
+    seconds = min(1.0, len(made.hit) / 48_000)
+    for place, (sound, name) in enumerate(((made.hit, title), (made.render(), "model")), 1):
+        axes = figure.add_subplot(1, 2, place)
+        plot_spectrogram(axes, sound[: int(seconds * 48_000)], 48_000, title=name)
+        axes.set_title(name)
+    return to_png(figure)
+
+
+if __name__ == "__main__":
+    main()
