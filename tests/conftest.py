@@ -4,34 +4,22 @@ import os
 from pathlib import Path
 
 import pytest
+from shared_material import REPOSITORY, shared_folder
 
 # The tests' tensors are small, and several threads on a busy machine mostly wait for each other. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("TIMBREKIT_SHARED", REPOSITORY.parent / "shared"))
-
-
-def _shared_folder(name: str) -> Path:
-    folder = SHARED / name
-    if not folder.is_dir():
-        pytest.skip(
-            f"needs the {name} folder of test material; set TIMBREKIT_SHARED to the folder holding it"
-        )
-    return folder
-
-
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
     """Folder of vectors measured on the real plug-in."""
-    return _shared_folder("golden")
+    return shared_folder("golden")
 
 
 @pytest.fixture(scope="session")
 def shared_audio_dir() -> Path:
     """Folder of real recordings."""
-    return _shared_folder("audio")
+    return shared_folder("audio")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import SHARED
+from shared_material import SHARED
 
 from timbrekit.cli import main
 from timbrekit.errors import RecordingError

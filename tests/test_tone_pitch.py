@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import _shared_folder
+from shared_material import shared_folder
 
 from timbrekit.recording import read_recording
 from timbrekit.tone.pitch import (
@@ -29,7 +29,7 @@ EDGE_S = 0.04  # of a placed note, in which the one before still sounds
 
 @pytest.fixture(scope="module")
 def tonal_dir() -> Path:
-    return _shared_folder("tonal")
+    return shared_folder("tonal")
 
 
 def tone(hertz: float, seconds: float = 0.5, partials: int = 8, level: float = 0.2) -> np.ndarray:

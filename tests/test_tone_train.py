@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import _shared_folder
+from shared_material import shared_folder
 from tone_support import SCALE, note, reed
 
 import timbrekit.tone.train as training
@@ -167,7 +167,7 @@ def test_findings_name_what_is_wrong(tmp_path):
 
 
 def test_real_playing_of_one_note_at_a_time_is_not_called_polyphonic(tmp_path):
-    folder = _shared_folder("tonal")
+    folder = shared_folder("tonal")
     saxophone = read_recording(folder / "alto_sax.flac").samples[: 20 * RATE]
     cello = read_recording(folder / "cello_phrase.flac").samples[: 20 * RATE]
     assert "polyphony" not in kinds(saxophone, tmp_path)

@@ -27,13 +27,13 @@ def notices(frame):
 
 
 def assert_pads_and_file_play(frame, site):
-    frame.evaluate("timbrekit.recording.hits.length = 0")
+    frame.evaluate("timbrekit.hits.length = 0")
     frame.locator("#pads button").first.click()
-    until(frame, "timbrekit.recording.hits.length === 1")
+    until(frame, "timbrekit.hits.length === 1")
     frame.set_input_files("#file", site / "take.wav")
     until_hits_are_counted(frame)
     frame.click("#play")
-    until(frame, "timbrekit.recording.hits.length >= 4")
+    until(frame, "timbrekit.hits.length >= 4")
     frame.click("#play")
 
 

@@ -42,7 +42,7 @@ def test_the_look_holds_at_desktop_and_phone_size(visit, address, site, tmp_path
     page.set_input_files("#file", site / "take.wav")
     until_hits_are_counted(page)
     page.keyboard.press("w")
-    until(page, "timbrekit.recording.hits.length === 1")
+    until(page, "timbrekit.hits.length === 1")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     spilled = page.locator("main *").evaluate_all(
         """(all) => all.filter((one) => one.getBoundingClientRect().right > innerWidth + 1

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from timbrekit.synth.base import Parameter
@@ -76,18 +75,7 @@ class Snare808:
         """As ``Synth.render``. The noise filter is in steady state; what is carried from hit to hit is its state."""
         return self.sound(rate, samples, parameters, *draws, steady_state=True, carry_state=carry_state)
 
-    def stream(
-        self,
-        physical: ArrayLike,
-        triggers: ArrayLike,
-        num_samples: int,
-        sample_rate: int,
-        noise: ArrayLike | None = None,
-        seed: int = 0,
-        idle: ArrayLike | None = None,
-    ) -> NDArray[np.float32]:
-        """As ``Synth.stream``: the plug-in's own arithmetic, sample by sample."""
-        return play(physical, triggers, num_samples, sample_rate, noise, seed, idle)
+    stream = staticmethod(play)  # as ``Synth.stream``, in the plug-in's own arithmetic, sample by sample
 
     def sound(
         self,
