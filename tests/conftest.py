@@ -25,7 +25,7 @@ def shared_audio_dir() -> Path:
 @pytest.fixture(scope="session")
 def oneshots_dir() -> Path:
     """Folder of single hits of real drums."""
-    return _shared_folder("oneshots")
+    return shared_folder("oneshots")
 
 
 @pytest.fixture(scope="session")

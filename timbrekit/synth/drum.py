@@ -1,7 +1,7 @@
 """A drum as numbers: what :mod:`timbrekit.synth.drum_analysis` found in its hits, and the knobs to play it with.
 
-Everything is said of one hit, the reference. ``slopes`` say how it changes with the strength of the stroke: by how many
-dB a level rises, or by how many nepers a decay quickens, for every dB that the whole hit is louder.
+Everything is said of one hit, the reference. ``…_slope`` says how it changes with the strength of the stroke: by how
+many dB a level rises, or by how many nepers a decay quickens, for every dB that the whole hit is louder.
 """
 
 from collections.abc import Mapping

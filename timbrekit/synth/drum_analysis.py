@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrekit.synth.drum import ONSET_RATE, SILENT_DB, Drum
-from timbrekit.synth.drum_model import onset_window
+from timbrekit.synth.drum_parts import onset_window
 from timbrekit.synth.modes import Modes, find_modes, scaled
 from timbrekit.synth.noise_bands import fit_bands, mean_levels
 
@@ -15,7 +15,7 @@ ONSET = 0.022  # s of the onset part
 MODES_FROM = 0.015  # s before which the modes' fit counts little
 NOISE_FROM = 0.010
 LOUDNESS_SECONDS = 0.1
-# dB^2. What a level's slope is drawn to 1, and a decay's to 0, by: as much as two hits 4 dB apart.
+# dB^2. How strongly a level's growth is drawn to 1, and a decay's to 0: as much as two hits 4 dB apart.
 SLOPE_RIDGE = 16.0
 EARLY, LATE = (0.01, 0.08), (0.25, 0.6)  # s in which the noise of several hits is compared
 

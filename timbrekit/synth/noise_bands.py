@@ -1,4 +1,4 @@
-"""What of a drum does not ring: noise in 20 bands of equal width in ERB, each fading with two slopes.
+"""What of a drum does not ring: noise in 20 bands of equal width in ERB, each fading at two rates.
 
 The level of a band is ``a exp(-c t) + b exp(-d t)``, taken at every 64th sample and drawn as straight lines between.
 So a render is a product of small matrices, and a host has two numbers to add up a band and sample.
@@ -71,7 +71,7 @@ def band_centres() -> NDArray:
 
 
 def fit_bands(sound: NDArray, rate: float, after: float) -> NoiseBands:
-    """Two slopes for each band of a recorded sound.
+    """Level and decay, early and late, of each band of a recorded sound.
 
     Args:
         sound: ``(samples,)``, what the modes leave.
