@@ -17,7 +17,7 @@ from timbrekit.notebook.plots import plot_spectrogram
 from timbrekit.recording.one_shot import read_hit
 from timbrekit.results.likeness import measure
 from timbrekit.results.plots import new_figure, to_png
-from timbrekit.synth.drum_analysis import _loudness
+from timbrekit.synth.drum_analysis import loudness_of
 from timbrekit.synth.drum_model import DrumModel
 
 CLASSES = {
@@ -44,7 +44,7 @@ def main() -> None:
         left = [path for path in left if path not in paths]
         if options.only in ("", name):
             _table(name, paths, options.pictures)
-    if not options.only:
+    if options.only in ("", "series"):
         for folder in sorted(options.folder.glob("series_*")):
             _series(folder)
 
@@ -81,7 +81,7 @@ def _series(folder: Path) -> None:
         strike = next(p for p in others.drum.parameters() if p.key == "strike")
         hit = read_hit(paths[missing])[0][: len(own.hit)]
         row = others.preset.normalized()
-        row[-1] = np.clip(strike.to_normalized(_loudness(hit, 48_000)), 0, 1)
+        row[-1] = np.clip(strike.to_normalized(loudness_of(hit, 48_000)), 0, 1)
         played = _play(others, row, len(hit))
         figures = measure(played, hit), measure(own.render(), hit)
         print(
@@ -97,12 +97,11 @@ def _play(made: MadeDrum, row: np.ndarray, samples: int) -> np.ndarray:
 
 
 def _picture(made: MadeDrum, title: str) -> bytes:
-    figure = new_figure(11, 3.4)
+    figure, axes = new_figure(11, 3.4, 1, 2)
     seconds = min(1.0, len(made.hit) / 48_000)
-    for place, (sound, name) in enumerate(((made.hit, title), (made.render(), "model")), 1):
-        axes = figure.add_subplot(1, 2, place)
-        plot_spectrogram(axes, sound[: int(seconds * 48_000)], 48_000, title=name)
-        axes.set_title(name)
+    sounds = ((title, made.hit), ("model", made.render()))
+    for place, (name, sound) in zip(np.ravel(axes), sounds, strict=True):
+        plot_spectrogram(place, sound[: int(seconds * 48_000)], 48_000, title=name)
     return to_png(figure)
 
 

@@ -69,11 +69,16 @@ class Drum:
     onset: NDArray  # (hits, samples) at 48 kHz: what neither modes nor noise play
 
     @property
+    def main_mode(self) -> int:
+        """Index of the mode that carries most energy."""
+        return int(np.argmax(self.level - 10 * np.log10(self.decay)))
+
+    @property
     def main_frequency(self) -> float:
-        """Hz of the mode that carries most energy; 200 where nothing rings."""
+        """Hz of that mode; 200 where nothing rings."""
         if not len(self.frequency):
             return 200.0
-        return float(self.frequency[np.argmax(self.level - 10 * np.log10(self.decay))])
+        return float(self.frequency[self.main_mode])
 
     def parameters(self) -> tuple[Parameter, ...]:
         """The knobs, with the ranges of this drum."""

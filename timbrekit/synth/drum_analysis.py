@@ -1,6 +1,7 @@
 """From one to eight hits of a drum to the drum as numbers: modes that the hits share, noise, and an onset part."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from timbrekit.synth.drum import ONSET_RATE, SILENT_DB, Drum
 from timbrekit.synth.drum_parts import onset_window
 from timbrekit.synth.modes import Modes, find_modes, scaled
-from timbrekit.synth.noise_bands import fit_bands, mean_levels
+from timbrekit.synth.noise_bands import band_centres, fit_bands, mean_levels
 
 LONGEST = 2.0  # s of a hit that are looked at
 ONSET = 0.022  # s of the onset part
@@ -18,6 +19,7 @@ LOUDNESS_SECONDS = 0.1
 # dB^2. How strongly a level's growth is drawn to 1, and a decay's to 0: as much as two hits 4 dB apart.
 SLOPE_RIDGE = 16.0
 EARLY, LATE = (0.01, 0.08), (0.25, 0.6)  # s in which the noise of several hits is compared
+FADING = (0.02, 0.06), (0.12, 0.16)  # s between which the modes of several hits are compared
 
 
 def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = None) -> Drum:
@@ -30,7 +32,7 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
     say = progress or (lambda words: None)
     rate = ONSET_RATE
     hits = [np.asarray(hit, float)[: int(LONGEST * rate)] for hit in hits]
-    loudness = np.array([_loudness(hit, rate) for hit in hits])
+    loudness = np.array([loudness_of(hit, rate) for hit in hits])
     reference = int(np.argsort(loudness, kind="stable")[(len(hits) - 1) // 2])
     order = [reference, *(index for index in range(len(hits)) if index != reference)]
     kind = kind_of(hits[reference], rate)
@@ -46,7 +48,13 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
     levels = 20 * np.log10(np.abs(modes.gain) + 1e-9)
     noise = bands[reference]
     early, late = (np.stack([mean_levels(sound, rate, *span) for sound in left]) for span in (EARLY, LATE))
-    return Drum(
+    # How modes grow is asked of bands, not of each mode: modes that lie close partly cancel, and have to go on so.
+    struck = np.stack([mean_levels(hit, rate, *EARLY) for hit in hits])
+    growth = _slopes(struck, harder, reference, 1.0).clip(-1, 3)
+    ringing = [modes.render(index, len(hit), rate) for index, hit in enumerate(hits)]
+    fading = np.array([[_level(sound, rate, *span) for span in FADING] for sound in ringing])
+    slower = np.diff(_slopes(fading, harder, reference, 1.0))[0]  # dB a dB between the two times
+    drum = Drum(
         kind=kind,
         seconds=len(hits[reference]) / rate,
         reference=reference,
@@ -58,8 +66,8 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
         phase=np.angle(modes.gain[reference]),
         decay=modes.decay[reference],
         gliding=modes.gliding.astype(float),
-        level_slope=_slopes(levels, harder, reference, 1.0).clip(-1, 3),
-        decay_slope=_slopes(np.log(modes.decay), harder, reference, 0.0).clip(-0.1, 0.1),
+        level_slope=np.interp(np.log(modes.frequency), np.log(band_centres()), growth),
+        decay_slope=np.zeros(len(modes)),
         noise_level=_decibels(noise.level),
         noise_decay=noise.decay,
         late_level=_decibels(noise.late_level),
@@ -69,6 +77,9 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
         noise_shape=noise.shape,
         onset=onset,
     )
+    quicker = -slower * np.log(10) / 20 / (FADING[1][0] - FADING[0][0])  # nepers a second, for every dB
+    steady = drum.decay[drum.main_mode] if len(modes) else 1.0
+    return replace(drum, decay_slope=np.full(len(modes), np.clip(quicker / steady, -0.03, 0.03)))
 
 
 def kind_of(hit: NDArray, rate: float) -> str:
@@ -102,8 +113,14 @@ def _slopes(values: NDArray, harder: NDArray, reference: int, prior: float) -> N
     return (harder @ risen + SLOPE_RIDGE * prior) / (harder @ harder + SLOPE_RIDGE)
 
 
-def _loudness(hit: NDArray, rate: float) -> float:
-    return float(10 * np.log10(np.mean(np.square(hit[: int(LOUDNESS_SECONDS * rate)])) + 1e-12))
+def loudness_of(hit: NDArray, rate: float) -> float:
+    """dB of full scale, RMS over the first 100 ms: what ``strike`` is measured in."""
+    return _level(hit, rate, 0.0, LOUDNESS_SECONDS)
+
+
+def _level(sound: NDArray, rate: float, start: float, end: float) -> float:
+    piece = sound[int(start * rate) : int(end * rate)]
+    return float(10 * np.log10(np.sum(np.square(piece)) / max(1, len(piece)) + 1e-12))
 
 
 def _decibels(levels: NDArray) -> NDArray:
