@@ -15,7 +15,7 @@ from timbrekit.plugin.primer import Primer
 from timbrekit.presets import load_preset
 from timbrekit.results.report import HeldOut, build_report, measure_held_out, verdict, write_card
 from timbrekit.training.settings import Settings
-from timbrekit.training.take import Split
+from timbrekit.training.split import Split
 from timbrekit.training.train import Epoch, Trained
 
 SNARE = load_preset("snare-1")

@@ -21,8 +21,9 @@ from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import Variant, train_many
 from timbrekit.training.published import SEARCH, as_exported, published_preset, published_windows
 from timbrekit.training.recipes import make_settings
-from timbrekit.training.settings import Settings
-from timbrekit.training.take import Take, make_take, split_hits
+from timbrekit.training.settings import Settings, SplitName
+from timbrekit.training.split import split_hits
+from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Trained
 from timbrekit.workflow import Prepared
 
@@ -74,6 +75,7 @@ def measure_row(
     epochs: int | None = None,
     iterations: int = SEARCH["iterations"],
     device: str = "auto",
+    split: SplitName = "random",
 ) -> list[Measured]:
     """Train a row's models of the paper's table on one drum, all together, and measure them on held-out hits.
 
@@ -84,19 +86,20 @@ def measure_row(
         epochs: of training; as each recipe has it by default.
         iterations: of the direct search.
         device: see ``timbrekit.training.settings.make_settings``.
+        split: how hits are held out; at random, as published.
 
     Raises:
         KeyboardInterrupt: a training run was ended early: half-trained models are not for a table.
         TrainingError: as ``timbrekit.training.fast.train.train_many``.
     """
     if row.recipe is None:
-        return [_without_network(source, row, variant, iterations, device) for variant in variants]
+        return [_without_network(source, row, variant, iterations, device, split) for variant in variants]
     world, take = source.world, source.take(row.window)
     features, measured = world.features(take.hits.sample_rate), []
     sounds = variants
     if row.as_published:
         sounds = [replace(variant, preset=published_preset(variant.preset)) for variant in variants]
-    all_trained, seconds = _train(take, sounds, world.settings(row, epochs, device))
+    all_trained, seconds = _train(take, sounds, world.settings(row, epochs, device, split))
     for variant, trained in zip(variants, all_trained, strict=True):
         followed = measure_held_out(take, trained, variant.preset, features, world.gated)
         test, history = trained.split.test, len(trained.history)
@@ -116,9 +119,11 @@ def _train(take: Take, variants: Sequence[Variant], settings: Settings) -> tuple
     return all_trained, (time.perf_counter() - began) / len(variants)
 
 
-def _without_network(source: Source, row: Row, variant: Variant, iterations: int, device: str) -> Measured:
+def _without_network(
+    source: Source, row: Row, variant: Variant, iterations: int, device: str, split: SplitName
+) -> Measured:
     take, gated, seed = source.take(), source.world.gated, variant.seed
-    test = split_hits(take.timbre[:, 0], take.reference, seed).test
+    test = split_hits(take, split, seed).test
     intended, heard = take.intended[test].numpy(), take.inputs[test, 0].numpy()
     if row == UNCHANGED:
         return Measured(np.zeros_like(intended), intended, "held out", len(test), heard=heard)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Container
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from timbrekit.errors import PresetError
 from timbrekit.experiment.drums import Drum, find_drums
@@ -11,7 +11,7 @@ from timbrekit.experiment.rows import DIRECT, ROWS, Row, TableName, World, World
 from timbrekit.presets import Preset, load_preset
 from timbrekit.training.published import SEARCH
 from timbrekit.training.recipes import make_settings
-from timbrekit.training.settings import Settings
+from timbrekit.training.settings import Settings, SplitName
 
 PAPER_PRESETS = ("snare-1", "snare-2", "snare-3", "open-snare", "noisy-snare")
 # What ``Plan`` has otherwise for what the plug-in plays of whole takes.
@@ -21,6 +21,7 @@ PLAYED = {
     "rows": played_rows(),
     "features": "gated",
     "batch": 1,
+    "split": "contiguous",
 }
 
 
@@ -37,7 +38,7 @@ class Plan:
     rows: tuple[str, ...] = tuple(ROWS["paper"])
     seeds: int = 1  # how many; a seed decides the first weights and which hits are held out
     first_seed: int = 0  # others than those that a setting was chosen by tell whether it holds
-    split: Literal["random"] = "random"  # how hits are held out: as published
+    split: SplitName = "random"  # how hits are held out: as published
     features: WorldName = "published"  # see ``timbrekit.experiment.rows.World``
     epochs: int | None = None  # of training; None: as each recipe has it
     iterations: int = SEARCH["iterations"]  # of the paper's direct search
@@ -50,8 +51,9 @@ class Plan:
     def settings(self, row: Row, device: str) -> Settings:
         """How a row's models are trained. As played, a recipe is left as it comes to the plug-in."""
         if self.table == "played":
-            return make_settings(row.recipe, row.model, self.epochs, device=device)
-        return self.world.settings(row, self.epochs, device)
+            settings = make_settings(row.recipe, row.model, self.epochs, device=device)
+            return replace(settings, split=self.split)
+        return self.world.settings(row, self.epochs, device, self.split)
 
     def fingerprint(self, row: Row) -> str:
         """Equal for models of one row that may stand in one table: the same recipe in the same world."""

@@ -10,7 +10,7 @@ from timbrekit.features import ONSET_WINDOW, TimbreFeatures
 from timbrekit.mapping import MODEL_NAMES, ModelName
 from timbrekit.training.names import DEFAULT_MODELS
 from timbrekit.training.recipes import make_settings
-from timbrekit.training.settings import Settings
+from timbrekit.training.settings import Settings, SplitName
 
 LONG_WINDOW = 2048  # samples; more than the plug-in has heard when it plays
 RECIPES = ("timbrekit", "published")
@@ -114,7 +114,9 @@ class World:
     def features(self, sample_rate: int) -> TimbreFeatures:
         return TimbreFeatures(sample_rate, gated=self.gated)
 
-    def settings(self, row: Row, epochs: int | None = None, device: str = "auto") -> Settings:
+    def settings(
+        self, row: Row, epochs: int | None = None, device: str = "auto", split: SplitName = "random"
+    ) -> Settings:
         """How a row's models are trained in this world: its recipe, but for what the world decides.
 
         In the paper's world its recipe hears all frames of the sustain, ours every fourth, as in the plug-in's.
@@ -128,4 +130,5 @@ class World:
             features=self.name,
             thinned=self.gated or row.recipe == "timbrekit",
             fresh_noise=self.gated and not row.as_published,
+            split=split,
         )

@@ -104,7 +104,7 @@ def _measure(
     with parallel_config("sequential"):  # what a worker calls is not to hand out work by joblib again
         if plan.table == "paper":
             source = Source(prepared.hits, prepared.recording.samples, plan.world)
-            measured = measure_row(source, row, variants, plan.epochs, plan.iterations, device)
+            measured = measure_row(source, row, variants, plan.epochs, plan.iterations, device, plan.split)
             found = [([each], b"") for each in measured]
         else:
             settings = plan.settings(row, device) if row.recipe else None

@@ -1,11 +1,13 @@
 """Cut a recording into hits: what the plug-in hears of each, and how each sounded as a whole."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.features import MOST_SHIFT, ONSET_WINDOW
+from timbrekit.recording.near_copies import near_copies
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings, detect
 
 SEGMENT_SECONDS = 1.0
@@ -61,6 +63,11 @@ class Hits:
     def starts(self) -> NDArray[np.int64]:
         """(n,) where each segment starts in the recording; negative for a hit within its first 2.5 ms."""
         return self.detections - pre_roll(self.sample_rate)
+
+    @cached_property
+    def near_copies(self) -> NDArray[np.int64]:
+        """(n,) numbers, equal for hits that are one recording played again, at whatever level."""
+        return near_copies(self.segments, self.lengths, self.sample_rate)
 
 
 def pre_roll(sample_rate: int) -> int:

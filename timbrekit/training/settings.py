@@ -11,6 +11,9 @@ NO_FLOAT64 = (
     "Apple's GPUs (mps) have no float64, which the synthesiser computes with: training runs on the CPU."
 )
 
+# How hits are held out (``timbrekit.training.split``): the end of the take; none for a test; as published.
+SplitName = Literal["contiguous", "whole", "random"]
+
 # Names of fields in the files of version 0.1, which stay.
 JSON_NAMES = {
     "warm_start": "sketch",
@@ -49,6 +52,7 @@ class Settings:
     features: Literal["gated", "published"] = "gated"  # published: silence counts
     thinned: bool = True  # hear every fourth frame of the sustain
     plateau: bool = False  # the published schedule: halve the rate where the validation loss stays
+    split: SplitName = "contiguous"
     seed: int = 0
     device: str = "cpu"  # or cuda
 

@@ -1,4 +1,4 @@
-"""A take: all that training and measuring need to know of a recording's hits, and which are held out."""
+"""A take: all that training and measuring need to know of a recording's hits."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # loudness do not change by it.
 NOMINAL_LKFS = -20.0
 CHUNK = 16  # hits rendered or measured at once: more fall out of a processor's cache and are slower each
-HELD_OUT_SHARE = 0.1  # of the hits, for validation, and again for test
 MINIMUM_HITS = 2  # one to follow and one to measure its difference from
 # Samples by which hits are also heard earlier (negative) and later.
 SHIFTS = tuple(range(-MOST_SHIFT, MOST_SHIFT + 1, 4))
@@ -34,7 +33,10 @@ class Take:
     timbre: Tensor  # (n, 7) over the first ``lengths`` samples of each hit
     reference_timbre: Tensor  # (n, 7) the reference hit's, over the same first ``lengths`` samples
     lengths: Tensor  # (n,) samples over which a hit and the reference hit are compared
-    reference: int  # index of the hit that the unmodulated preset stands for
+    reference: (
+        int | None
+    )  # index of the hit that the unmodulated preset stands for; None: a hit of another take
+    gain: float  # that brings the recording to the nominal level
 
     def __len__(self) -> int:
         return self.shifted_onset.shape[1]
@@ -125,7 +127,10 @@ def draw_inputs(
 
 
 def make_take(
-    hits: "Hits", features: TimbreFeatures | None = None, onset_windows: np.ndarray | None = None
+    hits: "Hits",
+    features: TimbreFeatures | None = None,
+    onset_windows: np.ndarray | None = None,
+    against: Take | None = None,
 ) -> Take:
     """Measure the hits of a recording.
 
@@ -134,11 +139,13 @@ def make_take(
         features: timbre features; the gated ones at the hits' sample rate by default.
         onset_windows: ``(n, window)`` other windows than those where the plug-in takes them, for comparisons; hits are
             then heard neither earlier nor later.
+        against: another take, whose reference hit these are compared with, at the level that it was brought to: what a
+            model trained on that take is to make of these hits. By default they have a reference hit of their own.
 
     Raises:
-        TrainingError: fewer than two hits.
+        TrainingError: fewer than two hits; with ``against``, none.
     """
-    if len(hits) < MINIMUM_HITS:
+    if len(hits) < (MINIMUM_HITS if against is None else 1):
         raise TrainingError(
             f"Only {len(hits)} {'hit was' if len(hits) == 1 else 'hits were'} found, and at least {MINIMUM_HITS} "
             "are needed (40 or more make a good model). Play more hits, or turn down the Trigger Threshold."
@@ -147,19 +154,26 @@ def make_take(
     windows = [onset_windows] if onset_windows is not None else [hits.windows_at(shift) for shift in SHIFTS]
     shifted_onset = onset_features(torch.from_numpy(np.stack(windows)), hits.sample_rate)
     segments, lengths = torch.from_numpy(hits.segments), torch.from_numpy(hits.lengths)
-    unscaled = measure(features, segments, lengths)
-    reference = choose_reference(unscaled, lengths)
-    segments = segments * gain_to_nominal(float(unscaled[reference, 0]))
+    if against is None:
+        unscaled = measure(features, segments, lengths)
+        reference = choose_reference(unscaled, lengths)
+        gain = gain_to_nominal(float(unscaled[reference, 0]))
+        reference_segment, reference_length = segments[reference], lengths[reference]
+    else:
+        reference, gain, of = None, against.gain, against.reference
+        reference_segment = torch.from_numpy(against.hits.segments[of])
+        reference_length = torch.tensor(against.hits.lengths[of])
     # A hit that the next one cuts short would differ from a long reference by its length alone, which no
     # onset can foretell: the two are compared over the time that both have.
-    common = torch.minimum(lengths, lengths[reference])
+    common = torch.minimum(lengths, reference_length)
     return Take(
         hits=hits,
         shifted_onset=shifted_onset,
-        timbre=measure(features, segments, common),
-        reference_timbre=measure(features, segments[reference].expand_as(segments), common),
+        timbre=measure(features, segments * gain, common),
+        reference_timbre=measure(features, (reference_segment * gain).expand_as(segments), common),
         lengths=common,
         reference=reference,
+        gain=gain,
     )
 
 
@@ -198,30 +212,3 @@ def measure(
             for i in range(0, len(segments), chunk)
         ]
     return torch.cat(parts)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Indices of the hits that are trained on, that choose the epoch, and that are held out to the end."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-
-
-def split_hits(loudness: Tensor, reference: int, seed: int = 0) -> Split:
-    """Hold out hits the published way: sorted by loudness, cut into chunks, one random hit of each.
-
-    The reference hit is never held out. With fewer than 5 hits there is no test, with fewer than 3 no validation.
-    """
-    generator = np.random.default_rng(seed)
-    count = len(loudness)
-    order = [i for i in loudness.argsort().tolist() if i != reference]
-    held: dict[str, list[int]] = {"validation": [], "test": []}
-    for name, least in (("validation", 3), ("test", 5)):
-        if count >= least:
-            chunks = np.array_split(np.array(order), max(1, round(count * HELD_OUT_SHARE)))
-            held[name] = [int(generator.choice(chunk)) for chunk in chunks if len(chunk)]
-            order = [i for i in order if i not in held[name]]
-    train = np.array(sorted([*order, reference]))
-    return Split(train, np.array(sorted(held["validation"]), int), np.array(sorted(held["test"]), int))

@@ -20,7 +20,8 @@ from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping, build_network
 from timbrekit.training.objective import SynthPlayer, draw_seed
 from timbrekit.training.settings import Settings
-from timbrekit.training.take import Split, Take, draw_inputs, split_hits
+from timbrekit.training.split import Split, split_hits
+from timbrekit.training.take import Take, draw_inputs
 
 if TYPE_CHECKING:
     from timbrekit.presets import Preset
@@ -73,7 +74,7 @@ def train(
     """
     settings = settings or Settings()
     began, generator = time.perf_counter(), torch.Generator().manual_seed(settings.seed)
-    split = split_hits(take.timbre[:, 0], take.reference, settings.seed)
+    split = split_hits(take, settings.split, settings.seed)
     features = TimbreFeatures.for_training(
         take.hits.sample_rate, settings.features == "gated", settings.thinned
     )

@@ -20,7 +20,8 @@ from timbrekit.training.fast.stacked import Plateau, StackedMappings, one_cycle
 from timbrekit.training.fast.warm_start import FastWarmStart
 from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.settings import Settings
-from timbrekit.training.take import Take, draw_inputs, split_hits
+from timbrekit.training.split import split_hits
+from timbrekit.training.take import Take, draw_inputs
 from timbrekit.training.train import (
     FEWEST_STEPS,
     Epoch,
@@ -54,7 +55,7 @@ class TrainingRun:
         self.seeds = [variant.seed for variant in variants]
         presets = [variant.preset for variant in variants]
         self.names = [preset.name for preset in presets]
-        self.splits = [split_hits(take.timbre[:, 0], take.reference, seed) for seed in self.seeds]
+        self.splits = [split_hits(take, settings.split, seed) for seed in self.seeds]
         features = TimbreFeatures.for_training(
             take.hits.sample_rate, settings.features == "gated", settings.thinned
         )
