@@ -62,6 +62,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", type=Path, required=True, help="folder for the model and its report")
     train.add_argument(
+        "--test",
+        type=Path,
+        metavar="RECORDING",
+        help="other playing on the same drum to measure the model on (default: the end of the recording, held out)",
+    )
+    train.add_argument(
         "--model",
         choices=MODEL_NAMES,
         help="size of the network (default: {timbrekit}; {published} for --recipe published)".format(
@@ -77,6 +83,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--bounds", action="store_true", help="also compute what preset and onsets allow (slow)"
     )
     _detector_arguments(train)
+
+    measure = _command(
+        choices, "measure", "measure.measure", "how well does a model follow playing it has not heard?"
+    )
+    measure.add_argument("model", type=Path)
+    measure.add_argument("recording", type=Path, help="other playing on the same drum, at the same gain")
+    measure.add_argument(
+        "--trained-on", type=Path, required=True, metavar="RECORDING", help="that the model was trained on"
+    )
 
     rehearse = _command(choices, "rehearse", "rehearse", "hear what the plug-in will play")
     rehearse.add_argument("model", type=Path)

@@ -27,6 +27,9 @@ class Parameter:
     minimum: float
     maximum: float
     damping: float = 1.0  # scaling of the modulation of this parameter, where a preset names no other
+    velocity: bool = (
+        False  # a level, in dB, that a harder stroke raises where nothing but loudness is followed
+    )
 
     def to_physical(self, normalized: float) -> float:
         return self.minimum + normalized * (self.maximum - self.minimum)
