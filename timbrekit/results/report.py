@@ -128,9 +128,19 @@ def build_report(
             name: {"error_ratio": float(ratio.mean()), "error_ratio_per_feature": by_feature(ratio)}
             for name, ratio in ((name, error_ratio(values, intended)) for name, values in bounds.items())
         }
+    return with_verdict(report, unseen)
+
+
+def with_verdict(report: dict[str, Any], unseen: Unseen) -> dict[str, Any]:
+    """The report with what was measured on unseen playing, in place of what stood there before."""
     said = judge(unseen)
-    report |= {"unseen": unseen.summary(), "word": said.word, "ticks": said.ticks, "verdict": said.text}
-    return report
+    return {
+        **report,
+        "unseen": unseen.summary(),
+        "word": said.word,
+        "ticks": said.ticks,
+        "verdict": said.text,
+    }
 
 
 def write_card(report: dict[str, Any], preset: Preset) -> str:
@@ -162,14 +172,14 @@ def write_card(report: dict[str, Any], preset: Preset) -> str:
 
 
 def _for_torchdrum(report: dict[str, Any]) -> list[str]:
-    detector = report["detector"]
+    detector, seconds = report["detector"], report["primer"]["seconds"]
     return [
         "1. Open TorchDrum on the track with your drum and load model.pt.",
         "2. Dial in these detector settings (they are what the model was trained with):",
         f"     Trigger Threshold    {detector['on_threshold']:g}",
         f"     Retrigger Threshold  {detector['off_threshold']:g}",
         f"     Hold Time            {detector['hold']} samples",
-        f"3. Send primer.wav ({report['primer']['seconds']:.1f} s) through the plug-in once, at unchanged level, each time the",
+        f"3. Send primer.wav ({seconds:.1f} s) through the plug-in once, at unchanged level, each time the",
         "   plug-in is opened or reset. The plug-in scales what it hears by the softest and loudest, darkest and",
         "   brightest hit it has met since it was opened, and does not save them; the primer holds yours.",
         "   Without it: play your softest, loudest, darkest and brightest hit first.",
