@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from timbrekit import __version__
+from timbrekit import SAMPLE_RATE, __version__
 from timbrekit.commands.drum_options import add_command as add_drum_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
-from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.tone.command import add_commands as add_tone_commands
 from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
 from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
@@ -27,7 +28,7 @@ from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
 from timbrekit.results.unseen import error_bars, measure_end, measure_other, other_take
 from timbrekit.synth import find_synth
-from timbrekit.synth.base import SAMPLE_RATE, Synth
+from timbrekit.synth.base import Synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import train
 from timbrekit.training.published import as_exported, published_preset, published_windows

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.commands.output import (
     BAD_INPUT,
     INTERRUPTED,
@@ -24,7 +25,6 @@ from timbrekit.commands.output import (
     say,
 )
 from timbrekit.synth import SNARE808
-from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.synth.parameters import PARAMETERS
 
 if TYPE_CHECKING:

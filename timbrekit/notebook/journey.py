@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 import torch
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.errors import TimbrekitError
 from timbrekit.export.check import open_model
 from timbrekit.export.model_file import ModelFile
@@ -35,7 +36,7 @@ from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.bundle import CONTENTS, write_bundle
 from timbrekit.results.plots import new_figure, plot_timbre_space, to_png
 from timbrekit.session import Session
-from timbrekit.synth.base import SAMPLE_RATE, Parameter
+from timbrekit.synth.base import Parameter
 from timbrekit.training.recipes import make_settings
 from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare, train_model

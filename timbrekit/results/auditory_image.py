@@ -53,8 +53,7 @@ def auditory_images(sounds: ArrayLike, sample_rate: int) -> NDArray[np.float64]:
     bands = np.searchsorted(BARK_EDGES, frequency, side="right")
     to_bands = (bands[:, None] == np.arange(len(BARK_EDGES))) * _outer_ear(frequency)[:, None]
     frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, : sounds.shape[1] + hop : hop]
-    # A sine of full scale has the power 1.
-    scale = 4 / window.sum() ** 2
+    scale = 4 / (size * np.sum(window**2))  # a sine of full scale has the power 1 over all bins
     power = np.stack([np.abs(np.fft.rfft(each * window)) ** 2 for each in frames]) * scale
     level = 10 * np.log10(power @ to_bands @ _spreading() + 1e-12) + FULL_SCALE_DB_SPL
     return sones(level).transpose(0, 2, 1)

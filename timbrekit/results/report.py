@@ -159,7 +159,8 @@ def write_card(report: dict[str, Any], preset: Preset) -> str:
         "WHAT WAS TRAINED",
         f"Preset {preset.name}, {report['hits_kept']} hits, {report['model_size']}, for a DAW at {rate} Hz.",
         f"Error on unseen hits: {unseen['error_ratio']:.2f}; of a sound that only gets louder with you: "
-        f"{unseen['velocity_only']['error_ratio']:.2f} (0 follows exactly, 1 is a sound that never changes).",
+        f"{unseen['velocity_only']['error_ratio']:.2f}.",
+        "(0 follows exactly, 1 is a sound that never changes.)",
     ]
     if other:
         here = report["as_played"]["after_primer"]["error_ratio"]

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
-SAMPLE_RATE = 48_000  # Hz; the rate models are trained for unless the player's DAW runs at another
-
 
 @dataclass(frozen=True)
 class Parameter:

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 MOST_HITS = 48  # that it is fitted to
 STEEPEST = 2.0  # times as many dB as the onset has
-EVALUATIONS = 14  # of the loss; the slope is then known to a hundredth
+EVALUATIONS = 14  # of the loss; the steepness is then known to a hundredth
 
 
-def velocity_mapping(take: Take, preset: "Preset", slope: float) -> Mapping:
-    """The reference hit plays the preset; all sources get louder by ``slope`` dB for each dB of the onset's loudness.
+def velocity_mapping(take: Take, preset: "Preset", steepness: float) -> Mapping:
+    """The reference hit plays the preset; all sources get louder by ``steepness`` dB for each dB of the onset's loudness.
 
     Args:
         take: gives the range of the onset's loudness, and the reference hit.
         preset: the sound; the levels that are raised are those marked as ``velocity`` in the table.
-        slope: dB for a dB.
+        steepness: dB for a dB.
     """
     network = build_network("linear", outputs=len(preset.parameters))
     layer = nn.Linear(network[0].in_features, len(preset.parameters))
@@ -41,7 +41,7 @@ def velocity_mapping(take: Take, preset: "Preset", slope: float) -> Mapping:
         for index, parameter in enumerate(preset.parameters):
             if parameter.velocity and damping[index]:
                 reach = (parameter.maximum - parameter.minimum) * float(damping[index])
-                layer.weight[index, 0] = slope * span / reach
+                layer.weight[index, 0] = steepness * span / reach
         layer.bias.copy_(-layer.weight[:, 0] * take.inputs[take.reference, 0])
     network[0] = layer
     mapping = Mapping(network, torch.from_numpy(preset.normalized()), torch.from_numpy(damping))
@@ -49,7 +49,7 @@ def velocity_mapping(take: Take, preset: "Preset", slope: float) -> Mapping:
 
 
 def fit_velocity(take: Take, preset: "Preset", hits: np.ndarray, seed: int = 0) -> Mapping:
-    """The velocity-only mapping with the slope that follows some hits best, by the loss that models are trained with.
+    """The velocity-only mapping with the steepness that follows some hits best, by the loss that models are trained with.
 
     Args:
         take: the recording.
@@ -67,9 +67,9 @@ def fit_velocity(take: Take, preset: "Preset", hits: np.ndarray, seed: int = 0) 
     weights = spread_weights(take.intended)
 
     @torch.no_grad()
-    def loss(slope: float) -> float:
+    def loss(steepness: float) -> float:
         generator = torch.Generator().manual_seed(seed)
-        parameters = velocity_mapping(take, preset, slope).parameters_for(take.inputs[chosen])
+        parameters = velocity_mapping(take, preset, steepness).parameters_for(take.inputs[chosen])
         played = [
             player.differences(*part, generator)
             for part in zip(parameters.split(CHUNK), chosen.split(CHUNK), strict=True)
