@@ -67,7 +67,7 @@ def test_no_room_leans_on_one_above_it():
 
 def test_the_core_imports_nothing_from_around_it():
     core = CORE | {name for name in modules() if "." in name and room(name) in CORE_ROOMS}
-    # What the loop takes as it comes: a take and its split, its settings, the synthesiser played for it, the warm start.
+    # What the loop takes as it comes: take, split, settings, the synthesiser played for it, the warm start.
     parts = {
         f"timbrekit.training.{name}" for name in ("take", "split", "settings", "objective", "warm_start")
     }

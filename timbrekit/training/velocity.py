@@ -25,7 +25,7 @@ EVALUATIONS = 14  # of the loss; the steepness is then known to a hundredth
 
 
 def velocity_mapping(take: Take, preset: "Preset", steepness: float) -> Mapping:
-    """The reference hit plays the preset; all sources get louder by ``steepness`` dB for each dB of the onset's loudness.
+    """The reference hit plays the preset; all sources get louder by ``steepness`` dB for each dB of onset loudness.
 
     Args:
         take: gives the range of the onset's loudness, and the reference hit.
@@ -49,7 +49,7 @@ def velocity_mapping(take: Take, preset: "Preset", steepness: float) -> Mapping:
 
 
 def fit_velocity(take: Take, preset: "Preset", hits: np.ndarray, seed: int = 0) -> Mapping:
-    """The velocity-only mapping with the steepness that follows some hits best, by the loss that models are trained with.
+    """The velocity-only mapping that follows some hits best, by the loss that models are trained with.
 
     Args:
         take: the recording.
