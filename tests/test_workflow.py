@@ -67,7 +67,7 @@ def test_the_outcome_is_what_lies_in_the_folder(trained):
     assert {path.name for path in folder.iterdir()} == {*FILES, "notes.txt"}
     assert json.loads((folder / "report.json").read_text()) == outcome.report
     assert outcome.model == folder / "model.pt" and len(epochs) == 1
-    assert stages == ["Training", "Measuring", "Rehearsing"]
+    assert stages == ["Training", "Measuring", "Rehearsing", "Measuring on playing that it has not heard"]
     assert set(outcome.played) == {"cold", "second_pass", "after_primer", "other_rate"}
     heard, _ = soundfile.read(folder / "rehearsal.wav", dtype="float32")
     assert np.abs(heard - outcome.played["after_primer"].rehearsal.audio).max() < 1e-6
