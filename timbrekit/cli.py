@@ -181,6 +181,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     paper.add_argument("--batch", type=_whole(1), help="models trained together (default: 8)")
     played = experiment.add_argument_group("as played")
+    played.add_argument(
+        "--test",
+        type=Path,
+        nargs="+",
+        metavar="RECORDING",
+        help="other playing on the same drums, one for each recording, for what is unseen (default: the takes' ends)",
+    )
     played.add_argument("--recipes", help="names, separated by commas (default: timbrekit,published)")
     played.add_argument("--models", help="names, separated by commas (default: each recipe's own)")
     played.add_argument("--no-bounds", action="store_true", help="leave out what preset and onsets allow")
