@@ -89,7 +89,7 @@ def played_rows(
     _check_known("recipe", recipes, RECIPES)
     _check_known("model", models, MODEL_NAMES)
     keys = [_as_played(*names).key for names in product(recipes, models or (None,))]
-    return (*keys, LOUDNESS.key, *((DIRECT.key, INFORMATION.key) if bounds else ()))
+    return (*keys, *((LOUDNESS.key, DIRECT.key, INFORMATION.key) if bounds else ()))
 
 
 def _check_known(kind: str, names: Sequence[str], known: Collection[str]) -> None:
