@@ -589,7 +589,7 @@ def test_options_become_the_plan(tmp_path, monkeypatch):
     assert main([*arguments, "--table", "played", "--models", "mlp", "--no-bounds"]) == 0
     assert main([*arguments, "--presets", "kick,snare-2", "--batch", "3", "--jobs", "4"]) == 0
     (played, *_), (paper, folder, jobs, *_) = asked
-    rows = ("timbrekit mlp", "published")
+    rows = ("timbrekit mlp", "published", "loudness alone")
     assert played == Plan(("x.wav",), **{**PLAYED, "rows": rows, "seeds": 2, "first_seed": 7})
     assert paper == Plan(("x.wav",), presets=("kick", "snare-2"), seeds=2, first_seed=7, batch=3)
     assert (folder, jobs) == (tmp_path, 4)
@@ -597,7 +597,7 @@ def test_options_become_the_plan(tmp_path, monkeypatch):
 
 def test_a_large_model_is_rehearsed_under_its_name_and_not_again(tmp_path):
     soundfile.write(tmp_path / "take.wav", varied_strokes(6), RATE)
-    rows = played_rows(["published"], ["mlp-large"], bounds=False)
+    rows = played_rows(["published"], ["mlp-large"], bounds=False)[:1]
     plan = Plan(
         (str(tmp_path / "take.wav"),), **{**PLAYED, "presets": ("snare-1",), "rows": rows, "epochs": 1}
     )

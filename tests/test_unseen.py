@@ -10,6 +10,7 @@ import torch
 from takes import RATE, still_mapping, strokes, tiny_take, varied_strokes
 from toy_synth import ToySynth, toy_preset
 
+from timbrekit.cli import main
 from timbrekit.errors import RecordingError, TimbrekitWarning
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import PluginModel, write_model
@@ -162,6 +163,39 @@ def test_a_model_file_is_measured_on_a_recording_it_was_not_trained_on(files):
     unseen = measure_model(files / "model.pt", files / "other.wav", files / "trained.wav")
     assert len(unseen.played) == 10 and unseen.error_ratio == pytest.approx(1, abs=1e-3)
     assert unseen.velocity.error_ratio < 1
+
+
+def test_the_command_line_gives_the_figures_as_json(files, capsys):
+    command = [
+        "measure",
+        str(files / "model.pt"),
+        str(files / "other.wav"),
+        "--trained-on",
+        str(files / "trained.wav"),
+    ]
+    assert main(command) == 0
+    assert "does not follow your playing" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["hits"] == 10 and tuple(told["rank_correlation"]) == tuple(told["error_ratio_per_feature"])
+    assert 0 < told["velocity_only"]["error_ratio"] < 1
+    assert -1 <= told["image_correlation"] <= 1 and 0 < told["image_chance"] < 1
+
+
+def test_training_with_a_second_take_holds_nothing_back_for_a_test(files, tmp_path, capsys):
+    command = [
+        "train",
+        str(files / "trained.wav"),
+        "--out",
+        str(tmp_path),
+        "--test",
+        str(files / "other.wav"),
+    ]
+    assert main([*command, "--recipe", "published", "--model", "linear", "--epochs", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["unseen"]["source"] == "second take" and told["unseen"]["hits"] == 10
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["error_measured_on"] == "validation" and report["verdict"] == told["verdict"]
 
 
 def test_a_recording_that_it_was_not_trained_on_in_place_of_that_one_is_noticed(files):

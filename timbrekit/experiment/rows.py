@@ -81,7 +81,8 @@ def find_rows(keys: Sequence[str], table: TableName = "paper") -> list[Row]:
 def played_rows(
     recipes: Sequence[str] = RECIPES, models: Sequence[str] = (), bounds: bool = True
 ) -> tuple[str, ...]:
-    """Keys of what is compared as played: every recipe with every model, each recipe's own if none is named.
+    """Keys of what is compared as played: every recipe with every model, each recipe's own if none is named; loudness
+    alone, and bounds if wanted.
 
     Raises:
         TrainingError: there is no such recipe or model.
@@ -89,7 +90,7 @@ def played_rows(
     _check_known("recipe", recipes, RECIPES)
     _check_known("model", models, MODEL_NAMES)
     keys = [_as_played(*names).key for names in product(recipes, models or (None,))]
-    return (*keys, *((LOUDNESS.key, DIRECT.key, INFORMATION.key) if bounds else ()))
+    return (*keys, LOUDNESS.key, *((DIRECT.key, INFORMATION.key) if bounds else ()))
 
 
 def _check_known(kind: str, names: Sequence[str], known: Collection[str]) -> None:
