@@ -49,7 +49,7 @@ def test_a_model_no_better_than_loudness_alone_is_never_close_and_says_so():
 def test_loudness_brightness_and_length_get_a_tick_each_by_one_rule():
     verdict = judge(unseen(0.4, 0.8, 0.9, 0.9, 2.0, 2.0, 1.1, velocity=1.5))
     assert verdict.ticks == {"loudness": "✓", "brightness": "~", "length": "✗"}
-    assert "It follows loudness well, brightness partly, length not." in verdict.text
+    assert "One by one: loudness well, brightness partly, length not." in verdict.text
 
 
 def test_what_runs_backwards_is_named_and_gets_no_tick():

@@ -40,7 +40,7 @@ class Verdict:
     @property
     def text(self) -> str:
         ticks = ", ".join(f"{name} {WORDS[tick]}" for name, tick in self.ticks.items())
-        return " ".join([self.how, f"It follows {ticks}.", *self.notes, *filter(None, [self.advice])])
+        return " ".join([self.how, f"One by one: {ticks}.", *self.notes, *filter(None, [self.advice])])
 
 
 def judge(unseen: Unseen) -> Verdict:
@@ -51,7 +51,7 @@ def judge(unseen: Unseen) -> Verdict:
     beats_loudness = ratio < loudness_alone
     far = sum(value >= CLOSE for value in ratios.values())
     if ratio >= 1:
-        word, how = "not", "The model does not follow your playing"
+        word, how = "not", "On the whole the model does not follow your playing"
     elif far <= 1 and beats_loudness:
         word, how = "closely", "The model follows your playing closely"
     elif ratio <= FAIR:
