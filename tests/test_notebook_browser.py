@@ -36,6 +36,10 @@ if LAB >= 4 and WIDGETS < 8:
         allow_module_level=True,
     )
 
+import numpy as np  # noqa: E402
+import soundfile  # noqa: E402
+from takes import RATE, varied_strokes  # noqa: E402
+
 from timbrekit.export.check import check_model  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -133,6 +137,23 @@ def show(locator, page, name):
     keep(page, name)
 
 
+def run_in_a_new_cell(page, source):
+    """The cell, at the notebook's end."""
+    page.evaluate(
+        """async (source) => {
+            const panel = window.jupyterapp.shell.currentWidget;
+            await window.jupyterapp.commands.execute('notebook:move-cursor-down');
+            const model = panel.content.model.sharedModel;
+            model.insertCell(model.cells.length, {cell_type: 'code', source});
+            panel.content.activeCellIndex = panel.content.widgets.length - 1;
+            window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        source,
+    )
+    cells = page.locator(".jp-CodeCell")
+    return cells.nth(cells.count() - 1)
+
+
 def test_a_user_gets_from_the_sample_to_a_zip(page):
     keep(page, "0-opened")
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -205,21 +226,10 @@ def test_training_can_be_stopped_while_it_runs_and_keeps_the_best(page, lab):
     """After a changed preset, with far more rounds than anybody would wait for."""
     _, home = lab
     source = (
-        "journey.choose_preset('snare-2'); import timbrekit.notebook.journey as j; j.is_fast = lambda: False\\n"
+        "journey.choose_preset('snare-2'); import timbrekit.notebook.journey as j; j.is_fast = lambda: False\n"
         "journey.train(epochs=10_000)"
     )
-    page.evaluate(
-        """async (source) => {
-            const panel = window.jupyterapp.shell.currentWidget;
-            await window.jupyterapp.commands.execute('notebook:move-cursor-down');
-            const model = panel.content.model.sharedModel;
-            model.insertCell(model.cells.length, {cell_type: 'code', source: source.replaceAll('\\\\n', '\\n')});
-            panel.content.activeCellIndex = panel.content.widgets.length - 1;
-            window.jupyterapp.commands.execute('notebook:run-cell');
-        }""",
-        source,
-    )
-    last = page.locator(".jp-CodeCell").last
+    last = run_in_a_new_cell(page, source)
     last.locator("p", has_text="Round").wait_for(timeout=LONGEST_RUN_MS)
     show(last.get_by_text("To stop here and keep the best so far"), page, "9-training")
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:interrupt-kernel')")  # ■
@@ -227,3 +237,26 @@ def test_training_can_be_stopped_while_it_runs_and_keeps_the_best(page, lab):
     show(last, page, "9-stopped")
     models = list((home / "notebooks" / "sessions" / "my session" / "models").glob("snare-2-*/model.pt"))
     assert len(models) == 1 and check_model(models[0]).ready
+
+
+def test_an_upload_that_jupyter_drops_is_said_and_its_path_brings_it_in(page, tmp_path):
+    """A minute of 24-bit stereo, 17 MB; JupyterLab sends an upload in one message of at most 10 MB."""
+    samples = np.tile(varied_strokes(19)[: 6 * RATE, None], (10, 2))
+    soundfile.write(tmp_path / "large take.wav", samples, RATE, subtype="PCM_24")
+    assert (tmp_path / "large take.wav").stat().st_size > 17_000_000
+    chooser = run_in_a_new_cell(page, "journey.choose_recording('upload a file')")
+    with page.expect_file_chooser() as files:
+        chooser.get_by_role("button", name="Choose a sound file").click()
+    files.value.set_files(tmp_path / "large take.wav")
+    page.wait_for_timeout(5000)
+    assert (
+        "Jupyter drops files above 10 MB" in chooser.inner_text()
+        and '"large take.wav"' not in chooser.inner_text()
+    )
+    training = run_in_a_new_cell(page, "journey.train()")  # nothing else is trained on in its place
+    training.get_by_text("has not arrived, and nothing else is used in its place").wait_for()
+    field = chooser.get_by_placeholder("or the path of a file on this computer")
+    field.fill(str(tmp_path / "large take.wav"))
+    field.press("Enter")
+    chooser.get_by_text('"large take.wav": 60.0 s, stereo, 48000 Hz.').wait_for()
+    show(chooser, page, "10-large-upload")
