@@ -1,7 +1,7 @@
 """``python -m tests.by_hand.unseen_settings RESULTS.csv``: how models play what they were not trained on.
 
-Trains on one take of a drum and has the plug-in play another, its ranges being those of the first: the pairs of the test
-material, and parts of its finger taps. Each line of RESULTS.csv is one model; lines are added, none is replaced.
+Trains on one take of a drum and has the plug-in play another, its ranges being those of the first: the pairs of the
+test material, and parts of its finger taps. Each line of RESULTS.csv is one model; lines are added, none is replaced.
 
 ``--role choose`` swaps every pair (train on what is otherwise played) and takes the first and middle third of the taps
 to be played. Settings are chosen by these, ``--role report`` is what is reported. Settings are changed by
@@ -108,8 +108,8 @@ def append(results: Path, label: str, rows: list[dict]) -> None:
 
 
 def changed(changes: list[str]) -> Settings:
-    """The default settings with ``name=value`` changes, values as in JSON or plain words."""
-    settings = Settings()
+    """The default settings for a take that another tests, with ``name=value`` changes, JSON or plain words."""
+    settings = Settings(split="whole")
     for name, _, value in (change.partition("=") for change in changes):
         old = getattr(settings, name)
         settings = replace(settings, **{name: value if isinstance(old, str) else json.loads(value)})
