@@ -101,7 +101,7 @@ def test_ratios_are_finite_and_one_for_what_never_moves(played, intended):
 
 def test_without_any_hit_nothing_is_followed():
     none = np.zeros((0, 7), np.float32)
-    measured = AsPlayed(none, none, None, none)
+    measured = AsPlayed(none, none, None, none, none, none, 1.0)
     assert measured.error_ratio == 1 and measured.first_hits_error_ratio == 1
 
 

@@ -237,7 +237,7 @@ def test_seeds_start_where_asked_but_those_of_bounds(drums):
     plan = Plan((str(drums),), **{**PLAYED, "seeds": 2, "first_seed": 5})
     seeds = {(group.row.key, job.seed) for group in all_groups(plan) for job in group.jobs}
     recipes = {(recipe, seed) for recipe in ("timbrekit", "published") for seed in (5, 6)}
-    assert seeds == recipes | {("direct", 0), ("onset information", 0)}
+    assert seeds == recipes | {("loudness alone", 0), ("direct", 0), ("onset information", 0)}
 
 
 def test_two_presets_of_one_name_are_an_error(drums, tmp_path):
@@ -589,7 +589,7 @@ def test_options_become_the_plan(tmp_path, monkeypatch):
     assert main([*arguments, "--table", "played", "--models", "mlp", "--no-bounds"]) == 0
     assert main([*arguments, "--presets", "kick,snare-2", "--batch", "3", "--jobs", "4"]) == 0
     (played, *_), (paper, folder, jobs, *_) = asked
-    rows = ("timbrekit mlp", "published")
+    rows = ("timbrekit mlp", "published", "loudness alone")
     assert played == Plan(("x.wav",), **{**PLAYED, "rows": rows, "seeds": 2, "first_seed": 7})
     assert paper == Plan(("x.wav",), presets=("kick", "snare-2"), seeds=2, first_seed=7, batch=3)
     assert (folder, jobs) == (tmp_path, 4)
@@ -597,7 +597,7 @@ def test_options_become_the_plan(tmp_path, monkeypatch):
 
 def test_a_large_model_is_rehearsed_under_its_name_and_not_again(tmp_path):
     soundfile.write(tmp_path / "take.wav", varied_strokes(6), RATE)
-    rows = played_rows(["published"], ["mlp-large"], bounds=False)
+    rows = played_rows(["published"], ["mlp-large"], bounds=False)[:1]
     plan = Plan(
         (str(tmp_path / "take.wav"),), **{**PLAYED, "presets": ("snare-1",), "rows": rows, "epochs": 1}
     )
@@ -605,18 +605,34 @@ def test_a_large_model_is_rehearsed_under_its_name_and_not_again(tmp_path):
     table = run_experiment(plan, tmp_path / "out", say=said.append).read_text(encoding="utf-8")
     assert said[:2] == ["take: 6 hits found", "take: published mlp-large, 1 done, 0 to come"]
     for place in ("| take | published mlp-large |", "| take | snare-1 | published mlp-large | 0 |"):
-        for situation in ("held out", "second pass", "after primer", "cold"):
+        for situation in ("held out", "second pass", "after primer", "cold", "unseen"):
             assert f"{place} {situation} |" in table
     assert (tmp_path / "out" / "take-snare-1-published-mlp-large-0.pt").is_file()
     assert r"\begin{tabular}" in (tmp_path / "out" / "results.tex").read_text(encoding="utf-8")
     means = pd.read_csv(tmp_path / "out" / "results.csv").set_index("situation")
-    assert means.loc["cold", "models"] == 1 and means["first_8_error_ratio"].isna().sum() == 1
+    assert means.loc["cold", "models"] == 1 and means["first_8_error_ratio"].isna().sum() == 2
     assert (
         means["error_ratio"].to_dict()
         == read_models(tmp_path / "out").set_index("situation")["error_ratio"].to_dict()
     )
     run_experiment(plan, tmp_path / "out", say=said.append)
     assert sum("1 done" in words for words in said) == 1
+
+
+def test_other_recordings_are_what_is_unseen_one_for_each_drum(tmp_path, capsys):
+    for name, seed in (("a", 0), ("b", 1), ("other-a", 2), ("other-b", 3)):
+        soundfile.write(tmp_path / f"{name}.wav", varied_strokes(9 + seed, seed=seed), RATE)
+    drums, tests = (
+        tuple(str(tmp_path / f"{name}.wav") for name in names) for names in ("ab", ("other-a", "other-b"))
+    )
+    plan = Plan(drums, **{**PLAYED, "tests": tests, "presets": ("snare-1",), "rows": ("loudness alone",)})
+    assert plan.settings(ROWS["played"]["timbrekit"], "cpu").split == "whole"
+    run_experiment(plan, tmp_path / "out")
+    unseen = read_models(tmp_path / "out").query("situation == 'unseen'").set_index("drum")
+    assert unseen["test_hits"].to_dict() == {"a": 11, "b": 12}
+    assert (unseen["error_ratio"] < 1).all() and unseen["image"].between(0, 1).all()
+    command = ["experiment", *drums, "--table", "played", "--out", str(tmp_path / "x"), "--test", tests[0]]
+    assert main(command) == 2 and "one for each" in capsys.readouterr().err
 
 
 def test_neither_table_touches_the_others_results(drums, tmp_path):

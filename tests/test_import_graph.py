@@ -67,8 +67,10 @@ def test_no_room_leans_on_one_above_it():
 
 def test_the_core_imports_nothing_from_around_it():
     core = CORE | {name for name in modules() if "." in name and room(name) in CORE_ROOMS}
-    # What the loop takes as it comes: a take, its settings, the synthesiser played for it, the warm start.
-    parts = {f"timbrekit.training.{name}" for name in ("take", "settings", "objective", "warm_start")}
+    # What the loop takes as it comes: take, split, settings, the synthesiser played for it, the warm start.
+    parts = {
+        f"timbrekit.training.{name}" for name in ("take", "split", "settings", "objective", "warm_start")
+    }
     allowed = core | parts | FOUNDATION | {"timbrekit", "timbrekit.training"}
     beyond = {(name, other) for name in core | parts for other in modules()[name] - allowed}
     # A preset and a recording's hits are named in annotations only.

@@ -22,7 +22,7 @@ pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
 pytest.importorskip("nbval", reason="needs the test extra")
 
 from timbrekit.mapping import MODEL_NAMES  # noqa: E402
-from timbrekit.notebook.journey import DETECTORS, LAST_PRESET, TAKES  # noqa: E402
+from timbrekit.notebook.journey import DETECTORS, LAST_PRESET, SOMETHING_ELSE, TAKES  # noqa: E402
 from timbrekit.notebook.recording_panel import RECORDING_SOURCES  # noqa: E402
 from timbrekit.presets import preset_names  # noqa: E402
 
@@ -36,6 +36,7 @@ CHOICES = {  # what each form field may offer
     "recording": list(RECORDING_SOURCES),
     "detector": list(DETECTORS),
     "listen_to": list(TAKES),
+    "play_something_else": list(SOMETHING_ELSE),
     "model": list(MODEL_NAMES),
 }
 

@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from takes import RATE, strokes, take_with, tiny_take, varied_strokes
 
 import timbrekit.training.fast.renderer
@@ -23,7 +21,7 @@ from timbrekit.training.fast.worker import Worker
 from timbrekit.training.published import as_exported, published_preset, published_windows
 from timbrekit.training.recipes import make_settings
 from timbrekit.training.settings import Settings
-from timbrekit.training.take import make_take, split_hits
+from timbrekit.training.take import make_take
 from timbrekit.training.train import train as readable_train
 
 SNARE = load_preset("snare-1")
@@ -36,40 +34,6 @@ STEADY = replace(
 
 def weights_of(trained) -> torch.Tensor:
     return torch.cat([weights.flatten() for weights in trained.mapping.network.state_dict().values()])
-
-
-# --- the split ---------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.floats(-60, 0, width=32), min_size=2, max_size=300), st.integers(0, 2**31), st.data())
-def test_every_hit_is_in_one_part_and_the_reference_is_trained_on(loudness, seed, data):
-    reference = data.draw(st.integers(0, len(loudness) - 1))
-    split = split_hits(torch.tensor(loudness), reference, seed)
-    together = np.concatenate([split.train, split.validation, split.test])
-    assert sorted(together.tolist()) == list(range(len(loudness)))
-    assert reference in split.train
-    tenth = max(1, round(len(loudness) / 10))
-    assert len(split.validation) <= tenth and len(split.test) <= tenth
-    assert (len(split.validation) > 0) == (len(loudness) >= 3)
-    assert (len(split.test) > 0) == (len(loudness) >= 5)
-
-
-def test_a_hundred_hits_are_split_80_10_10_with_every_loudness_held_out():
-    loudness = torch.linspace(-50, -5, 100)[torch.randperm(100, generator=torch.Generator().manual_seed(0))]
-    split = split_hits(loudness, int(loudness.argsort()[50]))
-    assert (len(split.train), len(split.validation), len(split.test)) == (80, 10, 10)
-    for part in (split.validation, split.test):
-        rank = loudness.argsort().argsort()[torch.from_numpy(part)].sort().values
-        assert (rank.diff() < 25).all() and rank[0] < 15 and rank[-1] > 85
-
-
-def test_the_split_is_the_same_for_the_same_seed_and_another_for_another():
-    loudness = torch.linspace(-50, -5, 60)
-    splits = [split_hits(loudness, 30, seed) for seed in (1, 1, 2)]
-    assert np.array_equal(splits[0].test, splits[1].test) and not np.array_equal(
-        splits[0].test, splits[2].test
-    )
 
 
 # --- training ----------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_the_outcome_is_what_lies_in_the_folder(trained):
     assert {path.name for path in folder.iterdir()} == {*FILES, "notes.txt"}
     assert json.loads((folder / "report.json").read_text()) == outcome.report
     assert outcome.model == folder / "model.pt" and len(epochs) == 1
-    assert stages == ["Training", "Measuring", "Rehearsing"]
+    assert stages == ["Training", "Measuring", "Rehearsing", "Measuring on playing that it has not heard"]
     assert set(outcome.played) == {"cold", "second_pass", "after_primer", "other_rate"}
     heard, _ = soundfile.read(folder / "rehearsal.wav", dtype="float32")
     assert np.abs(heard - outcome.played["after_primer"].rehearsal.audio).max() < 1e-6
@@ -78,7 +78,7 @@ def test_where_the_gpu_fails_training_starts_again_on_the_cpu_and_says_so(record
     stages = []
     settings = replace(QUICK, device="cuda")
     outcome = train_model(prepare(recording), load_preset("snare-1"), tmp_path, settings, stage=stages.append)
-    assert stages[0] == "Training" and stages[2:] == ["Measuring", "Rehearsing"]
+    assert stages[0] == "Training" and stages[2:4] == ["Measuring", "Rehearsing"]
     assert re.fullmatch(r"Training on the GPU failed \(.+\)\. The CPU .+ It starts again there", stages[1])
     assert outcome.trained.settings.device == "cpu"
     assert outcome.report["error_ratio"] == trained[1].report["error_ratio"]

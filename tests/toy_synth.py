@@ -22,12 +22,12 @@ def table():
                 f"partial{number}.freq", f"Partial {number} frequency", "Hz", 50.0, 4000.0, damping=0.02
             ),
             Parameter(f"partial{number}.decay", f"Partial {number} decay", "ms", 20.0, 800.0),
-            Parameter(f"partial{number}.level", f"Partial {number} level", "dB", -60.0, 0.0),
+            Parameter(f"partial{number}.level", f"Partial {number} level", "dB", -60.0, 0.0, velocity=True),
         ]
     return (
         *parameters,
         Parameter("noise.decay", "Noise decay", "ms", 20.0, 800.0),
-        Parameter("noise.level", "Noise level", "dB", -60.0, 0.0),
+        Parameter("noise.level", "Noise level", "dB", -60.0, 0.0, velocity=True),
     )
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+SAMPLE_RATE = 48_000  # Hz; models are trained for it unless the player's DAW runs at another
 
 _HOMES = {
     "Snare808": "synth.snare808",
@@ -19,7 +20,7 @@ _HOMES = {
     "Mapping": "mapping",
     "train": "training.train",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = ["SAMPLE_RATE", "__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

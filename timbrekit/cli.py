@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from timbrekit import __version__
+from timbrekit import SAMPLE_RATE, __version__
 from timbrekit.commands.drum_options import add_command as add_drum_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
-from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.tone.command import add_commands as add_tone_commands
 from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
 
@@ -62,6 +61,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", type=Path, required=True, help="folder for the model and its report")
     train.add_argument(
+        "--test",
+        type=Path,
+        metavar="RECORDING",
+        help="other playing on the same drum to measure the model on (default: the end of the recording, held out)",
+    )
+    train.add_argument(
         "--model",
         choices=MODEL_NAMES,
         help="size of the network (default: {timbrekit}; {published} for --recipe published)".format(
@@ -77,6 +82,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--bounds", action="store_true", help="also compute what preset and onsets allow (slow)"
     )
     _detector_arguments(train)
+
+    measure = _command(
+        choices, "measure", "measure.measure", "how well does a model follow playing it has not heard?"
+    )
+    measure.add_argument("model", type=Path)
+    measure.add_argument("recording", type=Path, help="other playing on the same drum, at the same gain")
+    measure.add_argument(
+        "--trained-on", type=Path, required=True, metavar="RECORDING", help="that the model was trained on"
+    )
 
     rehearse = _command(choices, "rehearse", "rehearse", "hear what the plug-in will play")
     rehearse.add_argument("model", type=Path)
@@ -167,6 +181,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     paper.add_argument("--batch", type=_whole(1), help="models trained together (default: 8)")
     played = experiment.add_argument_group("as played")
+    played.add_argument(
+        "--test",
+        type=Path,
+        nargs="+",
+        metavar="RECORDING",
+        help="other playing on the same drums, one for each recording, for what is unseen (default: the takes' ends)",
+    )
     played.add_argument("--recipes", help="names, separated by commas (default: timbrekit,published)")
     played.add_argument("--models", help="names, separated by commas (default: each recipe's own)")
     played.add_argument("--no-bounds", action="store_true", help="leave out what preset and onsets allow")

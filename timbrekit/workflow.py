@@ -2,17 +2,17 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from timbrekit.errors import Finding, GpuError, OutputError, RecordingError, TimbrekitError
+from timbrekit import SAMPLE_RATE
+from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
 from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
-from timbrekit.export.torchdrum import write_model
+from timbrekit.export.torchdrum import PluginModel, write_model
 from timbrekit.files import staging_folder, write_json
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.plugin.primer import make_primer
@@ -23,16 +23,19 @@ from timbrekit.recording.hits import Hits, find_hits
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.recording.take_health import hit_findings
+from timbrekit.results.measure import detector_of
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
+from timbrekit.results.unseen import error_bars, measure_end, measure_other, other_take
 from timbrekit.synth import find_synth
-from timbrekit.synth.base import SAMPLE_RATE, Synth
+from timbrekit.synth.base import Synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import train
 from timbrekit.training.published import as_exported, published_preset, published_windows
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Epoch, Trained
+from timbrekit.training.velocity import fit_velocity
 
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
 OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one
@@ -101,6 +104,7 @@ def train_model(
     stage: Callable[[str], None] | None = None,
     bounds: bool = False,
     checkpoint: str | Path | None = None,
+    test: Recording | None = None,
 ) -> Outcome:
     """Train, rehearse, prove and write ``model.pt, report.json, report.png, rehearsal.wav, primer.wav, card.txt``.
 
@@ -115,9 +119,12 @@ def train_model(
         stage: called with a few words at each step.
         bounds: also compute how far the preset can follow at all and what the onsets can tell (a minute more).
         checkpoint: file in which work that was cut off is found again (``training.fast.train``); removed at the end.
+        test: another recording of the same drum, at the same gain and sample rate, to measure the model on. Without it
+            the end of the take is held out for that.
 
     Raises:
         TrainingError: too few hits.
+        RecordingError: no hit in the other recording.
         ModelFileError: the model would not work in the plug-in.
         OutputError: the folder cannot be written.
     """
@@ -128,6 +135,9 @@ def train_model(
     recording, hits = prepared.recording, prepared.hits
     samples, rate = recording.samples, recording.sample_rate
     take = make_take(hits)  # every model is measured on this one
+    other = None if test is None else other_take(test, take)
+    if other and settings.split == "contiguous":
+        settings = replace(settings, split="whole")
     stage("Training")
     source, sound = take, preset
     if settings.recipe == "published":
@@ -161,23 +171,30 @@ def train_model(
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
         played = _rehearsals(model.module, samples, take, primer.samples, preset.instrument())
+        stage("Measuring on playing that it has not heard")
+        velocity = PluginModel(fit_velocity(take, preset, trained.split.train, settings.seed)).eval()
+        again, synth = played["second_pass"], preset.instrument()
+        if other:
+            unseen = measure_other(model.module, velocity, other, take, again.rehearsal.ranges, synth)
+        else:
+            unseen = measure_end(again, velocity, take, samples, trained.split, synth)
         reached = {}
         if bounds:
             stage("Computing the bounds")
             reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
             reached["onset information"] = predict_from_onsets(take)
         found = [asdict(finding) for finding in prepared.findings]
-        report = build_report(preset, take, trained, held_out, played, primer, found, reached)
+        report = build_report(preset, take, trained, held_out, played, primer, found, unseen, reached)
         write_wav(staging / "rehearsal.wav", played["after_primer"].rehearsal.audio, rate)
         write_wav(staging / "primer.wav", primer.samples, primer.sample_rate)
-        (staging / "card.txt").write_text(write_card(report, preset, hits, primer), encoding="utf-8")
+        (staging / "card.txt").write_text(write_card(report, preset), encoding="utf-8")
         missed = prepared.suggestion.missed if prepared.suggestion else ()
         save_report_picture(
             staging / "report.png",
             samples,
             take,
             trained,
-            held_out,
+            error_bars(report["unseen"]),
             played["after_primer"],
             preset.parameters,
             missed,
@@ -253,7 +270,7 @@ def rehearse_file(
     read = read_recording(recording, sample_rate)
     before = None if primer is None else read_recording(primer, read.sample_rate).samples
     opened = open_model(model)
-    own = None if settings else _detector_of(opened.metadata)
+    own = None if settings else detector_of(opened.metadata)
     whose = "given" if settings else "model" if own else "default"
     settings = settings or own or DetectorSettings()
     synth = find_synth(opened.synth, opened.metadata.get("drum"))
@@ -272,11 +289,3 @@ def rehearse_file(
         "detector": detector_json(settings),
         "detector_from": whose,
     }
-
-
-def _detector_of(metadata: dict[str, Any]) -> DetectorSettings | None:
-    """The onset controls that a model was trained with; None where its file does not say, or says nonsense."""
-    with suppress(TimbrekitError, KeyError, TypeError, ValueError):
-        kept = metadata["detector"]
-        return DetectorSettings(kept["on_threshold"], kept["off_threshold"], int(kept["hold"]))
-    return None

@@ -24,9 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     options.threads = options.threads or ([1] if one_is_enough else [1, 2])
     began, load = time.perf_counter(), os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     # Imported here: a wrong option is told at once, not after torch has loaded.
+    from timbrekit import SAMPLE_RATE
     from timbrekit.files import atomic_path
     from timbrekit.recording import read_recording
-    from timbrekit.synth.base import SAMPLE_RATE
     from timbrekit.training.published import PUBLISHED
 
     from .contenders import OURS, PAPER, make_material, save_material

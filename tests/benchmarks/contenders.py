@@ -21,7 +21,8 @@ from timbrekit.training.fast.run import TrainingRun, Variant
 from timbrekit.training.fast.small_network import one_thread
 from timbrekit.training.published import PUBLISHED, published_preset, published_windows
 from timbrekit.training.settings import Settings
-from timbrekit.training.take import Take, gain_to_nominal, make_take, measure, split_hits
+from timbrekit.training.split import split_at_random
+from timbrekit.training.take import Take, gain_to_nominal, make_take, measure
 from timbrekit.training.train import shuffled_batches
 
 from .paper_step import PaperTraining
@@ -54,7 +55,7 @@ def make_material(recording: str | Path | Recording) -> Material:
     prepared = prepare(recording)
     gated = make_take(prepared.hits)
     published = _published_take(gated, prepared.recording.samples)
-    held_out = split_hits(gated.timbre[:, 0], gated.reference, SEED).test
+    held_out = split_at_random(gated.timbre[:, 0], gated.reference, SEED).test
     practice = np.setdiff1d(np.arange(len(gated)), held_out)
     return Material(without_sound(gated), without_sound(published), practice, held_out)
 
@@ -95,6 +96,7 @@ def part_of(take: Take, indices: np.ndarray) -> Take:
         reference_timbre=take.reference_timbre[index],
         lengths=take.lengths[index],
         reference=int(np.flatnonzero(indices == take.reference)[0]),
+        gain=take.gain,
     )
 
 
@@ -185,7 +187,7 @@ def train_paper_style(take: Take, epochs: int, device: str, progress: Callable[[
         progress: called after each epoch with its number and the best mapping so far.
     """
     training = paper_training(take, device)
-    split = split_hits(take.timbre[:, 0], take.reference, SEED)
+    split = split_at_random(take.timbre[:, 0], take.reference, SEED)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(training.optimizer, factor=0.5, patience=20)
     generator = torch.Generator().manual_seed(SEED)
     validation = split.validation if len(split.validation) else split.train

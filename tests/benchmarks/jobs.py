@@ -23,7 +23,8 @@ from timbrekit.training.fast.train import train
 from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.published import PUBLISHED
 from timbrekit.training.settings import Settings
-from timbrekit.training.take import Take, scale_to_range, split_hits
+from timbrekit.training.split import split_at_random
+from timbrekit.training.take import Take, scale_to_range
 from timbrekit.training.train import Epoch
 
 from .contenders import (
@@ -58,7 +59,7 @@ def time_steps(material: Material, job: dict[str, Any]) -> dict[str, Any]:
         name: {what: {"wall": [], "cpu": []} for what in ("forward", "step", "epoch")} for name in CONTENDERS
     }
     take = material.for_training("gated")  # the published one has its own split, just as large
-    hits = split_hits(take.timbre[:, 0], take.reference, SEED).train
+    hits = split_at_random(take.timbre[:, 0], take.reference, SEED).train
     generator = np.random.default_rng(SEED)
     for repetition in range(-job["warm_up"], job["repetitions"]):
         batch = generator.choice(hits, min(BATCH, len(hits)), replace=False)

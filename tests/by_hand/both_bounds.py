@@ -13,7 +13,8 @@ import torch
 from timbrekit.plugin.as_played import error_ratio
 from timbrekit.presets import load_preset
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
-from timbrekit.training.take import make_take, split_hits
+from timbrekit.training.split import split_at_random
+from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare
 
 ITERATIONS = 100
@@ -22,7 +23,7 @@ SEEDS = 3  # whose held-out hits are looked at
 
 def main(recording: str, presets: list[str]) -> None:
     take = make_take(prepare(recording).hits)
-    splits = [split_hits(take.timbre[:, 0], take.reference, seed) for seed in range(SEEDS)]
+    splits = [split_at_random(take.timbre[:, 0], take.reference, seed) for seed in range(SEEDS)]
     held_out = np.unique(np.concatenate([np.r_[split.validation, split.test] for split in splits]))
     foretold = predict_from_onsets(take)
     as_foretold = replace(take, timbre=take.reference_timbre + torch.from_numpy(foretold))

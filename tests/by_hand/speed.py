@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.nn_tilde.write import write_nn_tilde
 from timbrekit.export.torchdrum import write_model
@@ -22,7 +23,6 @@ from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.onsets import DetectorSettings, detect
 from timbrekit.recording.suggest import suggest_settings
-from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.synth.snare808_stream import play
 from timbrekit.training.settings import Settings
 

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.commands.output import (
     BAD_INPUT,
     INTERRUPTED,
@@ -24,7 +25,6 @@ from timbrekit.commands.output import (
     say,
 )
 from timbrekit.synth import SNARE808
-from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.synth.parameters import PARAMETERS
 
 if TYPE_CHECKING:
@@ -40,11 +40,14 @@ def train(options: argparse.Namespace) -> int:
     preset = load_preset(options.preset)  # first: a wrong name is answered before torch is loaded
 
     from timbrekit.files import removed_if_empty
+    from timbrekit.recording import read_recording
     from timbrekit.training.recipes import make_settings
     from timbrekit.workflow import FILES, prepare, train_model
 
     for name in FILES:
         keep(options.recording, options.out / name)
+        if options.test:
+            keep(options.test, options.out / name)
     settings = make_settings(options.recipe, options.model, options.epochs, options.seed, options.device)
     talk = quiet_or_say(options)
     began = time.perf_counter()
@@ -55,10 +58,18 @@ def train(options: argparse.Namespace) -> int:
     hits = prepared.hits
     talk(f"  {_counted(len(hits), 'hit')} found, {len(hits.dropped)} dropped")
     talk(f"  heard at {prepared.recording.sample_rate} Hz with {_knobs(hits.settings)}")
+    test = None
+    if options.test:
+        talk(f"Reading {options.test.name}")
+        test = read_recording(options.test, options.sample_rate)
+        for finding in test.findings:
+            talk(f"  note: {finding.advice}")
     bar = Bar(visible=sys.stderr.isatty())
     unfinished = options.out / UNFINISHED
     with Interruptible(), removed_if_empty(options.out):
-        outcome = train_model(prepared, preset, options.out, settings, bar, talk, options.bounds, unfinished)
+        outcome = train_model(
+            prepared, preset, options.out, settings, bar, talk, options.bounds, unfinished, test
+        )
     report = outcome.report
     talk(report["verdict"])
     use = (
@@ -70,7 +81,7 @@ def train(options: argparse.Namespace) -> int:
     summary = {
         key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")
     }
-    summary |= {key: report[key] for key in ("as_played", "detector", "verdict")}
+    summary |= {key: report[key] for key in ("as_played", "detector", "verdict", "unseen")}
     finish(options, {"model": str(outcome.model), "seconds": time.perf_counter() - began, **summary})
     return INTERRUPTED if outcome.trained.interrupted else OK
 

@@ -7,7 +7,7 @@ from timbrekit.commands.output import OK, finish, quiet_or_say
 from timbrekit.errors import OutputError
 
 # Options that only one of the tables has, or only a run of either.
-PLAYED_ONLY = ("recipes", "models", "no_bounds")
+PLAYED_ONLY = ("recipes", "models", "no_bounds", "test")
 PAPER_ONLY = ("rows", "features", "iterations", "batch")
 RUN_ONLY = ("recordings", "presets", "seeds", "first_seed", "epochs", "out", "jobs", "scheduler")
 
@@ -57,6 +57,11 @@ def _check_experiment(options: argparse.Namespace) -> None:
         if value is not None and value is not False and value != []:
             given = "A recording" if name == "recordings" else "--" + name.replace("_", "-")
             raise OutputError(f"{given} {why}. Leave it out.")
+    if options.test and len(options.test) != len(options.recordings):
+        raise OutputError(
+            f"There are {len(options.recordings)} recordings and {len(options.test)} for --test: name one for each, in "
+            "the same order."
+        )
     if not options.merge and not (options.recordings and options.out):
         raise OutputError("Name the recordings or folders of hits, and a folder for the results with --out.")
 
@@ -75,5 +80,7 @@ def _plan(options: argparse.Namespace) -> Any:
     if options.table == "played":
         recipes, models = names(options.recipes) or RECIPES, names(options.models) or ()
         defaults = {**PLAYED, "rows": played_rows(recipes, models, not options.no_bounds)}
+    if options.test:
+        asked["tests"] = tuple(map(str, options.test))
     given = {name: value for name, value in asked.items() if value is not None}
     return Plan(tuple(map(str, options.recordings)), **{**defaults, **given})

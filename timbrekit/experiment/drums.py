@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.errors import RecordingError
 from timbrekit.recording import Recording, resample
 from timbrekit.recording.decode import open_audio, shown
-from timbrekit.synth.base import SAMPLE_RATE
 from timbrekit.workflow import Prepared, prepare
 
 SOUND_ENDINGS = (".wav", ".wave", ".flac", ".aif", ".aiff", ".ogg", ".mp3")

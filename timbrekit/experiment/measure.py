@@ -9,22 +9,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrekit.experiment.rows import DIRECT, INFORMATION, UNCHANGED, Row, World
+from timbrekit.experiment.rows import DIRECT, INFORMATION, LOUDNESS, UNCHANGED, Row, World
 from timbrekit.export.metadata import build_metadata
-from timbrekit.export.torchdrum import write_model
+from timbrekit.export.torchdrum import PluginModel, write_model
 from timbrekit.features import ONSET_WINDOW
 from timbrekit.plugin.as_played import Followed, measure_as_played
 from timbrekit.plugin.primer import make_primer
+from timbrekit.plugin.rehearse import Network
+from timbrekit.presets import Preset
+from timbrekit.recording import read_recording
 from timbrekit.recording.hits import Hits, cut_windows
 from timbrekit.results.report import measure_held_out
+from timbrekit.results.unseen import OtherTake, measure_unseen, other_take
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import Variant, train_many
 from timbrekit.training.published import SEARCH, as_exported, published_preset, published_windows
 from timbrekit.training.recipes import make_settings
 from timbrekit.training.settings import Settings, SplitName
-from timbrekit.training.split import split_hits
+from timbrekit.training.split import Split, split_hits
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Trained
+from timbrekit.training.velocity import fit_velocity
 from timbrekit.workflow import Prepared
 
 
@@ -32,12 +37,13 @@ from timbrekit.workflow import Prepared
 class Measured(Followed):
     """How one model, or what stands in for one, followed some hits in one situation."""
 
-    situation: str  # "held out", "second pass", "after primer", "cold" or "bound"
+    situation: str  # "held out", "second pass", "after primer", "cold", "unseen" or "bound"
     test_hits: int  # that it was measured on, of which the n may be several renders each
     epochs: int = 0  # of training, or iterations of the search
     seconds: float = 0.0  # of training, a share of what was trained together
     heard: NDArray[np.float32] | None = None  # (n,) each hit's onset loudness as the mapping gets it
     first_hits_error_ratio: float | None = None  # of whole takes
+    image: float | None = None  # correlation of distances in the auditory image, of unseen playing
 
     @property
     def errors(self) -> NDArray[np.float32]:
@@ -138,7 +144,7 @@ def _without_network(
 
 
 def measure_played(
-    prepared: Prepared, row: Row, variant: Variant, settings: Settings | None
+    prepared: Prepared, row: Row, variant: Variant, settings: Settings | None, test: str | None = None
 ) -> tuple[list[Measured], bytes]:
     """Train a row's model of a whole take, and play the take with it as the plug-in does.
 
@@ -146,16 +152,22 @@ def measure_played(
         prepared: the take.
         row: a recipe, or a bound of all hits.
         variant: preset and seed.
-        settings: of the recipe; None for a bound.
+        settings: of the recipe; None for a bound or yardstick.
+        test: another recording of the drum, for "unseen"; the end of the take by default.
 
     Returns:
-        The situations, and the model file's content: none of a bound.
+        The situations, and the model file's content: none of a bound or yardstick.
 
     Raises:
         KeyboardInterrupt, TrainingError: as :func:`measure_row`.
     """
     hits, samples, preset = prepared.hits, prepared.recording.samples, variant.preset
     take = make_take(hits)
+    other = None if test is None else other_take(read_recording(test, hits.sample_rate), take)
+    if row == LOUDNESS:
+        split = split_hits(take, "contiguous" if other is None else "whole")
+        module = PluginModel(fit_velocity(take, preset, split.train, variant.seed)).eval()
+        return _situations(module, preset, take, samples, split, other), b""
     if settings is None:
         informed, every = row == INFORMATION, np.arange(len(take))
         reached = predict_from_onsets(take) if informed else optimize_directly(take, preset, every)
@@ -172,15 +184,43 @@ def measure_played(
     with tempfile.TemporaryDirectory() as folder:
         written = write_model(trained.mapping, metadata, Path(folder) / "model.pt")
         content = written.path.read_bytes()
-    module, synth = written.module, preset.instrument()
-    cold = measure_as_played(module, samples, take, synth=synth)
-    known = {"initial_ranges": cold.rehearsal.ranges, "static": cold.static}
-    again = measure_as_played(module, samples, take, synth=synth, **known)
-    primer = make_primer(samples, hits.sample_rate, hits.settings)
-    primed = measure_as_played(module, samples, take, primer=primer.samples, synth=synth)
     held_out, cost = measure_held_out(take, trained, preset), (len(trained.history), seconds)
     measured = [Measured(held_out.played, held_out.intended, "held out", held_out.hits, *cost)]
-    for situation, each in (("second pass", again), ("after primer", primed), ("cold", cold)):
-        followed = Measured(each.played, each.intended, situation, len(each.played), *cost)
-        measured.append(replace(followed, first_hits_error_ratio=each.first_hits_error_ratio))
-    return measured, content
+    situations = _situations(written.module, preset, take, samples, trained.split, other)
+    return measured + [replace(each, epochs=cost[0], seconds=seconds) for each in situations], content
+
+
+def _situations(
+    module: Network,
+    preset: Preset,
+    take: Take,
+    samples: NDArray[np.float32],
+    split: Split,
+    other: OtherTake | None,
+) -> list[Measured]:
+    """Play the take cold, after its primer and again, and what is unseen: another take, or the held-out end."""
+    synth, rate, detector = preset.instrument(), take.hits.sample_rate, take.hits.settings
+    cold = measure_as_played(module, samples, take, synth=synth)
+    ranges = cold.rehearsal.ranges
+    again = measure_as_played(module, samples, take, synth=synth, initial_ranges=ranges, static=cold.static)
+    primer = make_primer(samples, rate, detector)
+    primed = measure_as_played(module, samples, take, primer=primer.samples, synth=synth)
+    measured = [
+        Measured(
+            each.played,
+            each.intended,
+            situation,
+            len(each.played),
+            first_hits_error_ratio=each.first_hits_error_ratio,
+        )
+        for situation, each in (("second pass", again), ("after primer", primed), ("cold", cold))
+    ]
+    if other is not None:
+        played = measure_as_played(module, other.samples, other.take, synth=synth, initial_ranges=ranges)
+        unseen = measure_unseen(played, played, other.take, "second take", take)
+    elif len(split.test):
+        unseen = measure_unseen(again, again, take, "end of take", take, split.test)
+    else:
+        return measured
+    image = unseen.image and unseen.image.correlation
+    return [*measured, Measured(unseen.played, unseen.intended, "unseen", len(unseen.played), image=image)]

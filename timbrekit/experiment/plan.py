@@ -34,6 +34,9 @@ class Plan:
 
     drums: tuple[str, ...]  # recordings and folders of hits
     table: TableName = "paper"
+    tests: tuple[
+        str, ...
+    ] = ()  # other recordings, in the drums' order, for what is unseen; () takes the drums' ends
     presets: tuple[str, ...] = PAPER_PRESETS
     rows: tuple[str, ...] = tuple(ROWS["paper"])
     seeds: int = 1  # how many; a seed decides the first weights and which hits are held out
@@ -52,7 +55,7 @@ class Plan:
         """How a row's models are trained. As played, a recipe is left as it comes to the plug-in."""
         if self.table == "played":
             settings = make_settings(row.recipe, row.model, self.epochs, device=device)
-            return replace(settings, split=self.split)
+            return replace(settings, split="whole" if self.tests else self.split)
         return self.world.settings(row, self.epochs, device, self.split)
 
     def fingerprint(self, row: Row) -> str:
@@ -60,7 +63,7 @@ class Plan:
         recipe = repr(replace(self.settings(row, "cpu"), seed=0)) if row.recipe else ""
         if row == DIRECT and self.table == "paper":
             recipe = repr({**SEARCH, "iterations": self.iterations})
-        words = f"{self.table} {self.split} {self.features} {recipe}"
+        words = f"{self.table} {self.split} {self.features} {recipe} {self.tests or ''}".rstrip()
         return hashlib.sha256(words.encode()).hexdigest()[:12]
 
 
@@ -107,7 +110,7 @@ def all_groups(plan: Plan, done: Container[Job] = ()) -> list[Group]:
         for row in find_rows(plan.rows, plan.table):
             seeds = range(plan.first_seed, plan.first_seed + plan.seeds)
             if plan.table == "played" and row.recipe is None:
-                seeds = range(1)  # a bound is of all hits: no seed decides anything
+                seeds = range(1)  # bounds and yardsticks: no seed decides anything
             jobs = [Job(drum.name, row.key, name, seed) for name in names for seed in seeds]
             jobs = [job for job in jobs if job not in done]
             groups += [Group(drum, row, jobs[i : i + plan.batch]) for i in range(0, len(jobs), plan.batch)]

@@ -5,7 +5,8 @@ and ``features`` how hits were held out and measured, and ``recipe`` a fingerpri
 ``epochs`` of training (iterations of the direct search), ``seconds`` of it; ``hits`` of the drum, ``test_hits`` of
 them in this line. ``error_ratio`` is the mean of the seven features' ratios to the preset left alone,
 ``first_8_error_ratio`` that of a take's first hits, ``follows_onset`` the Spearman correlation of the transient's
-played loudness with what is heard of it at the hit's onset. Then for each timbre feature ``error``, the mean absolute
+played loudness with what is heard of it at the hit's onset, ``image`` the correlation of distances in an auditory image
+(``timbrekit.results.auditory_image``), of unseen playing. Then for each timbre feature ``error``, the mean absolute
 error in its unit, ``spread``, the standard deviation over hits, ``unchanged``, the error of the preset left alone on
 the same hits, ``ratio``, one over the other, and ``rank``, the Spearman correlation of played with intended.
 """
@@ -31,7 +32,7 @@ COLUMNS: dict[str, type] = {
     **dict.fromkeys(("table", "drum", "row", "preset"), str),
     **dict.fromkeys(("seed", "epochs", "hits", "test_hits"), int),
     **dict.fromkeys(("situation", "split", "features", "recipe"), str),
-    **dict.fromkeys(("seconds", "error_ratio", "first_8_error_ratio", "follows_onset"), float),
+    **dict.fromkeys(("seconds", "error_ratio", "first_8_error_ratio", "follows_onset", "image"), float),
     **{f"{kind} {name}": float for kind in KINDS for name in TIMBRE_FEATURES},
 }
 Record = dict[str, Any]  # a line of the file
@@ -66,6 +67,7 @@ def record_of(plan: Plan, job: Job, hits: int, measured: Measured) -> Record:
         "error_ratio": measured.error_ratio,
         "first_8_error_ratio": measured.first_hits_error_ratio,
         "follows_onset": None if heard is None else rank_correlations(played[:, :1], heard[:, None])[0],
+        "image": measured.image,
         **by_feature,
     }
 

@@ -32,6 +32,7 @@ class Row:
 
 UNCHANGED = Row("preset", "Preset unchanged")
 DIRECT = Row("direct", "Direct optimisation")
+LOUDNESS = Row("loudness alone", "Loudness alone")
 INFORMATION = Row("onset information", "Onset information")
 BASELINE = Row("mlp", "MLP", "published", "mlp")  # that the paper plays with: all others are compared with it
 AS_PUBLISHED = replace(
@@ -61,7 +62,7 @@ _PAPER = (
     OURS,
     OURS_LARGE,
 )
-_PLAYED = (*(_as_played(*names) for names in product(RECIPES, MODEL_NAMES)), DIRECT, INFORMATION)
+_PLAYED = (*(_as_played(*names) for names in product(RECIPES, MODEL_NAMES)), LOUDNESS, DIRECT, INFORMATION)
 ROWS: dict[str, dict[str, Row]] = {
     table: {row.key: row for row in rows} for table, rows in (("paper", _PAPER), ("played", _PLAYED))
 }
@@ -80,7 +81,8 @@ def find_rows(keys: Sequence[str], table: TableName = "paper") -> list[Row]:
 def played_rows(
     recipes: Sequence[str] = RECIPES, models: Sequence[str] = (), bounds: bool = True
 ) -> tuple[str, ...]:
-    """Keys of what is compared as played: every recipe with every model, each recipe's own if none is named.
+    """Keys of what is compared as played: every recipe with every model, each recipe's own if none is named; loudness
+    alone, and bounds if wanted.
 
     Raises:
         TrainingError: there is no such recipe or model.
@@ -88,7 +90,7 @@ def played_rows(
     _check_known("recipe", recipes, RECIPES)
     _check_known("model", models, MODEL_NAMES)
     keys = [_as_played(*names).key for names in product(recipes, models or (None,))]
-    return (*keys, *((DIRECT.key, INFORMATION.key) if bounds else ()))
+    return (*keys, LOUDNESS.key, *((DIRECT.key, INFORMATION.key) if bounds else ()))
 
 
 def _check_known(kind: str, names: Sequence[str], known: Collection[str]) -> None:

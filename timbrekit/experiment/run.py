@@ -108,7 +108,8 @@ def _measure(
             found = [([each], b"") for each in measured]
         else:
             settings = plan.settings(row, device) if row.recipe else None
-            found = [measure_played(prepared, row, variant, settings) for variant in variants]
+            test = dict(zip(plan.drums, plan.tests, strict=False)).get(str(group.drum.path))
+            found = [measure_played(prepared, row, variant, settings, test) for variant in variants]
     for job, (situations, model) in zip(group.jobs, found, strict=True):
         records += [record_of(plan, job, len(prepared.hits), each) for each in situations]
         if model:

@@ -106,6 +106,7 @@ def played_grids(models: pd.DataFrame) -> list[Grid]:
         grid = means[keys].astype(str).rename(columns={"drum": "recording", "row": "what"})
         grid["mean ratio"] = means["error_ratio"].map("{:.3f}".format)
         grid["first 8"] = means["first_8_error_ratio"].map(_number)
+        grid["image"] = means["image"].map(_number)
         for head, kind in ((f"ratio: {SHORT}", "ratio"), ("rank corr.: same", "rank")):
             columns = means[[f"{kind} {name}" for name in TIMBRE_FEATURES]]
             grid[head] = [" ".join(map(_number, values)) for values in columns.to_numpy()]
@@ -116,7 +117,7 @@ def played_grids(models: pd.DataFrame) -> list[Grid]:
 def _played_means(models: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     kinds = [f"{kind} {name}" for kind in ("ratio", "rank") for name in TIMBRE_FEATURES]
     alike = models.groupby(keys, sort=False)
-    means = alike[["error_ratio", "first_8_error_ratio", *kinds]].mean()
+    means = alike[["error_ratio", "first_8_error_ratio", "image", *kinds]].mean()
     means.insert(0, "models", alike.size())
     return means.reset_index()
 

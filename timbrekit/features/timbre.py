@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.features.onset import POWER_FLOOR
-from timbrekit.synth.base import SAMPLE_RATE
 
 FRAME = 2048  # samples
 HOP = 512  # samples

@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 import torch
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.errors import TimbrekitError
 from timbrekit.export.check import open_model
 from timbrekit.export.model_file import ModelFile
@@ -21,8 +22,9 @@ from timbrekit.notebook.audition_panel import AuditionPanel
 from timbrekit.notebook.hits_panel import HitsPanel
 from timbrekit.notebook.live import show_live_page
 from timbrekit.notebook.preset_panel import PresetPanel
-from timbrekit.notebook.recording_panel import LAST, SAMPLE, UPLOAD, RecordingPanel
+from timbrekit.notebook.recording_panel import LAST, MICROPHONE, SAMPLE, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
+from timbrekit.notebook.verdict_panel import VerdictPanel
 from timbrekit.notebook.widgets import in_words, say, show_html, show_picture, table_html
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.presets import Preset, load_preset, parse_preset
@@ -32,15 +34,17 @@ from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.bundle import CONTENTS, write_bundle
-from timbrekit.results.plots import new_figure, plot_feature_errors, plot_timbre_space, to_png
+from timbrekit.results.plots import new_figure, plot_timbre_space, to_png
 from timbrekit.session import Session
-from timbrekit.synth.base import SAMPLE_RATE, Parameter
+from timbrekit.synth.base import Parameter
 from timbrekit.training.recipes import make_settings
 from timbrekit.training.take import make_take
 from timbrekit.workflow import prepare, train_model
 
 SUGGESTED, PLUGIN, AS_LEFT = DETECTORS = ("suggested", "the plug-in's own", "as I set them last")
 LAST_PRESET, FIRST_PRESET = "my last choice, or snare-1", "snare-1"
+NOT_NOW = "not now"
+SOMETHING_ELSE = (NOT_NOW, UPLOAD, MICROPHONE)
 TRAINED_TAKE, OTHER_TAKE = TAKES = ("the recording it was trained on", "another recording")
 
 
@@ -173,22 +177,16 @@ class Journey:
         show_live_page(self.session.model_path)
 
     @in_words
-    def show_verdict(self) -> None:
-        """The card, which begins with the verdict in words, and errors by feature."""
+    def show_verdict(self, something_else: str = NOT_NOW) -> None:
+        """How good the model is; measured anew if something else is played now (one of ``SOMETHING_ELSE``)."""
         self._need_model()
-        report = self._report()
-        print((self.session.model_dir / "card.txt").read_text(encoding="utf-8"))
-        bars = {
-            "hits it was not trained on": list(report["error_ratio_per_feature"].values()),
-            "as the plug-in plays it": list(
-                report["as_played"]
-                .get("after_primer", report["as_played"])["error_ratio_per_feature"]
-                .values()
-            ),
-        }
-        figure, ax = new_figure(9.5, 3.2)
-        plot_feature_errors(ax, bars)
-        show_picture(to_png(figure), "Errors by feature; 1 is as far off as the preset unchanged.")
+        panel = VerdictPanel(self.session.model_dir, self._preset(), self.session.recording_path)
+        if something_else != NOT_NOW:
+            other = Session.open(self.session.folder / "other take")
+            chooser = RecordingPanel(other, lambda: panel.measure(other.recording_path))
+            chooser.choose(something_else)
+            chooser.show()
+        panel.show()
 
     @in_words
     def download(self) -> None:

@@ -9,13 +9,13 @@ import ipywidgets
 import numpy as np
 from numpy.typing import NDArray
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.errors import PresetError
 from timbrekit.notebook.plots import plot_sound, plot_spectrum
 from timbrekit.notebook.widgets import picture_widget, show_panel, slider, sounds_html
 from timbrekit.presets import Preset, load_preset, preset_names, save_preset
 from timbrekit.results.plots import new_figure, set_title, to_png
 from timbrekit.session import safe_name
-from timbrekit.synth.base import SAMPLE_RATE
 
 SOUND_SECONDS = 1.0
 

@@ -49,6 +49,13 @@ class AsPlayed(Followed):
 
     rehearsal: Rehearsal
     static: NDArray[np.float32]  # (samples,) the unmodulated preset played at the same places
+    hits: NDArray[np.int64]  # (n,) which of the take's hits were played
+    triggers: NDArray[np.int64]  # (n,) where, in the rehearsal
+    gain: float  # that brings the unmodulated preset to the nominal level
+
+    def among(self, hits: ArrayLike) -> NDArray[np.int64]:
+        """Rows of those of the take's hits ``(m,)`` that were played."""
+        return np.flatnonzero(np.isin(self.hits, hits))
 
     @property
     def first_hits_error_ratio(self) -> float:
@@ -68,10 +75,8 @@ class AsPlayed(Followed):
         """Plain values for report.json."""
         return {
             "error_ratio": self.error_ratio,
-            "error_ratio_per_feature": dict(
-                zip(TIMBRE_FEATURES, map(float, self.ratio_per_feature), strict=True)
-            ),
-            "rank_correlation": dict(zip(TIMBRE_FEATURES, map(float, self.rank_correlation), strict=True)),
+            "error_ratio_per_feature": by_feature(self.ratio_per_feature),
+            "rank_correlation": by_feature(self.rank_correlation),
             "first_8_error_ratio": self.first_hits_error_ratio,
             "hits": len(self.played),
             "sample_rate": self.rehearsal.sample_rate,
@@ -107,14 +112,20 @@ def measure_as_played(
     of_take, of_rehearsal = _in_both(take.hits.triggers, rehearsal.triggers)
     if not len(of_take):
         nothing = np.zeros((0, len(TIMBRE_FEATURES)), np.float32)
-        return AsPlayed(nothing, nothing, rehearsal, static)
+        return AsPlayed(nothing, nothing, rehearsal, static, of_take, of_take, 1.0)
     features = TimbreFeatures(rate)
     lengths, triggers = take.lengths[of_take], rehearsal.triggers[of_rehearsal]
-    unmodulated = _cut(static, triggers, rate)
+    unmodulated = cut_hits(static, triggers, rate)
     gain = gain_to_nominal(float(measure(features, unmodulated, lengths)[:, 0].median()))
-    played = measure(features, _cut(rehearsal.audio, triggers, rate) * gain, lengths)
+    played = measure(features, cut_hits(rehearsal.audio, triggers, rate) * gain, lengths)
     played = played - measure(features, unmodulated * gain, lengths)
-    return AsPlayed(played.numpy(), take.intended[of_take].numpy(), rehearsal, static)
+    intended = take.intended[of_take].numpy()
+    return AsPlayed(played.numpy(), intended, rehearsal, static, of_take, triggers, gain)
+
+
+def by_feature(values: NDArray) -> dict[str, float]:
+    """``(7,)`` values by the feature's name."""
+    return dict(zip(TIMBRE_FEATURES, map(float, values), strict=True))
 
 
 def error_ratio(played: NDArray, intended: NDArray) -> NDArray:
@@ -144,7 +155,7 @@ def _in_both(expected: NDArray, found: NDArray) -> tuple[NDArray, NDArray]:
     return np.flatnonzero(both), candidate[both]
 
 
-def _cut(audio: NDArray[np.float32], triggers: NDArray, sample_rate: int) -> torch.Tensor:
+def cut_hits(audio: NDArray[np.float32], triggers: NDArray, sample_rate: int) -> torch.Tensor:
     """``(n, samples)`` what follows each trigger, zero-padded at the end of the recording."""
     size = min(TIMBRE_SAMPLES, sample_rate)
     padded = np.pad(audio, (0, size))

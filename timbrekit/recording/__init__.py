@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.errors import Finding, RecordingError
 from timbrekit.files import atomic_path
 from timbrekit.recording.decode import open_audio, shown
@@ -26,7 +27,6 @@ from timbrekit.recording.health import (
     recording_findings,
     to_db,
 )
-from timbrekit.synth.base import SAMPLE_RATE
 
 __all__ = ["Recording", "describe", "read_recording", "resample", "write_wav"]
 

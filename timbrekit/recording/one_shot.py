@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.errors import RecordingError
 from timbrekit.recording import read_recording
 from timbrekit.recording.decode import shown
-from timbrekit.synth.base import SAMPLE_RATE
 
 LEAST_SECONDS, MOST_SECONDS = 0.03, 10.0
 LEAD = 0.0005  # s kept before the hit is first heard

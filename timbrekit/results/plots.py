@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # matplotlib takes a second to import; `timbrekit onsets` has
     from matplotlib.figure import Figure
 
     from timbrekit.plugin.as_played import AsPlayed
-    from timbrekit.results.report import HeldOut
     from timbrekit.training.take import Take
     from timbrekit.training.train import Trained
 
@@ -251,7 +250,7 @@ def save_report_picture(
     samples: ArrayLike,
     take: "Take",
     trained: "Trained",
-    held_out: "HeldOut",
+    errors: Mapping[str, ArrayLike],
     played: "AsPlayed",
     parameters: Sequence[Parameter],
     missed: ArrayLike = (),
@@ -263,7 +262,7 @@ def save_report_picture(
         samples: ``(samples,)`` the recording.
         take: its hits.
         trained: the training run.
-        held_out: its errors on hits that were not trained on.
+        errors: error ratios by label, as :func:`plot_feature_errors` has them.
         played: the rehearsal that timbre space shows.
         parameters: the synthesiser's table.
         missed: sample indices of hits that the detector does not hear.
@@ -283,7 +282,6 @@ def save_report_picture(
     history = trained.history
     plot_losses(axes["losses"], [e.train_loss for e in history], [e.validation_loss for e in history])
     set_title(axes["losses"], "Training")
-    bars = {"hits it was not trained on": held_out.ratio_per_feature, "as played": played.ratio_per_feature}
-    plot_feature_errors(axes["errors"], bars)
+    plot_feature_errors(axes["errors"], errors)
     with atomic_path(path) as temporary:
         temporary.write_bytes(to_png(figure))

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from timbrekit.export.model_file import SCHEMA
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
-from timbrekit.plugin.as_played import AsPlayed, Followed, error_ratio
+from timbrekit.plugin.as_played import AsPlayed, Followed, by_feature, error_ratio
 from timbrekit.plugin.primer import Primer
 from timbrekit.presets import Preset
-from timbrekit.recording.hits import Hits
 from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.results.unseen import Unseen
+from timbrekit.results.verdict import judge
 from timbrekit.synth import SNARE808
 from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.take import CHUNK, Take
@@ -22,9 +23,6 @@ from timbrekit.training.train import Trained
 
 RENDERS = 4  # noises and phases over which a held-out error is averaged
 CARD_WIDTH = 108  # characters of a line of card.txt
-GOOD, FAIR = 0.6, 0.85  # error ratios up to which the verdict is "closely" and "in outline"
-FEW_HELD_OUT = 10  # hits; the error on fewer hangs on chance
-FOLLOWS = 0.5  # rank correlation from which a feature is said to be followed
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,7 @@ def build_report(
     played: dict[str, AsPlayed],
     primer: Primer,
     findings: list[dict[str, Any]],
+    unseen: Unseen,
     bounds: dict[str, NDArray[np.float32]] | None = None,
 ) -> dict[str, Any]:
     """report.json: plain values, the keys that scripts rely on among them.
@@ -85,6 +84,7 @@ def build_report(
     Args:
         played: measurements by situation: "cold" (a plug-in just opened) is required; "after_primer",
             "second_pass" and "other_rate" are added where given.
+        unseen: what it plays of hits that it has never heard, from which alone the verdict comes.
         bounds: played or predicted differences of all hits by name of the bound.
     """
     intended = take.intended.numpy()
@@ -128,54 +128,25 @@ def build_report(
             name: {"error_ratio": float(ratio.mean()), "error_ratio_per_feature": by_feature(ratio)}
             for name, ratio in ((name, error_ratio(values, intended)) for name, values in bounds.items())
         }
-    report["verdict"] = verdict(held_out, played)
-    return report
+    return with_verdict(report, unseen)
 
 
-def verdict(held_out: HeldOut, played: dict[str, AsPlayed]) -> str:
-    """A few sentences for the player, from the held-out error and from what rehearsal played."""
-    ratio = held_out.error_ratio
-    if ratio <= GOOD:
-        how = "follows your playing closely"
-    elif ratio <= FAIR:
-        how = "follows your playing in outline"
-    elif ratio < 1:
-        how = "follows your playing only a little"
-    else:
-        how = "does not follow your playing"
-    if ratio < 1:
-        figure = f"it is off by {ratio:.0%} of what the bare preset is"
-    else:
-        figure = "it is further off than the bare preset"
-    is_rough = held_out.hits < FEW_HELD_OUT
-    if is_rough:
-        figure += f" (there were only {held_out.hits} of them, so that is a rough figure)"
-    where = (
-        "on the very hits it was trained on"
-        if held_out.measured_on == "train"
-        else "on hits it was not trained on"
-    )
-    sentences = [f"The model {how}: {where}, {figure}."]
-    best = played.get("after_primer", played["cold"])
-    strong = [n for n, rho in zip(TIMBRE_FEATURES, best.rank_correlation, strict=True) if rho >= FOLLOWS]
-    weak = [n for n, rho in zip(TIMBRE_FEATURES, best.rank_correlation, strict=True) if rho < FOLLOWS]
-    if strong:
-        sentences.append(f"Played as the plug-in plays it, it follows {_listed(strong)}.")
-    if weak:
-        sentences.append(f"It hardly follows {_listed(weak)}.")
-    if ratio > FAIR and not (is_rough and best.error_ratio <= FAIR):
-        sentences.append(
-            "Try another preset, or record a take with wider dynamics and more different strokes."
-        )
-    if held_out.measured_on != "test":
-        sentences.append("There were too few hits to hold some out, so this figure flatters: record more.")
-    return " ".join(sentences)
+def with_verdict(report: dict[str, Any], unseen: Unseen) -> dict[str, Any]:
+    """The report with what was measured on unseen playing, in place of what stood there before."""
+    said = judge(unseen)
+    return {
+        **report,
+        "unseen": unseen.summary(),
+        "word": said.word,
+        "ticks": said.ticks,
+        "verdict": said.text,
+    }
 
 
-def write_card(report: dict[str, Any], preset: Preset, hits: Hits, primer: Primer) -> str:
+def write_card(report: dict[str, Any], preset: Preset) -> str:
     """card.txt: what was trained, how good it is, what to load and what to dial in."""
     rate = report["sample_rate"]
-    other = report["as_played"].get("other_rate")
+    other, unseen = report["as_played"].get("other_rate"), report["unseen"]
     lines = [
         f"timbrekit model: {preset.title}",
         "",
@@ -183,32 +154,33 @@ def write_card(report: dict[str, Any], preset: Preset, hits: Hits, primer: Prime
         *textwrap.wrap(report["verdict"], CARD_WIDTH),
         "",
         "LOAD IT",
-        *(_for_torchdrum(hits, primer) if preset.synth == SNARE808 else _for_no_plugin(preset)),
+        *(_for_torchdrum(report) if preset.synth == SNARE808 else _for_no_plugin(preset)),
         "",
         "WHAT WAS TRAINED",
         f"Preset {preset.name}, {report['hits_kept']} hits, {report['model_size']}, for a DAW at {rate} Hz.",
-        f"Held-out error against the bare preset: {report['error_ratio']:.2f} (0 follows exactly, 1 not at all).",
-        f"As the plug-in plays it: {report['as_played']['error_ratio']:.2f} just opened, "
-        f"{report['as_played']['after_primer']['error_ratio']:.2f} after the primer.",
+        f"Error on unseen hits: {unseen['error_ratio']:.2f}; of a sound that only gets louder with you: "
+        f"{unseen['velocity_only']['error_ratio']:.2f}.",
+        "(0 follows exactly, 1 is a sound that never changes.)",
     ]
     if other:
+        here = report["as_played"]["after_primer"]["error_ratio"]
         sentence = (
-            f"In a DAW at {other['sample_rate']} Hz: {other['error_ratio']:.2f} after the primer. Train again with "
-            f"--sample-rate {other['sample_rate']} if that is your rate."
+            f"In a DAW at {other['sample_rate']} Hz its error is {other['error_ratio'] / here:.0%} of what it is at "
+            f"{rate} Hz. Train again with --sample-rate {other['sample_rate']} if that is your rate."
         )
         lines += textwrap.wrap(sentence, CARD_WIDTH)
     return "\n".join(lines) + "\n"
 
 
-def _for_torchdrum(hits: Hits, primer: Primer) -> list[str]:
-    detector = hits.settings
+def _for_torchdrum(report: dict[str, Any]) -> list[str]:
+    detector, seconds = report["detector"], report["primer"]["seconds"]
     return [
         "1. Open TorchDrum on the track with your drum and load model.pt.",
         "2. Dial in these detector settings (they are what the model was trained with):",
-        f"     Trigger Threshold    {detector.on_threshold:g}",
-        f"     Retrigger Threshold  {detector.off_threshold:g}",
-        f"     Hold Time            {detector.hold} samples",
-        f"3. Send primer.wav ({primer.seconds:.1f} s) through the plug-in once, at unchanged level, each time the",
+        f"     Trigger Threshold    {detector['on_threshold']:g}",
+        f"     Retrigger Threshold  {detector['off_threshold']:g}",
+        f"     Hold Time            {detector['hold']} samples",
+        f"3. Send primer.wav ({seconds:.1f} s) through the plug-in once, at unchanged level, each time the",
         "   plug-in is opened or reset. The plug-in scales what it hears by the softest and loudest, darkest and",
         "   brightest hit it has met since it was opened, and does not save them; the primer holds yours.",
         "   Without it: play your softest, loudest, darkest and brightest hit first.",
@@ -223,18 +195,9 @@ def _for_no_plugin(preset: Preset) -> list[str]:
     ]
 
 
-def by_feature(values: NDArray) -> dict[str, float]:
-    """``(7,)`` values by the feature's name."""
-    return dict(zip(TIMBRE_FEATURES, map(float, values), strict=True))
-
-
 def detector_json(settings: DetectorSettings) -> dict[str, float]:
     return {
         "on_threshold": float(settings.on_threshold),
         "off_threshold": float(settings.off_threshold),
         "hold": int(settings.hold),
     }
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

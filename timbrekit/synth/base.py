@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
-SAMPLE_RATE = 48_000  # Hz; the rate models are trained for unless the player's DAW runs at another
-
 
 @dataclass(frozen=True)
 class Parameter:
@@ -27,6 +25,9 @@ class Parameter:
     minimum: float
     maximum: float
     damping: float = 1.0  # scaling of the modulation of this parameter, where a preset names no other
+    velocity: bool = (
+        False  # a level, in dB, that a harder stroke raises where nothing but loudness is followed
+    )
 
     def to_physical(self, normalized: float) -> float:
         return self.minimum + normalized * (self.maximum - self.minimum)

@@ -83,7 +83,8 @@ class Drum:
     def parameters(self) -> tuple[Parameter, ...]:
         """The knobs, with the ranges of this drum."""
         softest, hardest = float(np.floor(self.loudness.min() - 6)), float(np.ceil(self.loudness.max() + 6))
-        return tuple(Parameter(*row) for row in (*KNOBS, ("strike", "Strike", "dB", softest, hardest, 1.0)))
+        strike = Parameter("strike", "Strike", "dB", softest, hardest, 1.0, velocity=True)
+        return (*(Parameter(*row) for row in KNOBS), strike)
 
     def values(self) -> dict[str, float]:
         """The preset: the reference hit as recorded."""

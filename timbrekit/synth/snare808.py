@@ -151,8 +151,9 @@ class Snare808:
         rates = 1 - DECAY_LOG * 1000 / rate / decays_ms
         if not self.plugin_rounding:
             return rates
-        exact = rates.detach()
-        return rates + (exact.float() - exact)
+        length = decays_ms.detach().float() * rate / 1000
+        rounded = 1 - torch.full_like(length, DECAY_LOG) / length  # a number over a tensor is rounded twice
+        return rates + (rounded - rates.detach())
 
 
 def _powers(rates: Tensor, sample_rate: int, samples: int, dtype: torch.dtype) -> Tensor:

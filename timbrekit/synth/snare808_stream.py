@@ -103,7 +103,8 @@ def _stream(parameters, triggers, noise, sample_rate):
         step2 = np.float32(2.0 * math.pi * values[2] / sample_rate)
         sweep2 = values[3]
         for e in range(4):
-            decay[e] = 1.0 - DECAY_LOG / (np.float64(values[4 + e]) * sample_rate / 1000.0)
+            length = np.float32(values[4 + e] * np.float32(sample_rate)) / np.float32(1000.0)
+            decay[e] = one - np.float32(DECAY_LOG) / length
             rising[e] = row > 0
         k = math.tan(
             math.pi * min(np.float64(values[8]), 0.5 * sample_rate - NYQUIST_MARGIN_HZ) / sample_rate

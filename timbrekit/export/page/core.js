@@ -254,7 +254,7 @@ export class Snare808 {
     const [f1, depth1, f2, depth2, sweep, tone1, tone2, hiss, cutoff, q, gain1, gain2, gain3, drive] = values;
     this.steps = [f1, f2].map((hertz) => f32((2 * Math.PI * hertz) / this.rate));
     this.depths = [depth1, depth2];
-    this.decays = [sweep, tone1, tone2, hiss].map((ms) => f32(1 - 6.91 / f32(f32(ms * this.rate) / 1000)));
+    this.decays = [sweep, tone1, tone2, hiss].map((ms) => f32(1 - f32(f32(6.91) / f32(f32(ms * this.rate) / 1000))));
     this.filter.tune(Math.min(cutoff, this.rate / 2 - 1000), q, this.rate);
     this.gains = [gain1, gain2, gain3].map(gain);
     this.drive = gain(drive);

@@ -1,0 +1,72 @@
+"""The verdict in a word and three ticks, the card, and the errors; measured anew when something else is played."""
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from timbrekit.errors import TimbrekitError
+from timbrekit.files import atomic_path, write_json
+from timbrekit.notebook.widgets import picture_widget, show_panel
+from timbrekit.presets import Preset
+from timbrekit.results.measure import measure_model
+from timbrekit.results.plots import new_figure, plot_feature_errors, to_png
+from timbrekit.results.report import with_verdict, write_card
+from timbrekit.results.unseen import error_bars
+
+
+class VerdictPanel:
+    """Shows how good a model is.
+
+    Args:
+        folder: of the model, with its report and card.
+        preset: that it plays.
+        recording: that it was trained on.
+    """
+
+    def __init__(self, folder: Path, preset: Preset, recording: Path):
+        self.folder, self._preset, self._recording = folder, preset, recording
+        self.words, self.card, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
+        self.box = ipywidgets.VBox([self.words, self.picture, self.card])
+        self._redraw()
+
+    def show(self) -> None:
+        show_panel(self.box, bytes(self.picture.value), self.text)
+
+    def measure(self, path: Path) -> None:
+        """Measure on another recording of the same drum; report and card tell of that from now on."""
+        self.words.value = "<p>Measuring on what you just played …</p>"
+        try:
+            unseen = measure_model(self.folder / "model.pt", path, self._recording)
+        except TimbrekitError as error:
+            self._redraw()
+            self.words.value += f"<p>{html.escape(str(error))}</p>"
+            return
+        report = with_verdict(self._report(), unseen)
+        write_json(self.folder / "report.json", report)
+        with atomic_path(self.folder / "card.txt") as temporary:
+            temporary.write_text(write_card(report, self._preset), encoding="utf-8")
+        self._redraw()
+
+    def _report(self) -> dict[str, Any]:
+        return json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+
+    def _redraw(self) -> None:
+        report = self._report()
+        card = (self.folder / "card.txt").read_text(encoding="utf-8")
+        ticks = "   ".join(f"{tick} {name}" for name, tick in report.get("ticks", {}).items())
+        self.text = "\n".join(filter(None, [ticks, card]))
+        self.words.value = f'<p style="font-size: 1.4em">{html.escape(ticks)}</p>'
+        self.card.value = f'<pre style="white-space: pre-wrap">{html.escape(card)}</pre>'
+        figure, ax = new_figure(9.5, 3.2)
+        plot_feature_errors(ax, report_bars(report))
+        self.picture.value = to_png(figure)
+
+
+def report_bars(report: dict[str, Any]) -> dict[str, list[float]]:
+    """Error ratios by label. Reports of version 0.1 know of no unseen playing."""
+    if "unseen" in report:
+        return error_bars(report["unseen"])
+    return {"hits it was not trained on": list(report["error_ratio_per_feature"].values())}
