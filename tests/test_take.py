@@ -82,6 +82,16 @@ def test_half_of_the_drawn_inputs_are_shifted_and_all_stay_in_range():
     assert exact == pytest.approx(0.5 + 0.5 / len(SHIFTS), abs=0.03)
 
 
+def test_noise_on_the_inputs_has_the_asked_for_spread_and_stays_in_range():
+    take = tiny_take()
+    drawn = draw_inputs(take, 0.0, 0.0, torch.Generator().manual_seed(0), passes=2000, jitter=0.03)
+    assert drawn.min() == 0 and drawn.max() == 1
+    off = drawn - take.inputs
+    inside = (take.inputs - 0.5).abs() < 0.35  # four deviations from either end
+    assert off[:, inside].std() == pytest.approx(0.03, rel=0.03)
+    assert off[:, inside].mean().abs() < 0.001
+
+
 def test_shifted_hits_are_heard_with_growing_ranges_too():
     take = tiny_take()
     drawn = draw_inputs(take, 1.0, 1.0, torch.Generator().manual_seed(0), passes=100)

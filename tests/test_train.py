@@ -27,7 +27,9 @@ from timbrekit.training.train import train as readable_train
 SNARE = load_preset("snare-1")
 QUICK = Settings(warm_start=False, epochs=2)
 # Nothing is drawn in it.
-STEADY = replace(QUICK, model="mlp", fresh_noise=False, shift_probability=0.0, growing_probability=0.0)
+STEADY = replace(
+    QUICK, model="mlp", fresh_noise=False, shift_probability=0.0, growing_probability=0.0, jitter=0.0
+)
 
 
 def weights_of(trained) -> torch.Tensor:
@@ -192,6 +194,7 @@ def test_the_published_recipe_is_the_papers():
     published = make_settings("published", device="cpu")
     assert (published.epochs, published.batch_size, published.learning_rate) == (250, 16, 5e-4)
     assert (published.model, published.shift_probability, published.growing_probability) == ("mlp", 0, 0)
+    assert published.jitter == 0
     assert (published.l2_penalty, published.gradient_clip) == (0, 0)
     assert not (published.balanced or published.fresh_noise or published.warm_start) and published.centred
     assert make_settings("published", "linear", device="cpu").learning_rate == 5e-3

@@ -40,7 +40,7 @@ AS_PUBLISHED = replace(
 )
 PAPER_LARGE = Row("mlp-large", "MLP large", "published", "mlp-large")
 OURS = Row("ours", "timbrekit", "timbrekit", Settings.model)
-OURS_SMALL = Row("ours-mlp", "timbrekit MLP", "timbrekit", "mlp")
+OURS_LARGE = Row("ours-large", "timbrekit MLP large", "timbrekit", "mlp-large")
 
 
 def _as_played(recipe: str, model: ModelName | None) -> Row:
@@ -60,7 +60,7 @@ _PAPER = (
     PAPER_LARGE,
     Row("mlp-large-2048", "MLP large 2048", "published", "mlp-large", LONG_WINDOW),
     OURS,
-    OURS_SMALL,
+    OURS_LARGE,
 )
 _PLAYED = (*(_as_played(*names) for names in product(RECIPES, MODEL_NAMES)), LOUDNESS, DIRECT, INFORMATION)
 ROWS: dict[str, dict[str, Row]] = {

@@ -182,10 +182,14 @@ def plot_timbre_space(ax: "Axes", intended: ArrayLike, played: ArrayLike | None 
 
 
 def plot_losses(ax: "Axes", train: Sequence[float], validation: Sequence[float]) -> None:
-    """Error over the epochs of training: on the hits trained on, and on those held back; the best is marked."""
+    """Error over the epochs of training: on the hits trained on, and on those held back; the best is marked.
+
+    Where none are held back to choose the epoch, both errors are the same, and one is drawn.
+    """
     epochs = np.arange(1, max(len(train), len(validation)) + 1)
     ax.plot(epochs[: len(train)], train, color=BLUE, label="hits it learns from")
-    ax.plot(epochs[: len(validation)], validation, color=ORANGE, label="hits held back to check it")
+    if list(validation) != list(train):
+        ax.plot(epochs[: len(validation)], validation, color=ORANGE, label="hits held back to check it")
     if len(validation) and np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         ax.plot(best + 1, validation[best], "o", color=VERMILION, markersize=6, label="lowest so far")

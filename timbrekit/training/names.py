@@ -2,5 +2,5 @@
 
 MODEL_NAMES = ("mlp", "mlp-large", "linear", "mlp-plain")  # of ``timbrekit.mapping.build_network``
 RECIPES = ("timbrekit", "published")
-DEFAULT_MODELS = {"timbrekit": "mlp-large", "published": "mlp"}  # the network of each recipe
+DEFAULT_MODELS = {"timbrekit": "mlp", "published": "mlp"}  # the network of each recipe
 DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -33,15 +33,15 @@ class Settings:
         TrainingError: there is no such device. (``mps`` becomes ``cpu``, with a warning that says why.)
     """
 
-    model: ModelName = "mlp-large"
+    model: ModelName = "mlp"
     recipe: Literal["timbrekit", "published"] = "timbrekit"
-    epochs: int | None = None  # None: as many as make 220 steps, from 20 to 60
+    epochs: int | None = None  # None: as many as make 220 steps, from 16 to 60
     batch_size: int = 16  # hits; larger batches fall out of the processor's cache and are slower per hit
     learning_rate: float = 2e-3  # at its highest: a tenth of the steps warm up, then it falls along a cosine
     warm_start: bool = True  # start from a mapping fitted to a learned surrogate of the synthesiser
     balanced: bool = True  # weight each feature by 1 / its spread over the take
-    shift_probability: float = 0.5  # augmentation: an input heard a little early or late
-    growing_probability: float = 0.3  # augmentation: an input heard with ranges that are still growing
+    shift_probability: float = 1.0  # augmentation: an input heard a little early or late
+    growing_probability: float = 0.1  # augmentation: an input heard with ranges that are still growing
     fresh_noise: bool = True  # new noise in every batch and random phases at every hit, as in the plug-in
     gradient_clip: float = 2.0  # longest gradient of a hit, in typical ones; 0: no clipping
     l2_penalty: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
@@ -55,6 +55,7 @@ class Settings:
     split: SplitName = "contiguous"
     seed: int = 0
     device: str = "cpu"  # or cuda
+    jitter: float = 0.03  # augmentation: standard deviation of noise on the inputs, which lie in [0, 1]
 
     def __post_init__(self):
         if self.device == "mps":

@@ -1,4 +1,4 @@
-"""Which hits are trained on, which choose the epoch, and which are held out to the end."""
+"""Which hits are trained on, which are held out to the end, and, as published, which choose the epoch."""
 
 from dataclasses import dataclass
 from typing import get_args
@@ -17,7 +17,7 @@ OVERFULL = 1.5  # times a share; copies that would make it more stay with the hi
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of the hits that are trained on, that choose the epoch, and that are held out to the end."""
+    """Indices of the hits that are trained on, that choose the epoch (none by default), and that are held out."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -29,32 +29,23 @@ def split_hits(take: Take, how: SplitName = "contiguous", seed: int = 0) -> Spli
 
     Args:
         how: ``contiguous``: the end of the take is the test, hit by hit from the last one back, each with all its
-            near-copies wherever they are; then validation hits of all levels of loudness, each with its copies. No hit
-            stands on one side and its copy on another. ``whole``: the same without a test, for a take that another
-            one tests. ``random``: as published, by :func:`split_at_random`.
+            near-copies wherever they are, so that no hit stands on one side and its copy on the other. ``whole``: none
+            are held out, for a take that another one tests. Neither has hits for validation: what is heard of them in
+            training is worth more than an epoch chosen by them (docs/training.md). ``random``: as published, by
+            :func:`split_at_random`.
         seed: of ``random``; the others depend on the take alone.
     """
     if how not in get_args(SplitName):
         raise ValueError(f"how must be one of {', '.join(get_args(SplitName))}, not {how!r}")
-    loudness, reference = take.timbre[:, 0], take.reference
     if how == "random":
-        return split_at_random(loudness, reference, seed)
+        return split_at_random(take.timbre[:, 0], take.reference, seed)
     copies = take.hits.near_copies
-    kept = copies == copies[reference]  # never held out
+    kept = copies == copies[take.reference]  # never held out
     test = np.zeros(len(copies), bool)
     if how == "contiguous" and len(take) >= LEAST_FOR_TEST:
         test = _with_copies(np.arange(len(copies))[::-1], copies, kept, TEST_SHARE)
-    validation = np.zeros(len(copies), bool)
-    if len(take) >= LEAST_FOR_VALIDATION:
-        generator = np.random.default_rng(0)
-        rest = loudness.numpy().argsort(kind="stable")
-        chunks = np.array_split(rest[~test[rest]], max(1, round(len(copies) * VALIDATION_SHARE)))
-        # One of each chunk of like loudness, then another of each, until there are enough.
-        shuffled = [generator.permutation(chunk) for chunk in chunks]
-        order = [chunk[i] for i in range(len(shuffled[0])) for chunk in shuffled if i < len(chunk)]
-        validation = _with_copies(np.array(order, int), copies, kept | test, VALIDATION_SHARE)
-    train = ~(test | validation)
-    return Split(*(np.flatnonzero(part) for part in (train, validation, test)))
+    none = np.zeros(0, int)
+    return Split(np.flatnonzero(~test), none, np.flatnonzero(test))
 
 
 def _with_copies(order: np.ndarray, copies: np.ndarray, kept: np.ndarray, share: float) -> np.ndarray:

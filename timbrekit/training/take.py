@@ -95,6 +95,7 @@ def draw_inputs(
     generator: torch.Generator,
     passes: int = 1,
     device: torch.device | None = None,
+    jitter: float = 0.0,
 ) -> Tensor:
     """``(passes, n, 3)`` inputs in [0, 1] for passes over a take: as the plug-in hears it, and as it might.
 
@@ -109,6 +110,7 @@ def draw_inputs(
         growing_probability: share of the hits that are scaled with ranges still growing, not the whole take's.
         generator: on the CPU.
         device: of the inputs; the CPU by default.
+        jitter: standard deviation of noise that is added to all inputs.
     """
     size, hits = (passes, len(take)), torch.arange(len(take), device=device)
     heard, minimum, maximum = (values.to(device) for values in (take.onset, take.minimum, take.maximum))
@@ -123,7 +125,10 @@ def draw_inputs(
         lowest, highest = (values.to(device) for values in take.growing_ranges)
         minimum = torch.where(chosen, lowest[starts, hits], minimum)
         maximum = torch.where(chosen, highest[starts, hits], maximum)
-    return scale_to_range(heard, minimum, maximum).clamp(0, 1).expand(passes, -1, -1)
+    inputs = scale_to_range(heard, minimum, maximum).expand(passes, -1, -1)
+    if jitter:
+        inputs = inputs + jitter * torch.randn(inputs.shape, generator=generator).to(device)
+    return inputs.clamp(0, 1)
 
 
 def make_take(

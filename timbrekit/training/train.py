@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from timbrekit.presets import Preset
 
 STEPS = 220  # of the optimiser that the default number of epochs adds up to
-FEWEST_EPOCHS, MOST_EPOCHS = 20, 60
+FEWEST_EPOCHS, MOST_EPOCHS = 16, 60
 FEWEST_STEPS = 20  # of the learning rate's cosine, whose warm-up takes a tenth of them
 PLATEAU_EPOCHS = 20  # without improvement, after which the published schedule halves the learning rate
 
@@ -39,7 +39,7 @@ class Epoch:
     number: int  # 1 …
     of: int
     train_loss: float
-    validation_loss: float
+    validation_loss: float  # the training loss where no hit is held out for validation
     seconds_left: float
 
 
@@ -103,7 +103,7 @@ def train(
     epochs = settings.epochs or epochs_for(len(split.train), settings.batch_size)
     optimiser = torch.optim.Adam(model.parameters(), settings.learning_rate)
     schedule = _schedule(optimiser, epochs * math.ceil(len(split.train) / settings.batch_size), settings)
-    checked = torch.from_numpy(split.validation if len(split.validation) else split.train)
+    checked = torch.from_numpy(split.validation)
     checked = checked[take.lengths[checked].argsort(stable=True)]
     checked_inputs = _draw(take, settings, torch.Generator().manual_seed(settings.seed))
 
@@ -122,9 +122,11 @@ def train(
                 train_loss += float(loss.detach()) * len(hits) / len(split.train)
             source, validation_loss = torch.Generator().manual_seed(settings.seed + 1), 0.0
             with torch.no_grad():
-                for hits in checked.split(settings.batch_size):
+                for hits in checked.split(settings.batch_size) if len(checked) else ():
                     loss, _ = loss_of(average, checked_inputs[hits], hits, source)
                     validation_loss += float(loss) * len(hits) / len(checked)
+            if not len(checked):
+                validation_loss = train_loss
             if settings.plateau:
                 schedule.step(validation_loss)
             check_finite(preset.name, train_loss + validation_loss)
@@ -246,7 +248,8 @@ class _Played(torch.nn.Module):
 
 def _draw(take: Take, settings: Settings, generator: torch.Generator) -> Tensor:
     """``(n, 3)`` inputs of an epoch, augmented."""
-    return draw_inputs(take, settings.shift_probability, settings.growing_probability, generator)[0]
+    probabilities = settings.shift_probability, settings.growing_probability
+    return draw_inputs(take, *probabilities, generator, jitter=settings.jitter)[0]
 
 
 def _schedule(

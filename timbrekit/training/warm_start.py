@@ -166,7 +166,10 @@ class WarmStart:
 
     def _draw(self, passes: int) -> Tensor:
         probabilities = self.settings.shift_probability, self.settings.growing_probability
-        return draw_inputs(self.take, *probabilities, self.generator, passes, self.device)[:, self.hits]
+        drawn = draw_inputs(
+            self.take, *probabilities, self.generator, passes, self.device, self.settings.jitter
+        )
+        return drawn[:, self.hits]
 
     def _rendered_loss(self) -> float:
         inputs = self.take.inputs.to(self.device)[self.hits]

@@ -70,11 +70,9 @@ class TrainingRun:
         hits = len(self.splits[0].train)
         self.epochs = settings.epochs or epochs_for(hits, settings.batch_size)
         self.total_steps = max(self.epochs * math.ceil(hits / settings.batch_size), FEWEST_STEPS) + 1
-        validated = [split.validation if len(split.validation) else split.train for split in self.splits]
+        validated = [torch.from_numpy(split.validation) for split in self.splits]
         # In order of length: a batch is rendered as far as its longest hit rings.
-        self.validated = [
-            hits[take.lengths[hits].argsort(stable=True)] for hits in map(torch.from_numpy, validated)
-        ]
+        self.validated = [hits[take.lengths[hits].argsort(stable=True)] for hits in validated]
         # The same every time, and drawn as in training.
         self.validation_inputs = [
             self._draw_inputs(torch.Generator().manual_seed(seed)) for seed in self.seeds
@@ -110,10 +108,14 @@ class TrainingRun:
 
     def _draw_inputs(self, generator: torch.Generator) -> Tensor:
         settings = self.settings
-        return draw_inputs(self.take, settings.shift_probability, settings.growing_probability, generator)[0]
+        probabilities = settings.shift_probability, settings.growing_probability
+        return draw_inputs(self.take, *probabilities, generator, jitter=settings.jitter)[0]
 
     def run_epoch(self) -> tuple[Tensor, Tensor]:
-        """Take each training hit once. Mean loss of each model ``(models,)`` over training and validation hits."""
+        """Take each training hit once. Mean loss of each model ``(models,)`` over training and validation hits.
+
+        The second is the first where no hit is held out for validation.
+        """
         settings = self.settings
         inputs, order = [], []
         for split, generator in zip(self.splits, self.generators, strict=True):
@@ -123,10 +125,11 @@ class TrainingRun:
         for indices in _batches(order, settings.batch_size):
             batch = self.batch(inputs, indices, self.generators)
             total += self.learner.step(batch, self._learning_rates()) * indices.shape[1]
-        validation = self._validation_losses()
+        training = total.cpu() / len(order[0])
+        validation = self._validation_losses() if len(self.validated[0]) else training
         if settings.plateau:
             self.plateau.see(validation)
-        return total.cpu() / len(order[0]), validation
+        return training, validation
 
     def batch(
         self, inputs: Sequence[Tensor], indices: Tensor, generators: Sequence[torch.Generator]
