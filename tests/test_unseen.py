@@ -195,7 +195,7 @@ def test_training_with_a_second_take_holds_nothing_back_for_a_test(files, tmp_pa
     told = json.loads(capsys.readouterr().out)
     assert told["unseen"]["source"] == "second take" and told["unseen"]["hits"] == 10
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report["error_measured_on"] == "validation" and report["verdict"] == told["verdict"]
+    assert report["error_measured_on"] == "train" and report["verdict"] == told["verdict"]
 
 
 def test_a_recording_that_it_was_not_trained_on_in_place_of_that_one_is_noticed(files):

@@ -9,7 +9,7 @@ from torch import Tensor
 from timbrekit.training.settings import SplitName
 from timbrekit.training.take import Take
 
-TEST_SHARE = 0.15  # of the hits: the end of the take
+TEST_SHARE = 0.1  # of the hits: the end of the take
 VALIDATION_SHARE = 0.1
 LEAST_FOR_VALIDATION, LEAST_FOR_TEST = 3, 5  # hits of a take, with fewer of which nothing is held out
 OVERFULL = 1.5  # times a share; copies that would make it more stay with the hits that are trained on
