@@ -75,6 +75,7 @@ def test_the_core_imports_nothing_from_around_it():
     assert beyond <= {(name, other) for name in beyond_runtime() for other in beyond_runtime()[name]}
 
 
+@cache
 def beyond_runtime():
     """Imports that stand under ``if TYPE_CHECKING``."""
     found = {}
