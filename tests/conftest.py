@@ -47,7 +47,7 @@ def forked_guard():
 
 @pytest.fixture
 def forked_worker(monkeypatch):
-    """Trainings' second processes are forks of this process, for tests that are about what they do. See test_worker.py."""
+    """Second processes are forks of this one, for tests that are about what they do. See test_worker.py."""
     from forked_worker import start
 
     if hasattr(os, "fork"):
