@@ -28,15 +28,21 @@ from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.synth.parameters import PARAMETER_KEYS
 
 
-@pytest.fixture(params=[(m, c) for m in MODEL_NAMES for c in (False, True)], ids=lambda p: f"{p[0]}-{p[1]}")
+@pytest.fixture(
+    scope="module",
+    params=[(m, c) for m in MODEL_NAMES for c in (False, True)],
+    ids=lambda p: f"{p[0]}-{p[1]}",
+)
 def mapping(request):
     model, centred = request.param
     return trained_mapping(model, centred=centred)
 
 
-@pytest.fixture
-def written(mapping, tmp_path):
-    return write_model(mapping, metadata_of(mapping), tmp_path / "model.pt").path
+@pytest.fixture(scope="module")
+def written(mapping, tmp_path_factory):
+    """Its file, which the tests only read."""
+    path = tmp_path_factory.mktemp("written") / "model.pt"
+    return write_model(mapping, metadata_of(mapping), path).path
 
 
 def test_the_file_keeps_the_plugins_contract(mapping, written):
