@@ -275,9 +275,9 @@ def forked_cluster():
     if not hasattr(os, "fork"):
         yield
         return
-    multiprocessing.set_forkserver_preload(
-        ["distributed.nanny", "pandas", "scipy.signal", "scipy.stats", "torch"]
-    )
+    loaded = ["distributed.nanny", "pandas", "scipy.signal", "scipy.stats", "torch"]
+    loaded += ["torch._dynamo"]  # which any optimiser loads, and which takes as long as torch itself
+    multiprocessing.set_forkserver_preload(loaded)
     forkserver.ensure_running()
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         yield
