@@ -46,6 +46,15 @@ def forked_guard():
 
 
 @pytest.fixture
+def forked_worker(monkeypatch):
+    """Second processes are forks of this one, for tests that are about what they do. See test_worker.py."""
+    from forked_worker import start
+
+    if hasattr(os, "fork"):
+        monkeypatch.setattr("timbrekit.training.fast.worker.start", start)
+
+
+@pytest.fixture
 def short_warm_start(monkeypatch):
     """The warm start with a hundredth of its work: all its steps, none of its patience."""
     import timbrekit.training.warm_start

@@ -1,12 +1,12 @@
 // Runs the live page's audio core in node on what test_page_core.py wrote, and writes what came out.
-// Arguments: the core's source, a job file (JSON list of tasks), a folder. Judging is left to pytest.
+// Each line of standard input is a job (JSON: the core's source, a folder, a list of tasks), each line of standard
+// output the results of one. Judging is left to pytest.
 
 import fs from "node:fs";
 import path from "node:path";
+import readline from "node:readline";
 
-const [, , corePath, jobPath, folder] = process.argv;
-const source = fs.readFileSync(corePath).toString("base64");
-const core = await import(`data:text/javascript;base64,${source}`); // as a module, the way the page loads it
+let core, folder; // of the job at hand
 
 function readFloats(name) {
   const bytes = fs.readFileSync(path.join(folder, name));
@@ -98,11 +98,18 @@ const TASKS = {
   },
 };
 
-const results = JSON.parse(fs.readFileSync(jobPath)).map(({ task, ...rest }) => {
+function run({ task, ...rest }) {
   try {
     return TASKS[task](rest) ?? {};
   } catch (error) {
     return { error: error.message };
   }
-});
-fs.writeFileSync(path.join(folder, "results.json"), JSON.stringify(results));
+}
+
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  const job = JSON.parse(line);
+  const source = fs.readFileSync(job.core).toString("base64");
+  core = await import(`data:text/javascript;base64,${source}`); // as a module, the way the page loads it
+  folder = job.folder;
+  process.stdout.write(JSON.stringify(job.tasks.map(run)) + "\n");
+}

@@ -1,9 +1,12 @@
 """Shared by the live page's tests: a model made of the golden vectors, and the audio core run in node."""
 
+import atexit
 import base64
 import json
 import shutil
 import subprocess
+import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,13 +135,33 @@ class NodeCore:
         return np.fromfile(self.folder / name, dtype="<f4")
 
     def run(self, *tasks: dict[str, Any]) -> list[dict[str, Any]]:
-        job = self.folder / "job.json"
-        job.write_text(json.dumps(tasks))
-        runner = Path(__file__).with_name("page_core_runner.mjs")
-        command = [self.node, str(runner), str(self.folder / "core.mjs"), str(job), str(self.folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return json.loads((self.folder / "results.json").read_text())
+        process = _running(self.node)
+        job = {"core": str(self.folder / "core.mjs"), "folder": str(self.folder), "tasks": tasks}
+        process.stdin.write(json.dumps(job) + "\n")
+        process.stdin.flush()
+        limit = threading.Timer(120, process.kill)
+        limit.start()
+        answer = process.stdout.readline()
+        limit.cancel()
+        assert answer, "node has ended; what it said stands above"
+        return json.loads(answer)
+
+
+@cache
+def _running(node: str) -> "subprocess.Popen[str]":
+    """One node for all tests: starting it takes longer than most of what it is asked. It ends with this process."""
+    runner = Path(__file__).with_name("page_core_runner.mjs")
+    process = subprocess.Popen(
+        [node, str(runner)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    atexit.register(_end, process)
+    return process
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
 
 
 def node_core(folder: Path) -> NodeCore:

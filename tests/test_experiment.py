@@ -1,10 +1,12 @@
 """Experiments: drums, rows, running them here, in processes and on a cluster, statistics, and what tables look like."""
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +267,25 @@ def assert_same_table(one: Path, other: Path) -> None:
     assert (one / "results.md").read_text("utf-8") == (other / "results.md").read_text("utf-8")
 
 
+@pytest.fixture
+def forked_cluster():
+    """Workers of a local cluster start from a process that has loaded torch and the like: that takes seconds each."""
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("distributed")
+    if not hasattr(os, "fork"):
+        yield
+        return
+    loaded = ["distributed.nanny", "pandas", "scipy.signal", "scipy.stats", "torch"]
+    loaded += ["torch._dynamo"]  # which any optimiser loads, and which takes as long as torch itself
+    multiprocessing.set_forkserver_preload(loaded)
+    forkserver.ensure_running()
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        yield
+    forkserver._forkserver._stop()  # there is no public way, and otherwise it lasts to the end of the tests
+    multiprocessing.set_forkserver_preload(["__main__"])
+
+
+@pytest.mark.usefixtures("forked_cluster")
 def test_two_workers_of_a_cluster_make_the_same_table_as_one_process_though_one_is_killed(
     drums, tmp_path, alone
 ):

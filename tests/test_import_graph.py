@@ -1,11 +1,11 @@
 """Imports point one way: no circles, and no room leans on one above it. Imports inside functions count too."""
 
 import ast
-import subprocess
-import sys
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+from fresh_process import found_in_a_fresh_process
 
 import timbrekit
 
@@ -77,6 +77,7 @@ def test_the_core_imports_nothing_from_around_it():
     assert beyond <= {(name, other) for name in beyond_runtime() for other in beyond_runtime()[name]}
 
 
+@cache
 def beyond_runtime():
     """Imports that stand under ``if TYPE_CHECKING``."""
     found = {}
@@ -91,13 +92,7 @@ def beyond_runtime():
 
 
 def test_the_training_loop_is_read_with_few_modules():
-    code = (
-        "import sys, timbrekit.training.train\n"
-        "print(*sorted(name for name in sys.modules if name.split('.')[0] == 'timbrekit'))"
-    )
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = found_in_a_fresh_process()["modules of the loop"]
     assert len(loaded) < 15, loaded
 
 

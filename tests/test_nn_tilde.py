@@ -1,5 +1,8 @@
 """The nn~ module, called as nn~ calls it, against the plug-in's vectors and rehearsal."""
 
+import copy
+from functools import cache
+
 import numpy as np
 import pytest
 import soundfile
@@ -21,12 +24,20 @@ RATE = 48_000
 RANGES = (torch.tensor([-70.0, 30.0, -250.0]), torch.tensor([0.0, 140.0, 0.0]))  # wider than any drumming
 
 
+@cache
+def loaded(path):
+    return torch.jit.load(str(path), map_location="cpu").eval()
+
+
 class Host:
-    """What nn~ does with a file: everything by name, values as text, one float32 buffer per inlet and outlet."""
+    """What nn~ does with a file: everything by name, values as text, one float32 buffer per inlet and outlet.
+
+    Each has a copy of the module, state and all, of its own. The code is compiled once for a file, as it is for an nn~
+    that plays on, and not once for each test.
+    """
 
     def __init__(self, path, rate=None):
-        self.module = torch.jit.load(str(path), map_location="cpu")
-        self.module.eval()
+        self.module = copy.deepcopy(loaded(path))
         if rate is not None:
             self.set("sample_rate", rate)
 

@@ -1,11 +1,10 @@
 """Pictures show the data they were given, the same way on every machine."""
 
 import io
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from fresh_process import found_in_a_fresh_process
 from matplotlib.image import imread
 
 from timbrekit.results import plots
@@ -99,12 +98,5 @@ def test_the_same_data_make_the_same_picture():
 
 
 def test_drawing_changes_nothing_global_and_does_not_import_pyplot():
-    code = (
-        "import sys, matplotlib\n"
-        "from timbrekit.results import plots\n"
-        "before = {key: matplotlib.rcParams[key] for key in plots.STYLE}\n"
-        "figure, ax = plots.new_figure(); plots.plot_losses(ax, [1], [1]); plots.to_png(figure)\n"
-        "assert before == {key: matplotlib.rcParams[key] for key in plots.STYLE}\n"
-        "assert 'matplotlib.pyplot' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    seen = found_in_a_fresh_process()
+    assert seen["style is untouched"] and not seen["pyplot is loaded"]

@@ -37,6 +37,11 @@ def take(request, shared_audio_dir):
     return soundfile.read(shared_audio_dir / f"{request.param}.flac", dtype="float32")
 
 
+@pytest.fixture(scope="module")
+def primer(take):
+    return make_primer(*take).samples
+
+
 @pytest.mark.parametrize(
     ("own_rate", "settings"),
     [(48_000, DetectorSettings(15.5, 9.0, 1000)), (44_100, DetectorSettings())],
@@ -49,10 +54,9 @@ def test_primed_features_are_those_of_the_whole_take_at_both_rates(take, setting
     assert max(primer.deviations.values()) <= 0.01
 
 
-def test_the_file_on_disk_primes_as_well_and_in_rehearsal(take, tmp_path):
+def test_the_file_on_disk_primes_as_well_and_in_rehearsal(take, primer, tmp_path):
     samples, rate = take
-    primer = make_primer(samples, rate)
-    write_wav(tmp_path / "primer.wav", primer.samples, rate)
+    write_wav(tmp_path / "primer.wav", primer, rate)
     written, _ = soundfile.read(tmp_path / "primer.wav", dtype="float32")
     model = torch.jit.script(Still().eval())
     for daw_rate in (48_000, 44_100):
@@ -65,9 +69,8 @@ def test_the_file_on_disk_primes_as_well_and_in_rehearsal(take, tmp_path):
         assert np.abs(cold.normalized_features - whole).max() > 0.2  # what the primer is for
 
 
-def test_a_daw_with_a_plainer_resampler_is_primed_too(take):
-    samples, rate = take
-    primer = make_primer(samples, rate).samples
+def test_a_daw_with_a_plainer_resampler_is_primed_too(take, primer):
+    samples, _ = take
     heard = resample_poly(primer, 147, 160).astype(np.float32)
     model = torch.jit.script(Still().eval())
     take_there = resample_poly(samples, 147, 160).astype(np.float32)

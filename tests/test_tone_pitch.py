@@ -1,6 +1,7 @@
 """The listener of timbrekit.tone against sounds of known pitch and level, placed notes, and another tracker."""
 
 import csv
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -166,10 +167,16 @@ def test_a_deep_leap_is_followed_once_it_is_beyond_doubt_or_lasts():
     assert lasting == [60] * 11 + [48] * 2
 
 
+@pytest.fixture(scope="module")
+def heard_of(tonal_dir):
+    """What is heard of the first minute of a recording. What comes later has no say in what is heard before."""
+    return cache(lambda name: hear(read_recording(tonal_dir / f"{name}.flac").samples[: 60 * RATE]))
+
+
 @pytest.mark.parametrize(("name", "most"), [("alto_sax", 0.005), ("cello_phrase", 0.005)])
-def test_between_notes_no_third_one_is_heard(tonal_dir, name, most):
+def test_between_notes_no_third_one_is_heard(tonal_dir, heard_of, name, most):
     """Hops whose pitch is that of no note before, at or after it, within a semitone and a half."""
-    heard = hear(read_recording(tonal_dir / f"{name}.flac").samples[: 40 * RATE])
+    heard = heard_of(name).part(0, 40 * RATE // HOP)
     with (tonal_dir / f"{name}.notes.csv").open(encoding="utf-8") as file:
         notes = [(float(note["start_s"]), float(note["midi_note"])) for note in csv.DictReader(file)]
     starts, pitches = np.array(notes).T
@@ -182,9 +189,8 @@ def test_between_notes_no_third_one_is_heard(tonal_dir, name, most):
 @pytest.mark.parametrize(
     ("name", "median_cents", "octave_share"), [("alto_sax", 1.0, 0.002), ("cello_phrase", 4.0, 0.003)]
 )
-def test_placed_notes_are_heard(tonal_dir, name, median_cents, octave_share):
-    samples = read_recording(tonal_dir / f"{name}.flac").samples[: 60 * RATE]
-    heard = hear(samples)
+def test_placed_notes_are_heard(tonal_dir, heard_of, name, median_cents, octave_share):
+    heard = heard_of(name)
     placed = placed_pitch(tonal_dir / f"{name}.notes.csv", len(heard))
     inside = ~np.isnan(placed)
     assert heard.voiced.numpy()[inside].mean() > 0.99
@@ -193,7 +199,7 @@ def test_placed_notes_are_heard(tonal_dir, name, median_cents, octave_share):
     assert np.mean(np.abs(np.abs(error) - 12) < 1) < octave_share
 
 
-def test_an_independent_tracker_agrees(tonal_dir):
+def test_an_independent_tracker_agrees(tonal_dir, heard_of):
     """PESTO (Riou et al. 2023), a network that ships its weights, on half a minute of saxophone.
 
     It answers in steps of a third of a semitone: half of one is the bound of the median.
@@ -207,7 +213,7 @@ def test_an_independent_tracker_agrees(tonal_dir):
     ) as error:  # the last two: a torchaudio that does not fit torch
         pytest.skip(f"needs pesto-pitch, of the test extra, and a torchaudio that fits torch: {error}")
     samples = read_recording(tonal_dir / "alto_sax.flac").samples[: 30 * RATE]
-    heard = hear(samples)
+    heard = heard_of("alto_sax").part(0, len(samples) // HOP)
     time, other, _, _ = pesto.predict(torch.from_numpy(samples), RATE, step_size=20.0, convert_to_freq=False)
     hop = ((time.numpy() / 1000 * RATE + CENTRE) / HOP - 1).round().astype(int)
     placed = placed_pitch(tonal_dir / "alto_sax.notes.csv", len(heard))

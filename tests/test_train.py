@@ -166,7 +166,10 @@ def test_rendering_models_at_once_as_on_a_gpu_gives_the_same(recipe, monkeypatch
 
 
 @pytest.mark.parametrize("recipe", ["timbrekit", "published"])
-def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_warm_start, monkeypatch):
+def test_with_a_second_process_the_very_same_model_comes_out(recipe, short_warm_start, monkeypatch, request):
+    if recipe == "published":  # one start of Python is enough
+        request.getfixturevalue("forked_worker")
+
     class Waiting(Worker):
         """Takes part from the first batch on, however long it takes to start."""
 

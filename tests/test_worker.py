@@ -51,19 +51,25 @@ def three():
 
 
 @pytest.fixture
-def ready():
+def started():
     """A function that makes a worker and waits until it takes part."""
     workers = []
 
-    def ready(state):
+    def started(state):
         worker = Worker(state)
         workers.append(worker)
         assert worker.wait()
         return worker
 
-    yield ready
+    yield started
     for worker in workers:
         worker.close()
+
+
+@pytest.fixture
+def ready(forked_worker, started):
+    """The same with a fork for its process, for what is about questions and answers and not about the start."""
+    return started
 
 
 def test_both_processes_work_and_the_results_are_in_order(three):
@@ -126,8 +132,8 @@ def test_before_it_is_ready_everything_is_done_here():
         assert worker.starmap(whose, [(1,), (2,)]) == [(os.getpid(), 2), (os.getpid(), 4)]
 
 
-def test_what_it_was_doing_when_it_died_is_done_here(ready):
-    worker = ready(os.getpid())
+def test_what_it_was_doing_when_it_died_is_done_here(started):
+    worker = started(os.getpid())
     assert worker.starmap(fatal_elsewhere, [(number,) for number in range(9)]) == list(range(9))
     assert worker._process is None
     assert worker.starmap(fatal_elsewhere, [(number,) for number in range(9)]) == list(range(9))
@@ -160,8 +166,8 @@ def test_after_an_interruption_no_late_answer_is_taken_for_another(ready):
     assert worker.starmap(max, [(0,), (1,)]) == [os.getpid()] * 2
 
 
-def test_at_the_end_the_process_is_gone(ready):
-    worker = ready(3)
+def test_at_the_end_the_process_is_gone(started):
+    worker = started(3)
     process = worker._process
     with worker:
         pass
