@@ -1,4 +1,4 @@
-// What the page says, and what to do when the browser refuses something.
+// What a page says, and what to do when the browser refuses something.
 
 const model = JSON.parse(document.getElementById("model").textContent);
 const $ = (id) => document.getElementById(id);
@@ -21,7 +21,6 @@ function notice(kind, text, bad = true) {
 const findNotice = (kind) => document.querySelector(`[data-kind="${kind}"]`);
 const clearNotice = (kind) => findNotice(kind)?.remove();
 
-const STILL = "A recording and the pads still play.";
 const ADVICE = {
   NotFoundError: "No microphone or interface was found. Plug one in and press Start again.",
   NotReadableError: "Another program is using the input. Close it there and press Start again.",
@@ -43,7 +42,7 @@ function tellMicrophone(error) {
   const failed = error.name === "NotAllowedError" ? "refused" : "could not open";
   notice(
     "microphone",
-    `The browser ${failed} the input (${error.name}). ${microphoneAdvice(error)} ${STILL}`,
+    `The browser ${failed} the input (${error.name}). ${microphoneAdvice(error)} ${WORDS.still}`,
   );
 }
 
@@ -55,6 +54,6 @@ function tellWorklet(error) {
   notice(
     "worklet",
     `The browser refused this page's audio thread (${error.name}), so it cannot listen live or record. ` +
-      `${STILL} For live play, download the page and open it with a double click in a current browser.`,
+      `${WORDS.still} For live play, download the page and open it with a double click in a current browser.`,
   );
 }

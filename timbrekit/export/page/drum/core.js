@@ -5,12 +5,8 @@
 // back into themselves. Math.fround stands where the plug-in rounds; that is what makes detections identical
 // and the sound equal sample for sample.
 
-const f32 = Math.fround;
-const clip = (x, low, high) => Math.min(high, Math.max(low, x));
-
 export const WINDOW = 256; // samples that the features are computed from
 export const TRIGGER_DELAY = 257; // samples from a detection to its trigger; the window ends on the trigger
-const LOUDEST_INPUT = 1e4; // samples beyond this are no sound; their squares would overflow 32 bits
 
 // Second-order resonant high-pass: bilinear transform, transposed direct form II, in 64 bits.
 class HighPass {
