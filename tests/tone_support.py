@@ -1,7 +1,9 @@
 """A synthetic instrument for the tests of timbrekit.tone: known notes with known spectra."""
 
 import numpy as np
+import torch
 
+from timbrekit.tone.instrument import Instrument, Ranges
 from timbrekit.tone.pitch import RATE
 
 SCALE = (57, 60, 62, 64, 67, 69, 72)  # semitones
@@ -34,3 +36,13 @@ def note(pitch: float, count: int, level: float, random: np.random.Generator) ->
     sound += 0.01 * random.normal(0, 1, count)
     envelope = np.minimum(1, np.minimum(time / 0.02, (time[-1] - time) / 0.04))
     return 0.4 * level * sound * envelope
+
+
+def lively_instrument(ranges: Ranges) -> Instrument:
+    """Untrained, but with a room and a sound that depends on pitch and loudness as much as a trained one's."""
+    torch.manual_seed(3)
+    made = Instrument(ranges).eval()
+    with torch.no_grad():
+        made.room_taps.copy_(0.02 * torch.randn(made.room_taps.shape))
+        made.decoder.strengths.weight.mul_(10)
+    return made

@@ -81,9 +81,11 @@ def play(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     from timbrekit.tone.export import write_nn_tilde
+    from timbrekit.tone.live_page import build_tone_page
 
     keep(options.model, options.out)
-    write_nn_tilde(options.model, options.out)
+    is_page = options.to == "page" or (options.to is None and options.out.suffix.lower() == ".html")
+    (build_tone_page if is_page else write_nn_tilde)(options.model, options.out)
     quiet_or_say(options)(f"Wrote {options.out}")
     finish(options, {"output": str(options.out)})
     return OK

@@ -23,7 +23,7 @@ class State(NamedTuple):
     """All that dry sound so far has left behind; ``B`` instruments side by side."""
 
     hidden: Tensor  # (1, B, hidden) of the GRU
-    hertz: Tensor  # (B, 1) where the last hop ended
+    hertz: Tensor  # (B, 1) where the last hop ended, float64
     amplitudes: Tensor  # (B, 1, partials) likewise
     phase: Tensor  # (B,) cycles, float64
     noise_tail: Tensor  # (B, HOP)
@@ -75,7 +75,7 @@ class Instrument(nn.Module):
         """
         amplitudes, magnitudes, hidden = self.decoder(pitch, voiced, loudness, state.hidden)
         amplitudes = torch.cat([state.amplitudes, amplitudes], 1)
-        hertz = torch.cat([state.hertz, 440.0 * torch.exp2((pitch - 69.0) / 12.0)], 1)
+        hertz = torch.cat([state.hertz, 440.0 * torch.exp2((pitch.to(torch.float64) - 69.0) / 12.0)], 1)
         tone, phase = harmonics(hertz, amplitudes, state.phase)
         hiss, noise_tail = noise(magnitudes, white, state.noise_tail)
         return tone + hiss, State(hidden, hertz[:, -1:], amplitudes[:, -1:], phase, noise_tail)
@@ -107,7 +107,7 @@ def first_state(batch: int = 1, hidden: int = HIDDEN, partials: int = PARTIALS, 
     """The state before the first hop."""
     return State(
         torch.zeros(1, batch, hidden),
-        torch.full((batch, 1), 440.0),
+        torch.full((batch, 1), 440.0, dtype=torch.float64),
         torch.zeros(batch, 1, partials),
         torch.zeros(batch, dtype=torch.float64),
         torch.zeros(batch, hop),

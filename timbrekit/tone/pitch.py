@@ -83,7 +83,9 @@ def measure(windows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         Pitch in semitones, confidence 0 to 1, loudness in LKFS: ``(windows,)`` each.
     """
     period, confidence = yin(windows)
-    return 69.0 + 12.0 * torch.log2(48_000.0 / 440.0 / period), confidence, loudness_of(windows, weights)
+    # Rounded once, here: the page rounds here too, and a phase adds up what rounding leaves.
+    pitch = (69.0 + 12.0 * torch.log2(48_000.0 / 440.0 / period)).to(torch.float32)
+    return pitch, confidence.to(torch.float32), loudness_of(windows, weights)
 
 
 def yin(
@@ -106,7 +108,7 @@ def yin(
 
     Returns:
         Period in samples with parts of them, and confidence: 1 less the normalised difference at it, 1 for a sound
-        that repeats itself exactly. ``(windows,)`` each.
+        that repeats itself exactly. ``(windows,)`` each, float64.
     """
     count = windows.shape[-1]
     x = windows.flip(-1).to(torch.float64)  # the newest sample first: a lag looks back
@@ -132,7 +134,7 @@ def yin(
     bend = left - 2.0 * dip + right
     offset = torch.where(bend > 1e-12, 0.5 * (left - right) / bend.clamp_min(1e-12), torch.zeros_like(bend))
     period = place + shortest + offset.clamp(-0.5, 0.5)
-    return period.squeeze(-1).to(torch.float32), (1.0 - dip).squeeze(-1).clamp(0.0, 1.0).to(torch.float32)
+    return period.squeeze(-1), (1.0 - dip).squeeze(-1).clamp(0.0, 1.0)
 
 
 def k_weighting(hertz: Tensor, rate: float = RATE) -> Tensor:

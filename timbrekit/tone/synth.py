@@ -34,7 +34,8 @@ def harmonics(
     A tone that begins after silence does so at its own pitch: nothing glides up to it.
 
     Args:
-        pitch: ``(batch, 1 + hops)`` Hz at the ends of hops, the first of them that of the hop before.
+        pitch: ``(batch, 1 + hops)`` Hz at the ends of hops, the first of them that of the hop before. In
+            float64, because a phase adds up what rounding leaves.
         amplitudes: ``(batch, 1 + hops, partials)`` likewise.
         phase: ``(batch,)`` of the fundamental where the last hop ended, in cycles, float64.
 
@@ -44,10 +45,10 @@ def harmonics(
     batch, hops, partials = amplitudes.shape[0], amplitudes.shape[1] - 1, amplitudes.shape[2]
     order = torch.arange(1, partials + 1, dtype=torch.float32, device=pitch.device)
     room_above = fade_to - pitch.unsqueeze(-1) * order
-    amplitudes = amplitudes * (room_above / (fade_to - fade_from)).clamp(0.0, 1.0)
+    amplitudes = amplitudes * (room_above / (fade_to - fade_from)).clamp(0.0, 1.0).to(torch.float32)
     with torch.no_grad():
         step = torch.arange(1, hop + 1, dtype=torch.float64, device=pitch.device)
-        before, after = pitch[:, :-1].to(torch.float64), pitch[:, 1:].to(torch.float64)
+        before, after = pitch[:, :-1], pitch[:, 1:]
         silent = amplitudes[:, :-1].abs().amax(-1) == 0.0
         before = torch.where(silent, after, before)
         rise = (after - before) / hop

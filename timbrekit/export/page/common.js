@@ -17,3 +17,24 @@ export function seededNoise(seed) {
     return f32(state / 2147483648);
   };
 }
+
+const SEXTETS = new Uint8Array(128); // value of each letter of base64
+const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+[...BASE64].forEach((letter, value) => (SEXTETS[letter.charCodeAt(0)] = value));
+
+// 32-bit floats, little-endian, from base64. Written out because an AudioWorklet has no atob.
+export function decodeFloats(text) {
+  const bytes = new Uint8Array((text.length / 4) * 3); // a few more than there are, where the text is filled up
+  for (let i = 0, at = 0; i < text.length; i += 4, at += 3) {
+    const a = SEXTETS[text.charCodeAt(i)];
+    const b = SEXTETS[text.charCodeAt(i + 1)];
+    const c = SEXTETS[text.charCodeAt(i + 2)];
+    const d = SEXTETS[text.charCodeAt(i + 3)];
+    bytes[at] = (a << 2) | (b >> 4);
+    bytes[at + 1] = (b << 4) | (c >> 2);
+    bytes[at + 2] = (c << 6) | d;
+  }
+  const view = new DataView(bytes.buffer);
+  const count = Math.floor(text.replace(/=+$/, "").length * 0.1875);
+  return Float32Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true));
+}

@@ -1,6 +1,6 @@
 // What all pages have beside the ways to play: panic, recording what sounds, delays.
 // What all pages do calls what each page's own scripts say: `sound`, the pictures `wave` and `scope`, WORDS,
-// studyFile() once a file was loaded, and instrumentDelays(rate).
+// studyFile() once a file was loaded, prepareFile() before it plays, and instrumentDelays(rate).
 
 // Runs what a click asks for; a refused audio thread is told once, any other failure by its name.
 async function attempt(work) {

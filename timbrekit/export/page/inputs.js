@@ -123,16 +123,30 @@ async function openFile(file) {
 $("file").addEventListener("change", ({ target }) => target.files[0] && openFile(target.files[0]));
 $("play").addEventListener("click", () => {
   if (sound.playing) return sound.stopFile();
-  attempt(() => sound.playFile($("loop").checked)).then(showFile);
+  attempt(async () => {
+    await prepareFile();
+    await sound.playFile($("loop").checked);
+  }).then(showFile);
 });
 $("loop").addEventListener("change", () => sound.playing && (sound.playing.loop = $("loop").checked));
 $("save").addEventListener("click", () =>
   attempt(async () => {
     const title = sound.file.name.replace(/\.[^.]*$/, "");
+    await prepareFile();
     const { audio } = await sound.renderFile();
+    turnDown(audio);
     download(wavFile([audio], model.sample_rate), `${title} as ${model.name}.wav`);
   }),
 );
+
+// Brings a sound that exceeds full scale down to it.
+function turnDown(audio) {
+  const peak = audio.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  if (peak <= 1) return;
+  audio.forEach((x, i) => (audio[i] = x / peak));
+  const by = withUnit(20 * Math.log10(peak), "dB");
+  notice("loud", `The sound would exceed full scale by ${by}, and was saved softer by that much.`, false);
+}
 
 addEventListener("dragover", (event) => {
   event.preventDefault();

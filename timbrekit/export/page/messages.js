@@ -25,6 +25,9 @@ const ADVICE = {
   NotFoundError: "No microphone or interface was found. Plug one in and press Start again.",
   NotReadableError: "Another program is using the input. Close it there and press Start again.",
   OverconstrainedError: "That input is gone. Choose another one and press Start again.",
+  SampleRateError:
+    "It runs at another sample rate than the instrument, and this browser does not convert it. Set the input to " +
+    "48 kHz in the system's sound settings, or open the page in Chrome, Edge or Safari.",
   NotSupportedError:
     "Browsers give inputs only to pages opened from a file, from localhost or over https. " +
     "Download this page and open it with a double click.",

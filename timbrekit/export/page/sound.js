@@ -44,7 +44,7 @@ class Sound {
 
   // Called from a click or key, as browsers want it: the context must be started before anything is awaited.
   async start() {
-    this.context ??= new AudioContext({ latencyHint: 0, ...this.model.context });
+    this.context ??= this.makeContext();
     const running = this.context.resume();
     this.opening ??= this.open();
     await this.opening;
@@ -52,6 +52,16 @@ class Sound {
     if (await Promise.race([running, late])) {
       const advice = "Connect or choose a sound output in the system's settings, then try again.";
       throw new DOMException(`No sound output has started. ${advice}`, "TimeoutError");
+    }
+  }
+
+  makeContext() {
+    const { context: wishes } = this.model;
+    try {
+      return new AudioContext({ latencyHint: 0, ...wishes });
+    } catch {
+      const rate = wishes.sampleRate / 1000;
+      throw new DOMException(`This browser cannot play at ${rate} kHz, as the instrument does.`, "SampleRateError");
     }
   }
 
@@ -106,9 +116,15 @@ class Sound {
     if (deviceId) wishes.deviceId = { exact: deviceId };
     const stream = await navigator.mediaDevices.getUserMedia({ audio: wishes });
     this.closeMicrophone();
-    this.microphone = new MediaStreamAudioSourceNode(this.context, { mediaStream: stream });
-    this.microphone.connect(this.instrument);
     const [track] = stream.getAudioTracks();
+    try {
+      this.microphone = new MediaStreamAudioSourceNode(this.context, { mediaStream: stream });
+    } catch (error) {
+      track.stop();
+      const isRate = error.name === "NotSupportedError"; // as Firefox says where rates differ
+      throw isRate ? new DOMException(error.message, "SampleRateError") : error;
+    }
+    this.microphone.connect(this.instrument);
     track.addEventListener("ended", () => {
       this.closeMicrophone();
       this.listeners.onMicrophoneEnd();

@@ -139,18 +139,6 @@ export class FeatureRanges {
 
 // ---------------------------------------------------------------- network
 
-const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-// 32-bit floats, little-endian, from base64. Written out because an AudioWorklet has no atob.
-export function decodeFloats(text) {
-  const sextets = [...text.replace(/=+$/, "")].map((letter) => BASE64.indexOf(letter));
-  const bytes = Uint8Array.from({ length: Math.floor(sextets.length * 0.75) }, (_, i) => {
-    const at = Math.floor((i * 4) / 3);
-    return (sextets[at] << (2 + 2 * (i % 3))) | (sextets[at + 1] >> (4 - 2 * (i % 3)));
-  });
-  const view = new DataView(bytes.buffer);
-  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-}
 
 // Each layer type as a function from Float32Array to Float32Array.
 const LAYERS = {

@@ -59,6 +59,8 @@ function showRanges() {
 
 let counting = 0; // number of the latest count; an older one gives up
 
+const prepareFile = () => {};
+
 function studyFile() {
   $("file-state").textContent = `${sound.file.name}: finding hits …`;
   countHits();
