@@ -22,6 +22,7 @@ LOWEST_PITCH = 69 + 12 * math.log2(RATE / LONGEST / 440)  # 31.6, a little above
 HIGHEST_PITCH = 69 + 12 * math.log2(RATE / SHORTEST / 440)  # 95.2, a little above B6
 SLACK = 0.05  # a shorter period is preferred to a longer one that is better by no more than this
 UNSURE, SURE = 0.5, 0.8  # confidence at which harmonics begin, and from which on they are whole
+PITCHED = 0.99  # share of voice from which a hop counts as pitched, for ranges and comparisons
 SILENT = -65.0  # LKFS; below, nothing is called pitched
 FLOOR = -80.0  # LKFS; the least loudness there is
 STEP = 1.5  # semitones; more from one hop to the next is a leap
