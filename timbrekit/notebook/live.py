@@ -7,7 +7,8 @@ from timbrekit.notebook.colab import in_colab
 HEIGHT = 820  # pixels; the page scrolls inside
 JUPYTER = (
     "Below is your instrument. Drop a recording on it or play it with keys and mouse; with headphones on, allow the "
-    "microphone and play. If your browser refuses the microphone here, open play.html from the download: a double click is enough."
+    "microphone and play. If your browser refuses the microphone here, open play.html from the download: a double "
+    "click is enough."
 )
 COLAB = (
     "Below is your instrument, for recordings, keys and mouse. Colab does not always let a page inside it hear the "

@@ -14,7 +14,16 @@ from timbrekit.errors import ModelFileError
 from timbrekit.files import atomic_path
 from timbrekit.tone.decoder import HIDDEN, Decoder
 from timbrekit.tone.pitch import HOP, Heard
-from timbrekit.tone.synth import PARTIALS, ROOM_SAMPLES, harmonics, noise, room, white_noise
+from timbrekit.tone.synth import (
+    PARTIALS,
+    ROOM_SAMPLES,
+    glide_ramps,
+    harmonics,
+    noise,
+    noise_window,
+    room,
+    white_noise,
+)
 
 FORMAT = "timbrekit tone 1"
 
@@ -53,6 +62,8 @@ class Instrument(nn.Module):
         self.room_taps = nn.Parameter(torch.zeros(ROOM_SAMPLES - 1))
         fade = torch.logspace(0, -3, ROOM_SAMPLES - 1)  # -60 dB at its end
         self.register_buffer("room_fade", fade, persistent=False)
+        self.register_buffer("ramps", glide_ramps(), persistent=False)
+        self.register_buffer("noise_window", noise_window(), persistent=False)
 
     def forward(self, pitch: Tensor, voiced: Tensor, loudness: Tensor, white: Tensor) -> Tensor:
         """Play a whole sound, in the room: arguments as of :meth:`dry`, returns ``(B, hops * 256)``."""
@@ -76,8 +87,8 @@ class Instrument(nn.Module):
         amplitudes, magnitudes, hidden = self.decoder(pitch, voiced, loudness, state.hidden)
         amplitudes = torch.cat([state.amplitudes, amplitudes], 1)
         hertz = torch.cat([state.hertz, 440.0 * torch.exp2((pitch.to(torch.float64) - 69.0) / 12.0)], 1)
-        tone, phase = harmonics(hertz, amplitudes, state.phase)
-        hiss, noise_tail = noise(magnitudes, white, state.noise_tail)
+        tone, phase = harmonics(hertz, amplitudes, state.phase, self.ramps)
+        hiss, noise_tail = noise(magnitudes, white, state.noise_tail, self.noise_window)
         return tone + hiss, State(hidden, hertz[:, -1:], amplitudes[:, -1:], phase, noise_tail)
 
     def response(self) -> Tensor:

@@ -66,19 +66,19 @@ def hear(samples: np.ndarray | Tensor) -> Heard:
     if hops == 0:
         return Heard(torch.zeros(0), torch.zeros(0), torch.zeros(0))
     padded = torch.nn.functional.pad(samples[: hops * HOP], (WINDOW - HOP, 0))
-    weights = loudness_weights()
-    parts = [measure(windows, weights) for windows in padded.unfold(0, WINDOW, HOP).split(CHUNK)]
+    tables = loudness_tables()
+    parts = [measure(windows, tables) for windows in padded.unfold(0, WINDOW, HOP).split(CHUNK)]
     pitch, confidence, loudness = (torch.cat(values).tolist() for values in zip(*parts, strict=True))
     held, voiced, _ = follow(pitch, confidence, loudness, first_memory())
     return Heard(torch.tensor(held), torch.tensor(voiced), torch.tensor(loudness))
 
 
-def measure(windows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def measure(windows: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Raw pitch, confidence and loudness of windows.
 
     Args:
         windows: ``(windows, 2048)``.
-        weights: of :func:`loudness_weights`.
+        tables: of :func:`loudness_tables`.
 
     Returns:
         Pitch in semitones, confidence 0 to 1, loudness in LKFS: ``(windows,)`` each.
@@ -86,7 +86,7 @@ def measure(windows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     period, confidence = yin(windows)
     # Rounded once, here: the page rounds here too, and a phase adds up what rounding leaves.
     pitch = (69.0 + 12.0 * torch.log2(48_000.0 / 440.0 / period)).to(torch.float32)
-    return pitch, confidence.to(torch.float32), loudness_of(windows, weights)
+    return pitch, confidence.to(torch.float32), loudness_of(windows, tables)
 
 
 def yin(
@@ -154,18 +154,19 @@ def power_gain(s: Tensor, b0: float, b1: float, b2: float, a1: float, a2: float)
     return (above / below).clamp_min(0.0)
 
 
-def loudness_weights() -> Tensor:
-    """Weights that turn the squared magnitudes of a Hann window's spectrum into K-weighted mean square: (1025,)."""
+def loudness_tables() -> tuple[Tensor, Tensor]:
+    """A Hann window ``(2048,)``, and what turns the squared magnitudes of its spectrum into K-weighted mean square."""
     hertz = torch.arange(WINDOW // 2 + 1, dtype=torch.float64) * (RATE / WINDOW)
     both_sides = torch.full_like(hertz, 2.0)
     both_sides[[0, -1]] = 1.0
     hann = torch.hann_window(WINDOW, dtype=torch.float64)
-    return (k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())).to(torch.float32)
+    weights = k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())
+    return hann.to(torch.float32), weights.to(torch.float32)
 
 
-def loudness_of(windows: Tensor, weights: Tensor, floor: float = FLOOR) -> Tensor:
+def loudness_of(windows: Tensor, tables: tuple[Tensor, Tensor], floor: float = FLOOR) -> Tensor:
     """Loudness of Hann-windowed stretches in LKFS, at least -80: ``(windows, 2048)`` to ``(windows,)``."""
-    hann = torch.hann_window(windows.shape[-1], dtype=torch.float32, device=windows.device)
+    hann, weights = tables
     power = (torch.fft.rfft(windows * hann).abs().square() * weights).sum(-1)
     return (10.0 * torch.log10(power + 1e-12) - 0.691).clamp_min(floor)
 

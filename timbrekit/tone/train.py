@@ -18,7 +18,7 @@ from timbrekit.errors import TrainingError
 from timbrekit.files import atomic_path
 from timbrekit.tone.instrument import Instrument, Ranges
 from timbrekit.tone.loss import SCALES, loudness_loss, spectral_loss
-from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, RATE, Heard, hear, loudness_weights
+from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, RATE, Heard, hear, loudness_tables
 from timbrekit.tone.synth import white_noise
 
 VALIDATION = (0.25, 0.30)  # of the recording's length: decides which weights are kept
@@ -205,7 +205,7 @@ def train_step(
     loss = spectral_loss(sound[:, skipped:], target, tuple(SCALES[i] for i in chosen))
     loss = loss * (len(SCALES) / len(chosen))
     optimiser.zero_grad()
-    louder = loudness_loss(sound[:, skipped:], target, loudness_weights())
+    louder = loudness_loss(sound[:, skipped:], target, loudness_tables())
     penalty = settings.room_penalty * instrument.room_energy()
     (loss + settings.loudness_weight * louder + penalty).backward()
     torch.nn.utils.clip_grad_norm_(instrument.parameters(), settings.gradient_norm)
