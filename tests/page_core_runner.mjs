@@ -87,6 +87,32 @@ const TASKS = {
     return { hits, detections, broken: player.meters.broken, preset };
   },
 
+  // a tone's instrument: what it hears of a whole sound, how it is fitted, and what it plays; keys: rows of a time
+  // in seconds, a method of the player, and what it is given
+  tone({ model, samples, noise, settings, fitted, block, keys = [], out }) {
+    const input = readFloats(samples);
+    const heard = [...core.hearing(model, input)];
+    const player = new core.Player(model, model.sample_rate, noiseFrom(noise));
+    const fit = core.fitTo(model, heard);
+    player.configure({ ...settings, ...(fitted && { fit }) });
+    const padded = new Float32Array(input.length + player.lateness);
+    padded.set(input);
+    const audio = new Float32Array(padded.length);
+    const size = block ?? padded.length;
+    const waiting = [...keys];
+    const began = process.cpuUsage();
+    for (let at = 0; at < padded.length; at += size) {
+      while (waiting.length && waiting[0][0] * model.sample_rate < at + size) {
+        const [, method, ...given] = waiting.shift();
+        player[method](...given);
+      }
+      player.process(padded.subarray(at, at + size), audio.subarray(at, at + size));
+    }
+    const seconds = process.cpuUsage(began).user / 1e6;
+    writeFloats(out, audio);
+    return { heard, fit, hops: player.meters.hops, broken: player.meters.broken, seconds };
+  },
+
   network({ network, inputs }) {
     const run = core.makeNetwork(network);
     return { outputs: inputs.map((row) => [...run(Float32Array.from(row))]) };

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from timbrekit.export.live_page import core_source
+from timbrekit.export.live_page import DRUM_PAGE
 from timbrekit.export.metadata import build_metadata
+from timbrekit.export.page_file import PageKind
 from timbrekit.mapping import Mapping, build_network
 from timbrekit.presets import load_preset
 from timbrekit.recording.onsets import DetectorSettings
@@ -122,10 +123,10 @@ class GoldenNetwork(torch.nn.Module):
 class NodeCore:
     """The audio core in node: write arrays, run tasks, read arrays back."""
 
-    def __init__(self, folder: Path, node: str):
+    def __init__(self, folder: Path, node: str, kind: PageKind):
         self.folder = folder
         self.node = node
-        (folder / "core.mjs").write_text(core_source(), encoding="utf-8")
+        (folder / "core.mjs").write_text(kind.core_source(), encoding="utf-8")
 
     def write(self, name: str, values: np.ndarray) -> str:
         np.asarray(values, dtype="<f4").tofile(self.folder / name)
@@ -164,8 +165,8 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.stdout.close()
 
 
-def node_core(folder: Path) -> NodeCore:
+def node_core(folder: Path, kind: PageKind = DRUM_PAGE) -> NodeCore:
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node (nodejs.org) to run the live page's audio core outside a browser")
-    return NodeCore(folder, node)
+    return NodeCore(folder, node, kind)

@@ -12,7 +12,8 @@ from timbrekit.errors import ModelFileError, OutputError
 from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.nn_tilde import write as nn_tilde
-from timbrekit.export.nn_tilde.write import NN_OPERATORS, operators, play_in_blocks, write_nn_tilde
+from timbrekit.export.nn_tilde.script import NN_OPERATORS, operators, play_in_blocks
+from timbrekit.export.nn_tilde.write import samples_of, write_nn_tilde
 from timbrekit.export.torchdrum import write_model
 from timbrekit.mapping import Mapping, build_network
 from timbrekit.plugin.rehearse import rehearse
@@ -163,7 +164,7 @@ def test_with_the_same_noise_the_noise_is_the_same_too(model, exported, drumming
     host = Host(exported)
     host.set("fixed_ranges", 0)
     expected = rehearse(model.module, drumming, RATE, noise=noise)
-    played = play_in_blocks(host.module, drumming, noise, (256,))
+    played = play_in_blocks(host.module, drumming, samples_of(noise), (256,))
     np.testing.assert_allclose(played[0], expected.audio, atol=1e-3, rtol=0)
 
 
@@ -178,9 +179,9 @@ def test_other_networks_and_presets(tmp_path, drumming, model_name):
 
 def test_the_block_size_does_not_matter(exported, drumming):
     noise = np.random.default_rng(0).uniform(-1, 1, len(drumming)).astype(np.float32)
-    one = play_in_blocks(Host(exported).module, drumming, noise, (256,))
+    one = play_in_blocks(Host(exported).module, drumming, samples_of(noise), (256,))
     for blocks in ((64,), (4096,), (1, 7, 300, 333), (150_000,)):
-        other = play_in_blocks(Host(exported).module, drumming, noise, blocks)
+        other = play_in_blocks(Host(exported).module, drumming, samples_of(noise), blocks)
         np.testing.assert_array_equal(one[1], other[1])
         np.testing.assert_allclose(one[0], other[0], atol=1e-6, rtol=0)
 

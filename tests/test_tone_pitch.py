@@ -21,7 +21,7 @@ from timbrekit.tone.pitch import (
     follow,
     hear,
     k_weighting,
-    loudness_weights,
+    loudness_tables,
     measure,
 )
 
@@ -127,7 +127,7 @@ def test_one_hop_at_a_time_is_heard_as_the_whole_and_so_it_is_in_torchscript():
     sound = torch.from_numpy(np.concatenate([tone(220, 0.2), np.zeros(3000, np.float32), tone(331, 0.2)]))
     whole = hear(sound)
     windows = torch.nn.functional.pad(sound, (WINDOW - HOP, 0)).unfold(0, WINDOW, HOP)
-    weights, memory = loudness_weights(), first_memory()
+    weights, memory = loudness_tables(), first_memory()
     scripted_measure, scripted_follow = torch.jit.script(measure), torch.jit.script(follow)
     for n in range(len(whole)):
         pitch, confidence, loudness = scripted_measure(windows[n : n + 1].clone(), weights)

@@ -13,8 +13,10 @@ from timbrekit.tone.synth import (
     PARTIALS,
     band_matrix,
     bin_power,
+    glide_ramps,
     harmonics,
     noise,
+    noise_window,
     room,
     room_hop,
     room_parts,
@@ -22,6 +24,7 @@ from timbrekit.tone.synth import (
 )
 
 HOPS = 96
+RAMPS, SHAPE = glide_ramps(), noise_window()
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -32,7 +35,7 @@ def steady(hertz: float, amplitudes: list[float], hops: int = HOPS) -> torch.Ten
     pitch = torch.full((1, hops + 1), hertz)
     levels = torch.zeros(1, hops + 1, PARTIALS)
     levels[..., : len(amplitudes)] = torch.tensor(amplitudes)
-    return harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64))[0][0]
+    return harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64), RAMPS)[0][0]
 
 
 def spectrum_db(sound: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +66,7 @@ def test_nothing_is_folded_back_within_a_leap():
     levels = torch.zeros(1, 2, PARTIALS)
     levels[..., 0] = 1e-9  # or it would count as a beginning
     levels[..., 59] = 1.0
-    sound, _ = harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64))
+    sound, _ = harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64), RAMPS)
     hertz = 60 * (300 + 1700 * torch.arange(1, HOP + 1) / HOP)
     assert sound[0, hertz > 22_000].abs().max() < 1e-8
     assert sound[0, hertz < 22_000].abs().max() > 0.5
@@ -74,7 +77,7 @@ def test_a_glide_has_no_steps_in_phase():
     pitch = torch.linspace(200, 400, hops + 1)[None]
     levels = torch.zeros(1, hops + 1, PARTIALS)
     levels[..., 0] = 1.0
-    sound = harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64))[0][0].double()
+    sound = harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64), RAMPS)[0][0].double()
     largest_step = 2 * math.pi * 400 / RATE
     assert sound.diff().abs().max() < largest_step * 1.001
 
@@ -82,8 +85,10 @@ def test_a_glide_has_no_steps_in_phase():
 def test_a_tone_begins_at_its_pitch():
     levels = torch.zeros(1, 3, PARTIALS)
     levels[:, 1:, 0] = 1.0
-    glided, _ = harmonics(torch.tensor([[50.0, 500.0, 500.0]]), levels, torch.zeros(1, dtype=torch.float64))
-    straight, _ = harmonics(torch.full((1, 3), 500.0), levels, torch.zeros(1, dtype=torch.float64))
+    glided, _ = harmonics(
+        torch.tensor([[50.0, 500.0, 500.0]]), levels, torch.zeros(1, dtype=torch.float64), RAMPS
+    )
+    straight, _ = harmonics(torch.full((1, 3), 500.0), levels, torch.zeros(1, dtype=torch.float64), RAMPS)
     assert torch.equal(glided, straight)
 
 
@@ -91,11 +96,11 @@ def test_harmonics_of_single_hops_are_those_of_the_whole():
     pitch = 220 * 2 ** torch.rand(2, HOPS + 1, generator=generator())
     levels = torch.rand(2, HOPS + 1, PARTIALS, generator=generator(1)) / PARTIALS
     phase = torch.tensor([0.0, 0.3], dtype=torch.float64)
-    whole, end = harmonics(pitch, levels, phase)
+    whole, end = harmonics(pitch, levels, phase, RAMPS)
     scripted = torch.jit.script(harmonics)
     parts = []
     for n in range(HOPS):
-        part, phase = scripted(pitch[:, n : n + 2], levels[:, n : n + 2], phase)
+        part, phase = scripted(pitch[:, n : n + 2], levels[:, n : n + 2], phase, RAMPS)
         parts.append(part)
     assert torch.allclose(torch.cat(parts, 1), whole, atol=2e-5)
     assert torch.allclose(phase, end, atol=1e-9)
@@ -106,12 +111,12 @@ def test_gradients_of_amplitudes_agree_with_differences():
     levels = torch.rand(1, 3, 8, generator=generator()).requires_grad_()
     phase = torch.zeros(1, dtype=torch.float64)
     weights = torch.rand(2 * HOP, generator=generator(1)) - 0.5
-    (harmonics(pitch, levels, phase)[0] @ weights).sum().backward()
+    (harmonics(pitch, levels, phase, RAMPS)[0] @ weights).sum().backward()
     for place in ((0, 0, 0), (0, 1, 3), (0, 2, 7)):
         moved = levels.detach().clone()
         moved[place] += 1.0  # the sound is linear in the amplitudes
         difference = (
-            harmonics(pitch, moved, phase)[0] - harmonics(pitch, levels.detach(), phase)[0]
+            harmonics(pitch, moved, phase, RAMPS)[0] - harmonics(pitch, levels.detach(), phase, RAMPS)[0]
         ) @ weights
         assert float(levels.grad[place]) == pytest.approx(float(difference), abs=2e-3)
 
@@ -126,7 +131,10 @@ def test_bands_cover_every_bin_once():
 def test_flat_noise_is_white_and_steady():
     hops = 400
     sound, _ = noise(
-        torch.ones(1, hops, NOISE_FRAME // 2 + 1), white_noise(1, hops, generator()), torch.zeros(1, HOP)
+        torch.ones(1, hops, NOISE_FRAME // 2 + 1),
+        white_noise(1, hops, generator()),
+        torch.zeros(1, HOP),
+        SHAPE,
     )
     sound = sound[0, HOP:]
     assert float(sound.square().mean()) == pytest.approx(1, abs=0.03)
@@ -141,7 +149,7 @@ def test_flat_noise_is_white_and_steady():
 def test_the_predicted_loudness_of_noise_is_what_is_heard():
     hops = 400
     magnitudes = torch.linspace(0.5, 0.01, NOISE_FRAME // 2 + 1).expand(1, hops, -1)
-    sound, _ = noise(magnitudes, white_noise(1, hops, generator()), torch.zeros(1, HOP))
+    sound, _ = noise(magnitudes, white_noise(1, hops, generator()), torch.zeros(1, HOP), SHAPE)
     predicted = 10 * torch.log10((magnitudes[0, 0].square() * bin_power()).sum()) - 0.691
     heard = hear(sound[0]).loudness[WINDOW // HOP :]
     assert float(10 * torch.log10((10 ** (heard / 10)).mean())) == pytest.approx(float(predicted), abs=0.15)
@@ -151,11 +159,11 @@ def test_noise_of_single_hops_is_that_of_the_whole():
     magnitudes = torch.rand(2, HOPS, NOISE_FRAME // 2 + 1, generator=generator())
     white = white_noise(2, HOPS, generator(1))
     tail = torch.zeros(2, HOP)
-    whole, _ = noise(magnitudes, white, tail)
+    whole, _ = noise(magnitudes, white, tail, SHAPE)
     scripted = torch.jit.script(noise)
     parts = []
     for n in range(HOPS):
-        part, tail = scripted(magnitudes[:, n : n + 1], white[:, n : n + 1], tail)
+        part, tail = scripted(magnitudes[:, n : n + 1], white[:, n : n + 1], tail, SHAPE)
         parts.append(part)
     assert torch.allclose(torch.cat(parts, 1), whole, atol=1e-5)
 

@@ -21,7 +21,7 @@ from timbrekit.tone.instrument import load_instrument
 from timbrekit.tone.loss import SCALES, spectral_loss
 from timbrekit.tone.measure import measure_held_out
 from timbrekit.tone.pitch import HOP, RATE, Heard, hear
-from timbrekit.tone.synth import NOISE_FRAME, harmonics, noise, room, white_noise
+from timbrekit.tone.synth import NOISE_FRAME, glide_ramps, harmonics, noise, noise_window, room, white_noise
 from timbrekit.tone.train import Lesson, Settings, draw_starts, part_loss, prepare
 
 PARTIALS, BANDS, UNITS = 100, 65, 512
@@ -53,9 +53,12 @@ class Published(nn.Module):
         bins = torch.nn.functional.interpolate(bands, NOISE_FRAME // 2 + 1, mode="linear", align_corners=True)
         first = torch.cat([torch.zeros_like(amplitudes[:, :1]), amplitudes], 1)
         tone, _ = harmonics(
-            torch.cat([hertz[:, :1], hertz], 1), first, torch.zeros(len(pitch), dtype=torch.float64)
+            torch.cat([hertz[:, :1], hertz], 1),
+            first,
+            torch.zeros(len(pitch), dtype=torch.float64),
+            glide_ramps(),
         )
-        hiss, _ = noise(bins, white, torch.zeros(len(pitch), HOP))
+        hiss, _ = noise(bins, white, torch.zeros(len(pitch), HOP), noise_window())
         time_s = torch.arange(RATE) / RATE
         response = self.room_noise * torch.exp(-nn.functional.softplus(-self.room_decay) * time_s * 500)
         response = response * torch.sigmoid(self.room_wet)

@@ -9,10 +9,13 @@ import pytest
 import soundfile
 from browser_support import FAKE_RATE, FAKE_TAKE, LEAD_IN
 from page_support import mapping_metadata, wide_mapping
+from tone_support import lively_instrument, note
 
 from timbrekit.export.live_page import build_page
 from timbrekit.recording import read_recording
 from timbrekit.recording.onsets import detect
+from timbrekit.tone.instrument import Ranges
+from timbrekit.tone.live_page import render_tone_page
 
 TAKE = slice(48_000, 6 * 48_000)  # of the recording
 FLAGS = (
@@ -46,11 +49,17 @@ def triggers(take):
 
 @pytest.fixture(scope="session")
 def site(take, tmp_path_factory):
-    """A folder with the live page and the take as WAV files."""
+    """A folder with the live pages of a drum and of a tone, the take as WAV files, and two notes at 44.1 kHz."""
     folder = tmp_path_factory.mktemp("site")
     build_page(mapping_metadata(wide_mapping(spread=0.1)), folder / "play.html")
     soundfile.write(folder / "take.wav", take, 48_000, subtype="PCM_16")
     soundfile.write(folder / "fake.wav", take[:FAKE_TAKE], FAKE_RATE, subtype="PCM_16")
+    page = render_tone_page(
+        lively_instrument(Ranges((55.0, 79.0), (-30.0, -12.0))), {"recording": "reed.wav"}
+    )
+    (folder / "tone.html").write_text(page, encoding="utf-8")
+    tune = np.concatenate([note(pitch, 24_000, 0.5, np.random.default_rng(0)) for pitch in (45, 50)])
+    soundfile.write(folder / "tune.wav", tune, 44_100, subtype="FLOAT")
     (folder / "noise.txt").write_text("this is no audio\n" * 100)
     return folder
 
@@ -105,6 +114,7 @@ def browser(site):
 def address(site, server):
     return {
         "file": (site / "play.html").as_uri(),
+        "tone": (site / "tone.html").as_uri(),
         "localhost": f"http://localhost:{server}/play.html",
         **{name: f"http://localhost:{server}/{name}/play.html" for name in POLICIES},
     }

@@ -24,6 +24,7 @@ from timbrekit.commands.output import (
     quiet_or_say,
     say,
 )
+from timbrekit.errors import ModelFileError
 from timbrekit.synth import SNARE808
 from timbrekit.synth.parameters import PARAMETERS
 
@@ -237,7 +238,15 @@ def page(options: argparse.Namespace) -> int:
     from timbrekit.export.model_file import read_metadata
 
     keep(options.model, options.out)
-    build_page(read_metadata(options.model), options.out)
+    try:
+        build_page(read_metadata(options.model), options.out)
+    except ModelFileError as problem:  # no drum: perhaps a tone
+        from timbrekit.tone.live_page import build_tone_page
+
+        try:
+            build_tone_page(options.model, options.out)
+        except ModelFileError:
+            raise problem from None
     if not options.json:
         say(f"Open {options.out} in a browser and play.")
     finish(options, {"page": str(options.out)})

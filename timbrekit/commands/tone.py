@@ -2,60 +2,33 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from timbrekit.commands.output import INTERRUPTED, OK, Interruptible, finish, finite, keep, quiet_or_say
-
-MODEL, UNFINISHED = "tone.pt", "unfinished.pt"
+from timbrekit.commands.output import INTERRUPTED, OK, Interruptible, finish, keep, quiet_or_say
 
 
 def train(options: argparse.Namespace) -> int:
     from timbrekit.recording import describe, read_recording
-    from timbrekit.tone.findings import tone_findings
-    from timbrekit.tone.instrument import save_instrument
-    from timbrekit.tone.measure import measure_held_out
-    from timbrekit.tone.pitch import hear
-    from timbrekit.tone.report import about_training, write_report
-    from timbrekit.tone.train import Settings, prepare
-    from timbrekit.tone.train import train as train_instrument
+    from timbrekit.tone.make import MODEL, UNFINISHED, Listened, make_instrument
+    from timbrekit.tone.train import Settings
 
     talk = quiet_or_say(options)
     for name in (MODEL, "report.json", "report.png", UNFINISHED):
         keep(options.recording, options.out / name)
-    began = time.perf_counter()
     talk(f"Listening to {options.recording.name}")
-    recording = read_recording(options.recording)
-    heard = hear(recording.samples)
-    findings = tone_findings(recording, heard)
-    for line in describe(findings):
+    listened = Listened.to(read_recording(options.recording))
+    for line in describe(listened.findings):
         talk(f"  {line}")
-    lesson = prepare(recording.samples, heard)
     settings = Settings(steps=options.steps, seed=options.seed)
     with Interruptible():
-        trained = train_instrument(lesson, settings, _progress(options), options.out / UNFINISHED)
-    measured = measure_held_out(trained.instrument, lesson)
-    seconds = time.perf_counter() - began
-    about = about_training(
-        trained, lesson, measured, seconds, recording.name, [asdict(finding) for finding in findings]
-    )
-    about = finite(about)
+        trained, _, about = make_instrument(listened, options.out, settings, _progress(options))
     model = options.out / MODEL
-    save_instrument(model, trained.instrument, about)
-    write_report(options.out, trained, lesson, about)
     talk(about["verdict"])
     talk(f"Everything is in {options.out}. Play it: timbrekit tone play {model} INPUT OUT.wav")
-    keys = (
-        "spectral_loss",
-        "pitch_cents_median",
-        "octave_error_share",
-        "loudness_rank",
-        "verdict",
-        "findings",
-    )
-    finish(options, {"model": str(model), "seconds": seconds} | {key: about[key] for key in keys})
+    measures = "seconds spectral_loss pitch_cents_median octave_error_share loudness_rank verdict findings"
+    finish(options, {"model": str(model)} | {key: about[key] for key in measures.split()})
     return INTERRUPTED if trained.interrupted else OK
 
 
@@ -81,9 +54,11 @@ def play(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     from timbrekit.tone.export import write_nn_tilde
+    from timbrekit.tone.live_page import build_tone_page
 
     keep(options.model, options.out)
-    write_nn_tilde(options.model, options.out)
+    is_page = options.to == "page" or (options.to is None and options.out.suffix.lower() == ".html")
+    (build_tone_page if is_page else write_nn_tilde)(options.model, options.out)
     quiet_or_say(options)(f"Wrote {options.out}")
     finish(options, {"output": str(options.out)})
     return OK

@@ -1,14 +1,10 @@
-"""A trained model as one HTML file that plays in a browser: `timbrekit page MODEL --out play.html`.
+"""A drum's model as one HTML file that plays in a browser: `timbrekit page MODEL --out play.html`.
 
-The file holds everything: the instrument (``page/core.js``, ``page/player.js``), its audio-thread wrapper,
-the page around it and the model's numbers. It opens with a double click, offline, and asks for nothing from
-the network; its content policy forbids it to.
+The instrument is in ``page/drum/core.js`` and ``page/drum/player.js``; what surrounds it is every page's
+(``page_file``).
 """
 
 import base64
-import hashlib
-import html
-import json
 import math
 import struct
 from pathlib import Path
@@ -16,14 +12,17 @@ from typing import Any
 
 from timbrekit.errors import ModelFileError, OutputError
 from timbrekit.export.model_file import problem_of_synth
-from timbrekit.files import atomic_path
+from timbrekit.export.page_file import FURNITURE, PageKind, script_json, write_page
 
-ASSETS = Path(__file__).parent / "page"
 MAXIMUM_BYTES = 200_000  # a page is mailed and kept beside the model; more means something went in by mistake
-
-CORE = ("core.js", "player.js")  # no browser globals: the same text runs on the audio thread and in node
-CORE_NAMES = ("Player", "seededNoise", "onsetFeatures", "TRIGGER_DELAY")  # used by the page
-PAGE = ("instrument.js", "sound.js", "view.js", "messages.js", "inputs.js", "page.js")
+DRUM_PAGE = PageKind(
+    folder=FURNITURE / "drum",
+    core=("core.js", "player.js"),
+    names=("Player", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
+    scripts=("pictures.js", "pads.js", "page.js"),
+    headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",
+    save="Save the 808",
+)
 
 # What the page reads of a model's metadata. Provenance that it does not show stays out of the file.
 MODEL_KEYS = (
@@ -36,11 +35,6 @@ MODEL_KEYS = (
     "onset_features",
     "detector",
 )
-
-
-def core_source() -> str:
-    """The audio core, one JavaScript module: what the page, its audio thread and the tests run."""
-    return "\n".join(_asset(name) for name in CORE)
 
 
 def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
@@ -57,66 +51,19 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
         ModelFileError: the metadata lack what the page needs, or hold a number that is not finite.
         OutputError: the page would be larger than `MAXIMUM_BYTES`, or cannot be written.
     """
-    content = render_page(metadata).encode("utf-8")
+    content = render_page(metadata)
     if len(content) > MAXIMUM_BYTES:
         raise OutputError(
             f"The page for {metadata['name']!r} would be {len(content)} bytes; the limit is {MAXIMUM_BYTES}. "
             "Its network is too large to carry in a page: train with --model mlp and try again."
         )
-    out = Path(out)
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(content)
-    return out
+    return write_page(content, out)
 
 
 def render_page(metadata: dict[str, Any]) -> str:
     """The page's HTML. Raises `ModelFileError` as `build_page` does."""
     model = page_model(metadata)
-    core = f"\n{core_source()}\nglobalThis.timbrekitCore = {{ {', '.join(CORE_NAMES)} }};\n"
-    page = "\n" + "\n".join(_asset(name) for name in PAGE)
-    worklet = "\n" + _asset("worklet.js")
-    style = "\n" + _asset("page.css")
-    for script in (core, page, worklet):
-        if "</script" in script.lower():
-            raise AssertionError("a page asset holds a closing script tag")
-    policy = "; ".join(
-        (
-            "default-src 'none'",  # no image, font, frame or request from anywhere
-            f"script-src {_hash(core)} {_hash(page)} data: blob:",  # data:, blob: for the audio-thread module
-            f"style-src {_hash(style)}",
-            "img-src data:",
-            "media-src blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
-    blocks = {
-        "policy": policy,
-        "title": html.escape(str(model["name"])),
-        "style": style,
-        "model": _script_json(model),
-        "core": core,
-        "worklet": worklet,
-        "page": page,
-    }
-    document = _asset("page.html")
-    pieces = document.split("@@")  # text, name, text, name, ... text
-    return "".join(blocks[piece] if i % 2 else piece for i, piece in enumerate(pieces))
-
-
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
-
-
-def _hash(block: str) -> str:
-    """Content-policy source of an inline block: browsers hash the text between the tags, byte for byte."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(block.encode('utf-8')).digest()).decode()}'"
-
-
-def _script_json(value: Any) -> str:
-    """JSON that is safe between script tags: no "<" is left, so nothing in it can close the element."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
+    return DRUM_PAGE.render(str(model["name"]), model)
 
 
 def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +92,7 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
                     "it would silence the instrument. Train the model again."
                 )
     try:
-        _script_json(model)
+        script_json(model)
     except ValueError as error:
         raise ModelFileError(
             f"The model's metadata cannot be written into a page ({error}). Export the model again."

@@ -16,7 +16,8 @@ import torch
 from timbrekit import SAMPLE_RATE
 from timbrekit.errors import TimbrekitError
 from timbrekit.export.check import open_model
-from timbrekit.export.model_file import ModelFile
+from timbrekit.export.live_page import render_page
+from timbrekit.export.model_file import ModelFile, read_metadata
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
 from timbrekit.notebook.hits_panel import HitsPanel
@@ -174,7 +175,7 @@ class Journey:
     def play_live(self) -> None:
         """The instrument itself, below the cell: recordings, pads, and where the browser permits the microphone."""
         self._need_model()
-        show_live_page(self.session.model_path)
+        show_live_page(render_page(read_metadata(self.session.model_path)))
 
     @in_words
     def show_verdict(self, something_else: str = NOT_NOW) -> None:

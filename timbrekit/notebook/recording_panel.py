@@ -70,8 +70,15 @@ def recording_words(recording: Recording) -> list[str]:
 class RecordingPanel:
     """Shows the session's recording, and a way to another where one was asked for."""
 
-    def __init__(self, session: Session, on_change: Callable[[], None] = lambda: None):
-        self.session, self._on_change = session, on_change
+    def __init__(
+        self,
+        session: Session,
+        on_change: Callable[[], None] = lambda: None,
+        sample: Callable[[], tuple[str, bytes | Path]] = lambda: (SAMPLE_NAME, find_sample()),
+        words: Callable[[Recording], list[str]] = recording_words,
+    ):
+        """``sample``: name and content of the one that comes with the notebook. ``words``: on a recording."""
+        self.session, self._on_change, self._sample, self._words = session, on_change, sample, words
         self.words, self.sound, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
         self.above = ipywidgets.VBox([])
         self.box = ipywidgets.VBox([self.above, self.words, self.sound, self.picture])
@@ -91,7 +98,7 @@ class RecordingPanel:
             self._wait_for_file()
             return
         if source == SAMPLE or (handed is None and self.session.recording_path is None):
-            self.session.keep_recording(SAMPLE_NAME, find_sample())
+            self.session.keep_recording(*self._sample())
         if handed is not None:
             self.take(handed)
         else:
@@ -144,7 +151,7 @@ class RecordingPanel:
         self.above.children = [chooser]
 
     def _show(self, recording: Recording) -> None:
-        self._say(recording_words(recording))
+        self._say(self._words(recording))
         figure, ax = new_figure(9.5, 2.2)
         plot_hits(ax, recording.samples, recording.sample_rate, ())
         ax.get_legend().remove()

@@ -38,7 +38,7 @@ def losses_picture(history: list[Epoch]) -> bytes:
     return to_png(figure)
 
 
-def progress_words(epoch: Epoch) -> str:
+def progress_words(epoch: Any, unit: str = "Round") -> str:
     """Where training is, e.g. "Round 12 of 100, about 40 s left. Error 0.71, best so far 0.69."""
     left = epoch.seconds_left
     rest = (
@@ -48,16 +48,18 @@ def progress_words(epoch: Epoch) -> str:
         if left < 90
         else f"about {left / 60:.0f} min left"
     )
-    return f"Round {epoch.number} of {epoch.of}, {rest}"
+    return f"{unit} {epoch.number} of {epoch.of}, {rest}"
 
 
 class TrainingPanel:
     """Give :meth:`progress` and :meth:`stage` to the training, inside :meth:`watching`."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "Round", picture: Callable[[list[Any]], bytes] = losses_picture) -> None:
+        """``unit``: of what is counted. ``picture``: PNG of the losses so far."""
+        self.unit, self._picture = unit, picture
         self.history: list[Epoch] = []
         self.words, self.hint = ipywidgets.HTML("<p>Getting ready …</p>"), ipywidgets.HTML()
-        self.picture = picture_widget(losses_picture([]))
+        self.picture = picture_widget(picture([]))
         self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
         self._drawn = self._said = 0.0
 
@@ -70,8 +72,8 @@ class TrainingPanel:
         finally:
             self.hint.value = ""
             if self.history:
-                self.picture.value = losses_picture(self.history)
-                update(bytes(self.picture.value), f"Training: {len(self.history)} rounds")
+                self.picture.value = self._picture(self.history)
+                update(bytes(self.picture.value), f"Training: {self.history[-1].number} {self.unit.lower()}s")
 
     def progress(self, epoch: Epoch) -> None:
         """To be called after each epoch."""
@@ -79,10 +81,12 @@ class TrainingPanel:
         now = time.monotonic()
         if now - self._said > WORDS_EVERY_SECONDS:
             best = min(e.validation_loss for e in self.history)
-            self._say(f"{progress_words(epoch)}. Error {epoch.validation_loss:.3f}, best so far {best:.3f}.")
+            self._say(
+                f"{progress_words(epoch, self.unit)}. Error {epoch.validation_loss:.3f}, best so far {best:.3f}."
+            )
             self._said = now
         if now - self._drawn > PICTURE_EVERY_SECONDS:
-            self.picture.value = losses_picture(self.history)
+            self.picture.value = self._picture(self.history)
             self._drawn = now
 
     def stage(self, words: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 STEPS = 2000
 LOUDNESS = ("fit", "as-is")
+HOSTS = ("page", "nn-tilde")
 LARGEST_NUMBER = 2**31 - 1
 
 
@@ -40,9 +41,10 @@ def add_commands(choices: Any) -> None:
     )  # fmt: skip
     play.add_argument("--seed", type=_whole(0), default=0, help="of the noise in the sound")
 
-    nn_tilde = _command(commands, "export", "tone.export", "write an instrument for nn~ in Max and Pure Data")
-    nn_tilde.add_argument("model", type=Path)
-    nn_tilde.add_argument("--out", type=Path, required=True, help="file that ends in .ts")
+    export = _command(commands, "export", "tone.export", "write an instrument as a page or for nn~")
+    export.add_argument("model", type=Path)
+    export.add_argument("--to", choices=HOSTS, help="default: by the ending of --out, .html or .ts")
+    export.add_argument("--out", type=Path, required=True)
 
 
 def _command(choices: Any, name: str, run: str, help_text: str) -> argparse.ArgumentParser:

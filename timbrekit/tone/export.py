@@ -3,55 +3,57 @@
 Audio goes in; three signals come out: the sound, the pitch heard and the loudness heard.
 """
 
-import io
-import json
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from timbrekit.errors import ModelFileError, OutputError
+from timbrekit.export.nn_tilde.script import (
+    FLOAT,
+    NN_OPERATORS,
+    PROOF_BLOCKS,
+    NnModule,
+    check_sound,
+    check_suffix,
+    load_as_nn_tilde,
+    play_in_blocks,
+    scripted,
+)
 from timbrekit.files import atomic_path
 from timbrekit.tone.instrument import Instrument, load_instrument
 from timbrekit.tone.pitch import HOP, RATE, hear
 from timbrekit.tone.stream import Stream, latency_ms
 from timbrekit.tone.synth import white_noise
 
-SUFFIX = ".ts"  # nn~ looks for no other
-FLOAT = 2  # nn~'s code of an attribute's type
 ATTRIBUTES = {"transpose": (-48.0, 48.0), "gain": (-40.0, 40.0)}  # semitones, dB
 TOLERANCE = 1e-4  # between the file's sound and the instrument's, full scale 1
-PROOF_BLOCKS = (64, 256, 100, 4096, 7)  # samples; odd sizes too
 DESCRIPTION = "timbrekit_tone.json"  # in the file
+# Beyond what a drum's file calls: spectra, the search for a period, the GRU. Each is older than libtorch 2.1 by its
+# release notes; none reads files or prints.
+TONE_OPERATORS = (
+    NN_OPERATORS
+    | {
+        f"aten::{name}"
+        for name in """
+    __and__ amax amin conj exp2 fft_irfft flip floordiv gather gru nonzero pad repeat_interleave round sin_ unfold
+    """.split()
+    }
+    | {"prim::abs"}
+)
 
 
-class NnStream(Stream):
-    """A stream with what nn~ looks for: shapes of its method, attributes, their getters and setters."""
+class NnStream(Stream, NnModule):
+    """A stream that nn~ can play."""
 
     def __init__(self, instrument: Instrument):
         super().__init__(instrument)
-        self.register_buffer("forward_params", torch.tensor([1, 1, 3, 1]))  # [inputs, ratio, outputs, ratio]
-        self.forward_input_labels = ["(signal) voice or instrument, at 48 kHz"]
-        self.forward_output_labels = [
-            "(signal) the instrument",
-            "(signal) pitch heard, MIDI semitones, 0 where there is none",
-            "(signal) loudness heard, LKFS",
-        ]
-        self.attribute_names = list(ATTRIBUTES)
-        for name in ATTRIBUTES:
-            self.register_buffer(f"{name}_params", torch.tensor([FLOAT]))
+        self.describe(
+            ["the instrument", "pitch heard, MIDI semitones, 0 where there is none", "loudness heard, LKFS"],
+            "voice or instrument, at 48 kHz",
+            dict.fromkeys(ATTRIBUTES, FLOAT),
+        )
         self.transpose_limits, self.gain_limits = ATTRIBUTES["transpose"], ATTRIBUTES["gain"]
-
-    @torch.jit.export
-    def get_methods(self) -> list[str]:
-        return ["forward"]
-
-    @torch.jit.export
-    def get_attributes(self) -> list[str]:
-        return self.attribute_names
 
     @torch.jit.export
     def get_transpose(self) -> float:
@@ -86,58 +88,32 @@ def write_nn_tilde(model: str | Path, out: str | Path) -> Path:
         OutputError: the name does not end in ``.ts``, or the file cannot be written.
     """
     out = Path(out)
-    if out.suffix.lower() != SUFFIX:
-        raise OutputError(
-            f"nn~ opens files whose names end in {SUFFIX}, and {out.name} does not: "
-            f"give {out.with_suffix(SUFFIX).name}."
-        )
+    check_suffix(out)
     instrument, about = load_instrument(model)
-    about = about | {"sample_rate": RATE, "latency_ms": latency_ms()}
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated in newer torch, and all that nn~ loads
-        torch.jit.save(
-            torch.jit.script(NnStream(instrument)), buffer, _extra_files={DESCRIPTION: json.dumps(about)}
-        )
+    about |= {"sample_rate": RATE, "latency_ms": latency_ms()}
+    content = scripted(NnStream(instrument), DESCRIPTION, about)
     with atomic_path(out) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+        temporary.write_bytes(content)
         _prove(temporary, instrument)
     return out
 
 
 def _prove(path: Path, instrument: Instrument) -> None:
     """Load the file as nn~ does, call it as nn~ does, and hold it against the instrument."""
-    module = torch.jit.load(str(path), map_location="cpu").eval()
-    if module.get_methods() != ["forward"] or module.get_attributes() != list(ATTRIBUTES):
-        raise ModelFileError("The file for nn~ does not list its method and attributes.")
+    module = load_as_nn_tilde(path, ATTRIBUTES, TONE_OPERATORS)
     sound = proof_material(instrument)
     white = white_noise(1, len(sound) // HOP, torch.Generator().manual_seed(0))
     heard = hear(sound)
     with torch.inference_mode():
         controls = (values.unsqueeze(0) for values in (heard.pitch, heard.voiced, heard.loudness))
         expected = instrument(*controls, white)[0].numpy()
-    played = play_in_blocks(module, sound, white[0], PROOF_BLOCKS)[0][HOP:]
-    difference = float(np.abs(played - expected[: len(played)]).max())
-    if not difference <= TOLERANCE:  # put this way, NaN does not pass
-        raise ModelFileError(
-            f"The file for nn~ does not sound as the instrument does: it differs by {difference:.1e} of full scale, "
-            f"more than {TOLERANCE:.0e}."
-        )
+    played = play_in_blocks(module, sound, hops_of(white[0]), PROOF_BLOCKS)[0][HOP:]
+    check_sound(played, expected[: len(played)], TOLERANCE, "the instrument")
 
 
-def play_in_blocks(
-    module: torch.nn.Module, samples: np.ndarray, white: torch.Tensor, blocks: tuple[int, ...]
-) -> np.ndarray:
-    """(3, n) output for ``samples`` (n,), given in blocks of these sizes by turns, with noise for each hop."""
-    parts: list[torch.Tensor] = []
-    start = turn = 0
-    with torch.inference_mode():
-        while start < len(samples):
-            end = min(start + blocks[turn % len(blocks)], len(samples))
-            block = torch.from_numpy(samples[start:end])[None, None]
-            parts.append(module.play(block, white[start // HOP : max(end // HOP, start // HOP + 1)])[0])
-            start, turn = end, turn + 1
-    return torch.cat(parts, -1).numpy()
+def hops_of(white: torch.Tensor) -> Callable[[int, int], torch.Tensor]:
+    """Noise ``(hops, 512)``, a row for each hop that is completed, as ``play_in_blocks`` takes it."""
+    return lambda start, end: white[start // HOP : end // HOP]
 
 
 def proof_material(instrument: Instrument) -> np.ndarray:
@@ -150,16 +126,3 @@ def proof_material(instrument: Instrument) -> np.ndarray:
         hertz = 440 * 2 ** ((pitch - 69) / 12)
         notes.append(sum(np.sin(2 * np.pi * k * hertz * time) / k for k in range(1, 6)) * 0.1)
     return np.concatenate([notes[0], np.zeros(44 * HOP), notes[1]]).astype(np.float32)
-
-
-def operators(module: Any) -> set[str]:
-    """The operators that a scripted module's methods call."""
-    methods = [module._c._get_method(name) for name in module._c._method_names()]
-    return {node.kind() for method in methods for node in _nodes(method.inlined_graph)}
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    for node in graph.nodes():
-        yield node
-        for block in node.blocks():
-            yield from _nodes(block)

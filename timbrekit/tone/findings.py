@@ -5,7 +5,7 @@ import torch
 
 from timbrekit.errors import Finding
 from timbrekit.recording import Recording
-from timbrekit.tone.pitch import HOP, RATE, SILENT, WINDOW, Heard
+from timbrekit.tone.pitch import HOP, PITCHED, RATE, SILENT, WINDOW, Heard
 
 SHORT_SECONDS = 120.0  # DDSP's authors ask for 10 minutes; below two, most notes are heard once or not at all
 SILENT_SHARE = 0.4
@@ -76,7 +76,7 @@ def _pitch(heard: Heard) -> list[Finding]:
                 "training: record the instrument alone, dry and close. If it has no pitch, this is not its journey.",
             )
         )  # fmt: skip
-    pitched = heard.voiced > 0.99
+    pitched = heard.voiced > PITCHED
     if bool(pitched.any()):
         low, high = np.percentile(heard.pitch[pitched].numpy(), (1, 99))
         if high - low < NARROW_SEMITONES:
@@ -91,7 +91,7 @@ def _pitch(heard: Heard) -> list[Finding]:
 
 
 def _dynamics(heard: Heard) -> list[Finding]:
-    pitched = heard.voiced > 0.99
+    pitched = heard.voiced > PITCHED
     if not bool(pitched.any()):
         return []
     soft, loud = np.percentile(heard.loudness[pitched].numpy(), (5, 95))

@@ -14,7 +14,16 @@ from timbrekit.errors import ModelFileError
 from timbrekit.files import atomic_path
 from timbrekit.tone.decoder import HIDDEN, Decoder
 from timbrekit.tone.pitch import HOP, Heard
-from timbrekit.tone.synth import PARTIALS, ROOM_SAMPLES, harmonics, noise, room, white_noise
+from timbrekit.tone.synth import (
+    PARTIALS,
+    ROOM_SAMPLES,
+    glide_ramps,
+    harmonics,
+    noise,
+    noise_window,
+    room,
+    white_noise,
+)
 
 FORMAT = "timbrekit tone 1"
 
@@ -23,7 +32,7 @@ class State(NamedTuple):
     """All that dry sound so far has left behind; ``B`` instruments side by side."""
 
     hidden: Tensor  # (1, B, hidden) of the GRU
-    hertz: Tensor  # (B, 1) where the last hop ended
+    hertz: Tensor  # (B, 1) where the last hop ended, float64
     amplitudes: Tensor  # (B, 1, partials) likewise
     phase: Tensor  # (B,) cycles, float64
     noise_tail: Tensor  # (B, HOP)
@@ -53,6 +62,8 @@ class Instrument(nn.Module):
         self.room_taps = nn.Parameter(torch.zeros(ROOM_SAMPLES - 1))
         fade = torch.logspace(0, -3, ROOM_SAMPLES - 1)  # -60 dB at its end
         self.register_buffer("room_fade", fade, persistent=False)
+        self.register_buffer("ramps", glide_ramps(), persistent=False)
+        self.register_buffer("noise_window", noise_window(), persistent=False)
 
     def forward(self, pitch: Tensor, voiced: Tensor, loudness: Tensor, white: Tensor) -> Tensor:
         """Play a whole sound, in the room: arguments as of :meth:`dry`, returns ``(B, hops * 256)``."""
@@ -75,9 +86,9 @@ class Instrument(nn.Module):
         """
         amplitudes, magnitudes, hidden = self.decoder(pitch, voiced, loudness, state.hidden)
         amplitudes = torch.cat([state.amplitudes, amplitudes], 1)
-        hertz = torch.cat([state.hertz, 440.0 * torch.exp2((pitch - 69.0) / 12.0)], 1)
-        tone, phase = harmonics(hertz, amplitudes, state.phase)
-        hiss, noise_tail = noise(magnitudes, white, state.noise_tail)
+        hertz = torch.cat([state.hertz, 440.0 * torch.exp2((pitch.to(torch.float64) - 69.0) / 12.0)], 1)
+        tone, phase = harmonics(hertz, amplitudes, state.phase, self.ramps)
+        hiss, noise_tail = noise(magnitudes, white, state.noise_tail, self.noise_window)
         return tone + hiss, State(hidden, hertz[:, -1:], amplitudes[:, -1:], phase, noise_tail)
 
     def response(self) -> Tensor:
@@ -107,7 +118,7 @@ def first_state(batch: int = 1, hidden: int = HIDDEN, partials: int = PARTIALS, 
     """The state before the first hop."""
     return State(
         torch.zeros(1, batch, hidden),
-        torch.full((batch, 1), 440.0),
+        torch.full((batch, 1), 440.0, dtype=torch.float64),
         torch.zeros(batch, 1, partials),
         torch.zeros(batch, dtype=torch.float64),
         torch.zeros(batch, hop),

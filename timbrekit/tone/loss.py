@@ -41,13 +41,13 @@ def _magnitudes(sound: Tensor, scale: int) -> Tensor:
     return (spectrum.real.square() + spectrum.imag.square() + 1e-14).sqrt()
 
 
-def loudness_loss(sound: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+def loudness_loss(sound: Tensor, target: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
     """Mean distance of loudness in dB, over windows as the listener's, a quarter of a window apart.
 
     Args:
         sound, target: ``(batch, samples)``, at least 2048.
-        weights: of :func:`timbrekit.tone.pitch.loudness_weights`.
+        tables: of :func:`timbrekit.tone.pitch.loudness_tables`.
     """
     step = WINDOW // OVERLAP
-    made, meant = (loudness_of(each.unfold(-1, WINDOW, step), weights) for each in (sound, target))
+    made, meant = (loudness_of(each.unfold(-1, WINDOW, step), tables) for each in (sound, target))
     return (made - meant).abs().mean()

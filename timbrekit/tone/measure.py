@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from timbrekit.tone.instrument import Instrument
-from timbrekit.tone.pitch import CENTRE, HOP, Heard, hear
+from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, Heard, hear
 from timbrekit.tone.train import Lesson, part_loss
 
 LAG = CENTRE // HOP  # hops after which what was asked for is heard in the middle of the listener's window
-CERTAIN = 0.99  # share of voice from which a pitch is compared
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def compare(asked: Heard, heard: Heard) -> tuple[np.ndarray, tuple[np.ndarray, n
         Distances in semitones where both are pitched, and the loudness asked for and heard, hop by hop.
     """
     hops = len(asked) - LAG
-    both = (asked.voiced[:hops] > CERTAIN) & (heard.voiced[LAG : LAG + hops] > CERTAIN)
+    both = (asked.voiced[:hops] > PITCHED) & (heard.voiced[LAG : LAG + hops] > PITCHED)
     distance = (heard.pitch[LAG : LAG + hops] - asked.pitch[:hops])[both]
     loudness = asked.loudness[:hops].numpy(), heard.loudness[LAG : LAG + hops].numpy()
     return distance.numpy(), loudness

@@ -22,6 +22,7 @@ LOWEST_PITCH = 69 + 12 * math.log2(RATE / LONGEST / 440)  # 31.6, a little above
 HIGHEST_PITCH = 69 + 12 * math.log2(RATE / SHORTEST / 440)  # 95.2, a little above B6
 SLACK = 0.05  # a shorter period is preferred to a longer one that is better by no more than this
 UNSURE, SURE = 0.5, 0.8  # confidence at which harmonics begin, and from which on they are whole
+PITCHED = 0.99  # share of voice from which a hop counts as pitched, for ranges and comparisons
 SILENT = -65.0  # LKFS; below, nothing is called pitched
 FLOOR = -80.0  # LKFS; the least loudness there is
 STEP = 1.5  # semitones; more from one hop to the next is a leap
@@ -65,25 +66,27 @@ def hear(samples: np.ndarray | Tensor) -> Heard:
     if hops == 0:
         return Heard(torch.zeros(0), torch.zeros(0), torch.zeros(0))
     padded = torch.nn.functional.pad(samples[: hops * HOP], (WINDOW - HOP, 0))
-    weights = loudness_weights()
-    parts = [measure(windows, weights) for windows in padded.unfold(0, WINDOW, HOP).split(CHUNK)]
+    tables = loudness_tables()
+    parts = [measure(windows, tables) for windows in padded.unfold(0, WINDOW, HOP).split(CHUNK)]
     pitch, confidence, loudness = (torch.cat(values).tolist() for values in zip(*parts, strict=True))
     held, voiced, _ = follow(pitch, confidence, loudness, first_memory())
     return Heard(torch.tensor(held), torch.tensor(voiced), torch.tensor(loudness))
 
 
-def measure(windows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def measure(windows: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Raw pitch, confidence and loudness of windows.
 
     Args:
         windows: ``(windows, 2048)``.
-        weights: of :func:`loudness_weights`.
+        tables: of :func:`loudness_tables`.
 
     Returns:
         Pitch in semitones, confidence 0 to 1, loudness in LKFS: ``(windows,)`` each.
     """
     period, confidence = yin(windows)
-    return 69.0 + 12.0 * torch.log2(48_000.0 / 440.0 / period), confidence, loudness_of(windows, weights)
+    # Rounded once, here: the page rounds here too, and a phase adds up what rounding leaves.
+    pitch = (69.0 + 12.0 * torch.log2(48_000.0 / 440.0 / period)).to(torch.float32)
+    return pitch, confidence.to(torch.float32), loudness_of(windows, tables)
 
 
 def yin(
@@ -106,7 +109,7 @@ def yin(
 
     Returns:
         Period in samples with parts of them, and confidence: 1 less the normalised difference at it, 1 for a sound
-        that repeats itself exactly. ``(windows,)`` each.
+        that repeats itself exactly. ``(windows,)`` each, float64.
     """
     count = windows.shape[-1]
     x = windows.flip(-1).to(torch.float64)  # the newest sample first: a lag looks back
@@ -132,7 +135,7 @@ def yin(
     bend = left - 2.0 * dip + right
     offset = torch.where(bend > 1e-12, 0.5 * (left - right) / bend.clamp_min(1e-12), torch.zeros_like(bend))
     period = place + shortest + offset.clamp(-0.5, 0.5)
-    return period.squeeze(-1).to(torch.float32), (1.0 - dip).squeeze(-1).clamp(0.0, 1.0).to(torch.float32)
+    return period.squeeze(-1), (1.0 - dip).squeeze(-1).clamp(0.0, 1.0)
 
 
 def k_weighting(hertz: Tensor, rate: float = RATE) -> Tensor:
@@ -151,18 +154,19 @@ def power_gain(s: Tensor, b0: float, b1: float, b2: float, a1: float, a2: float)
     return (above / below).clamp_min(0.0)
 
 
-def loudness_weights() -> Tensor:
-    """Weights that turn the squared magnitudes of a Hann window's spectrum into K-weighted mean square: (1025,)."""
+def loudness_tables() -> tuple[Tensor, Tensor]:
+    """A Hann window ``(2048,)``, and what turns the squared magnitudes of its spectrum into K-weighted mean square."""
     hertz = torch.arange(WINDOW // 2 + 1, dtype=torch.float64) * (RATE / WINDOW)
     both_sides = torch.full_like(hertz, 2.0)
     both_sides[[0, -1]] = 1.0
     hann = torch.hann_window(WINDOW, dtype=torch.float64)
-    return (k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())).to(torch.float32)
+    weights = k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())
+    return hann.to(torch.float32), weights.to(torch.float32)
 
 
-def loudness_of(windows: Tensor, weights: Tensor, floor: float = FLOOR) -> Tensor:
+def loudness_of(windows: Tensor, tables: tuple[Tensor, Tensor], floor: float = FLOOR) -> Tensor:
     """Loudness of Hann-windowed stretches in LKFS, at least -80: ``(windows, 2048)`` to ``(windows,)``."""
-    hann = torch.hann_window(windows.shape[-1], dtype=torch.float32, device=windows.device)
+    hann, weights = tables
     power = (torch.fft.rfft(windows * hann).abs().square() * weights).sum(-1)
     return (10.0 * torch.log10(power + 1e-12) - 0.691).clamp_min(floor)
 

@@ -9,9 +9,8 @@ import torch
 from timbrekit.errors import Finding
 from timbrekit.recording import read_recording, write_wav
 from timbrekit.tone.instrument import Instrument, Ranges, load_instrument
-from timbrekit.tone.pitch import CENTRE, FLOOR, HOP, RATE, Heard, hear
+from timbrekit.tone.pitch import CENTRE, FLOOR, HOP, PITCHED, RATE, Heard, hear
 
-PITCHED = 0.99  # share of voice from which a hop counts for ranges
 PLAYABLE = (12.0, 120.0)  # semitones: 16 Hz to 8.4 kHz
 WIDEST_SHIFT = 4  # octaves
 LEAST_SPREAD = 3.0  # dB between soft and loud, below which loudness is moved and not stretched

@@ -1,5 +1,8 @@
 """What came of training, in numbers, a picture and words."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +11,10 @@ import torch
 
 from timbrekit.files import atomic_path, write_json
 from timbrekit.results.plots import BLUE, ORANGE, VERMILION, new_figure, set_title, to_png
-from timbrekit.tone.instrument import Instrument
 from timbrekit.tone.measure import Measured
-from timbrekit.tone.pitch import HOP, RATE
+from timbrekit.tone.pitch import HOP, PITCHED, RATE, Heard
 from timbrekit.tone.stream import latency_ms
-from timbrekit.tone.train import Lesson, Trained
+from timbrekit.tone.train import Lesson, Progress, Trained, ranges_of
 
 GOOD_CENTS, GOOD_OCTAVES, GOOD_RANK = 20.0, 0.02, 0.95
 PICTURED_S = 8.0  # of the held-out part
@@ -58,10 +60,7 @@ def about_training(
         "seconds": seconds,
         "steps": trained.history[-1].number if trained.history else 0,
         "interrupted": trained.interrupted,
-        "spectral_loss": measured.spectral_loss,
-        "pitch_cents_median": measured.pitch_cents_median,
-        "octave_error_share": measured.octave_error_share,
-        "loudness_rank": measured.loudness_rank,
+        **{name: value if math.isfinite(value) else None for name, value in asdict(measured).items()},
         "pitch_range": list(ranges.pitch),
         "loudness_range": list(ranges.loudness),
         "held_out_seconds": sum(end - start for start, end in lesson.parts["test"]) * HOP / RATE,
@@ -83,14 +82,10 @@ def picture(trained: Trained, lesson: Lesson) -> bytes:
         12, 11, mosaic=[["recorded"], ["played"], ["told"], ["losses"]], height_ratios=(1.2, 1.2, 0.8, 0.8)
     )
     loudest = float(_decibels(recorded).max())
-    for name, sound, words in (
-        ("recorded", recorded, "Recorded, and held back from training"),
-        ("played", played, "The instrument, told pitch and loudness of it"),
-    ):
-        _spectrogram(axes[name], sound, loudest)
-        set_title(axes[name], words)
+    draw_spectrogram(axes["recorded"], recorded, "Recorded, and held back from training", loudest)
+    draw_spectrogram(axes["played"], played, "The instrument, told pitch and loudness of it", loudest)
     _controls(axes["told"], heard)
-    _losses(axes["losses"], trained)
+    _losses(axes["losses"], trained.history)
     return to_png(figure)
 
 
@@ -99,11 +94,14 @@ def _decibels(sound: torch.Tensor) -> np.ndarray:
     return (20 * torch.log10(spectrum / 512 + 1e-7)).numpy()
 
 
-def _spectrogram(ax: Any, sound: torch.Tensor, loudest: float) -> None:
-    levels = _decibels(sound)
-    bins = int(HIGHEST_HZ / RATE * 2048) + 1
+def draw_spectrogram(
+    ax: Any, sound: torch.Tensor | np.ndarray, words: str, loudest: float | None = None
+) -> None:
+    """A spectrogram of ``(samples,)`` at 48 kHz under a title; ``loudest`` is the dB of the brightest colour."""
+    levels = _decibels(torch.as_tensor(sound))
+    loudest = float(levels.max()) if loudest is None else loudest
     ax.imshow(
-        levels[:bins],
+        levels[: int(HIGHEST_HZ / RATE * 2048) + 1],
         origin="lower",
         aspect="auto",
         cmap="magma",
@@ -113,6 +111,7 @@ def _spectrogram(ax: Any, sound: torch.Tensor, loudest: float) -> None:
     )
     ax.set(ylabel="frequency (kHz)")
     ax.grid(False)
+    set_title(ax, words)
 
 
 def _controls(ax: Any, heard: Any) -> None:
@@ -127,10 +126,17 @@ def _controls(ax: Any, heard: Any) -> None:
     set_title(ax, "What the instrument is told")
 
 
-def _losses(ax: Any, trained: Trained) -> None:
-    steps = [entry.number for entry in trained.history]
-    ax.plot(steps, [entry.train_loss for entry in trained.history], color=BLUE, label="what it learns from")
-    validation = [entry.validation_loss for entry in trained.history]
+def losses_picture(history: Sequence[Progress]) -> bytes:
+    """A PNG of the losses so far."""
+    figure, ax = new_figure(9.5, 2.6)
+    _losses(ax, history)
+    return to_png(figure)
+
+
+def _losses(ax: Any, history: Sequence[Progress]) -> None:
+    steps = [entry.number for entry in history]
+    ax.plot(steps, [entry.train_loss for entry in history], color=BLUE, label="what it learns from")
+    validation = [entry.validation_loss for entry in history]
     ax.plot(steps, validation, color=ORANGE, label="held back to check it")
     if validation:
         best = int(np.argmin(validation))
@@ -140,10 +146,13 @@ def _losses(ax: Any, trained: Trained) -> None:
     set_title(ax, "Training")
 
 
-def describe_instrument(instrument: Instrument) -> str:
-    """One line on an instrument's range."""
-    low, high = instrument.ranges.pitch
-    return f"{_note(low)} to {_note(high)}"
+def describe_ranges(heard: Heard) -> str:
+    """What was played in a recording, e.g. "A3 to C5, -34 to -15 LKFS"."""
+    if not bool((heard.voiced > PITCHED).any()):
+        return "no pitch"
+    ranges = ranges_of(heard)
+    low, high = (_note(pitch) for pitch in ranges.pitch)
+    return f"{low} to {high}, soft to loud {ranges.loudness[0]:.0f} to {ranges.loudness[1]:.0f} LKFS"
 
 
 def _note(pitch: float) -> str:

@@ -15,7 +15,7 @@ from timbrekit.tone.pitch import (
     WINDOW,
     first_memory,
     follow,
-    loudness_weights,
+    loudness_tables,
     measure,
 )
 from timbrekit.tone.synth import NOISE_FRAME, room_hop, room_parts
@@ -42,6 +42,7 @@ class Stream(nn.Module):
     FLOOR: Final[float] = FLOOR
     state: State
     memory: list[float]
+    tables: tuple[Tensor, Tensor]
 
     def __init__(self, instrument: Instrument):
         super().__init__()
@@ -49,15 +50,16 @@ class Stream(nn.Module):
         self.hidden = instrument.decoder.hidden
         self.transpose = 0.0  # semitones
         self.gain = 0.0  # dB added to the loudness heard
-        self.weights = loudness_weights()
+        self.tables = loudness_tables()
         self.parts = room_parts(instrument.response().detach())
         self.restart()
 
     @torch.jit.export
     def restart(self) -> None:
         """Forget all sound."""
-        self.past = torch.zeros(self.WINDOW - self.HOP)  # heard before the hop that is being collected
-        self.waiting = torch.zeros(0)  # of the hop that is being collected
+        self.past = torch.zeros(
+            self.WINDOW - self.HOP
+        )  # heard before the next hop; the end of it not yet played
         self.ready = torch.zeros(3, self.HOP)  # made, and not yet given out: sound, pitch, loudness
         self.memory = first_memory()
         self.state = first_state(1, self.hidden)
@@ -66,7 +68,7 @@ class Stream(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """``(batch, 1, n)`` samples to ``(batch, 3, n)``: sound; pitch in semitones or 0; loudness in LKFS."""
-        hops = (self.waiting.shape[0] + audio.shape[-1]) // self.HOP
+        hops = (self.past.shape[0] + audio.shape[-1]) // self.HOP  # enough
         return self.play(audio, (torch.rand(hops, self.FRAME) - 0.5) * 3.4641016151377544)
 
     @torch.jit.export
@@ -75,40 +77,35 @@ class Stream(nn.Module):
         count = audio.shape[-1]
         dry = audio.to("cpu").to(torch.float32).mean([0, 1])
         dry = torch.where(dry.abs() < self.LOUDEST, dry, torch.zeros_like(dry))
-        self.waiting = torch.cat([self.waiting, dry])
-        made = [self.ready]
-        hop = 0
-        while self.waiting.shape[0] >= self.HOP:
-            window = torch.cat([self.past, self.waiting[: self.HOP]])
-            self.waiting = self.waiting[self.HOP :]
-            self.past = window[self.HOP :]
-            made.append(self.sound_hop(window, white[hop]))
-            hop += 1
-        ready = torch.cat(made, 1)
+        heard = torch.cat([self.past, dry])
+        hops = heard.shape[0] // self.HOP - self.WINDOW // self.HOP + 1
+        self.past = heard[hops * self.HOP :]
+        ready = self.ready
+        if hops > 0:  # all at once: a call of an operator costs more than its work
+            windows = heard[: self.WINDOW + (hops - 1) * self.HOP].unfold(0, self.WINDOW, self.HOP)
+            made = self.sound(windows, white[:hops])
+            ready = torch.cat([ready, made], 1)
         self.ready = ready[:, count:]
         return ready[:, :count].expand([audio.shape[0], 3, count]).to(audio.device)
 
-    def sound_hop(self, window: Tensor, white: Tensor) -> Tensor:
-        """(3, 256) sound, pitch and loudness of the hop that ends ``window`` (2048,)."""
-        pitch, confidence, loudness = measure(window.unsqueeze(0), self.weights)
+    def sound(self, windows: Tensor, white: Tensor) -> Tensor:
+        """(3, hops * 256) sound, pitch and loudness of the hops that end ``windows`` (hops, 2048)."""
+        pitch, confidence, loudness = measure(windows, self.tables)
         pitches: list[float] = pitch.tolist()
         confidences: list[float] = confidence.tolist()
         loudnesses: list[float] = loudness.tolist()
         held, voiced, self.memory = follow(pitches, confidences, loudnesses, self.memory)
-        asked = loudnesses[0]
-        if asked > self.FLOOR:
-            asked = asked + self.gain
-        controls = torch.tensor([held[0] + self.transpose, voiced[0], asked]).reshape(3, 1, 1)
-        dry, self.state = self.instrument.dry(
-            controls[0], controls[1], controls[2], white.reshape(1, 1, -1), self.state
-        )
-        sound, self.spectra = room_hop(dry[0], self.before, self.parts, self.spectra)
-        self.before = dry[0]
-        shown = torch.zeros(2, self.HOP)
-        if voiced[0] > 0.0:
-            shown[0] = held[0]
-        shown[1] = loudnesses[0]
-        return torch.cat([sound.unsqueeze(0), shown])
+        playing, share = torch.tensor(held), torch.tensor(voiced)
+        asked = torch.where(loudness > self.FLOOR, loudness + self.gain, loudness)
+        told = torch.stack([playing + self.transpose, share, asked]).unsqueeze(1)
+        dry, self.state = self.instrument.dry(told[0], told[1], told[2], white.unsqueeze(0), self.state)
+        parts: list[Tensor] = []
+        for hop in dry[0].split(self.HOP):
+            part, self.spectra = room_hop(hop, self.before, self.parts, self.spectra)
+            self.before = hop
+            parts.append(part)
+        shown = torch.stack([torch.where(share > 0.0, playing, torch.zeros_like(playing)), loudness])
+        return torch.cat([torch.cat(parts).unsqueeze(0), shown.repeat_interleave(self.HOP, 1)])
 
 
 def latency_ms() -> float:

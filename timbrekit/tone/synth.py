@@ -24,8 +24,7 @@ def harmonics(
     pitch: Tensor,
     amplitudes: Tensor,
     phase: Tensor,
-    hop: int = HOP,
-    rate: float = RATE,
+    ramps: Tensor,
     fade_from: float = FADE_HZ[0],
     fade_to: float = FADE_HZ[1],
 ) -> tuple[Tensor, Tensor]:
@@ -34,41 +33,45 @@ def harmonics(
     A tone that begins after silence does so at its own pitch: nothing glides up to it.
 
     Args:
-        pitch: ``(batch, 1 + hops)`` Hz at the ends of hops, the first of them that of the hop before.
+        pitch: ``(batch, 1 + hops)`` Hz at the ends of hops, the first of them that of the hop before. In
+            float64, because a phase adds up what rounding leaves.
         amplitudes: ``(batch, 1 + hops, partials)`` likewise.
         phase: ``(batch,)`` of the fundamental where the last hop ended, in cycles, float64.
+        ramps: of :func:`glide_ramps`.
 
     Returns:
         ``(batch, hops * 256)`` sound, and the phase at its end.
     """
-    batch, hops, partials = amplitudes.shape[0], amplitudes.shape[1] - 1, amplitudes.shape[2]
+    batch, partials = amplitudes.shape[0], amplitudes.shape[2]
+    pitch = pitch.detach()
     order = torch.arange(1, partials + 1, dtype=torch.float32, device=pitch.device)
-    room_above = fade_to - pitch.unsqueeze(-1) * order
-    amplitudes = amplitudes * (room_above / (fade_to - fade_from)).clamp(0.0, 1.0)
-    with torch.no_grad():
-        step = torch.arange(1, hop + 1, dtype=torch.float64, device=pitch.device)
-        before, after = pitch[:, :-1].to(torch.float64), pitch[:, 1:].to(torch.float64)
-        silent = amplitudes[:, :-1].abs().amax(-1) == 0.0
-        before = torch.where(silent, after, before)
-        rise = (after - before) / hop
-        inside = (before.unsqueeze(-1) * step + rise.unsqueeze(-1) * (step * (step + 1) / 2)) / rate
-        ends = phase.unsqueeze(-1) + inside[:, :, -1].cumsum(-1)
-        starts = torch.cat([phase.unsqueeze(-1), ends[:, :-1]], -1)
-        cycles = inside + starts.unsqueeze(-1)
-        cycles = (cycles - cycles.round()).to(torch.float32)  # (batch, hops, hop), -0.5 to 0.5
-        sines = torch.sin_(cycles.unsqueeze(-1) * (order * (2 * math.pi)))  # (batch, hops, hop, partials)
-        leaps = torch.nonzero(
-            rise.abs() * hop > 0.05 * before
-        )  # within them a partial may be beyond half the rate
-        for n in range(leaps.shape[0]):
-            i, j = int(leaps[n, 0]), int(leaps[n, 1])
-            hertz = (before[i, j] + rise[i, j] * step).to(torch.float32).unsqueeze(-1) * order
-            sines[i, j] *= (hertz < fade_to).to(torch.float32)
+    room_above = (fade_to - pitch.to(torch.float32).unsqueeze(-1) * order) / (fade_to - fade_from)
+    amplitudes = amplitudes * room_above.clamp(0.0, 1.0)
+    before, after = pitch[:, :-1], pitch[:, 1:]
+    silent = amplitudes[:, :-1].abs().amax(-1) == 0.0
+    before = torch.where(silent, after, before)
+    rise = after - before
+    inside = before.unsqueeze(-1) * ramps[0] + rise.unsqueeze(-1) * ramps[1]
+    ends = phase.unsqueeze(-1) + inside[:, :, -1].cumsum(-1)
+    starts = torch.cat([phase.unsqueeze(-1), ends[:, :-1]], -1)
+    cycles = inside + starts.unsqueeze(-1)
+    cycles = (cycles - cycles.round()).to(torch.float32)  # (batch, hops, hop), -0.5 to 0.5
+    sines = torch.sin_(cycles.unsqueeze(-1) * (order * (2 * math.pi)))  # (batch, hops, hop, partials)
+    leaps = torch.nonzero(rise.abs() > 0.05 * before)  # within them a partial may be beyond half the rate
+    for n in range(leaps.shape[0]):
+        i, j = int(leaps[n, 0]), int(leaps[n, 1])
+        hertz = (before[i, j] + rise[i, j] * ramps[2]).to(torch.float32).unsqueeze(-1) * order
+        sines[i, j] *= (hertz < fade_to).to(torch.float32)
     lines = torch.stack([amplitudes[:, :-1], amplitudes[:, 1:]], -1)  # (batch, hops, partials, 2)
     sums = torch.matmul(sines, lines)  # (batch, hops, hop, 2)
-    weight = (step / hop).to(torch.float32)
-    sound = sums[..., 0] * (1.0 - weight) + sums[..., 1] * weight
-    return sound.reshape(batch, hops * hop), torch.remainder(ends[:, -1], 1.0)
+    sound = torch.lerp(sums[..., 0], sums[..., 1], ramps[2].to(torch.float32))
+    return sound.reshape(batch, -1), torch.remainder(ends[:, -1], 1.0)
+
+
+def glide_ramps() -> Tensor:
+    """Cycles since a hop began for each Hz at its beginning and for each that it rises, and its part gone: (3, 256)."""
+    step = torch.arange(1, HOP + 1, dtype=torch.float64)
+    return torch.stack([step / RATE, step * (step + 1) / (2 * HOP * RATE), step / HOP])
 
 
 def band_matrix(bands: int = BANDS) -> Tensor:
@@ -92,24 +95,28 @@ def bin_power() -> Tensor:
     return (k_weighting(bins) * both_sides / NOISE_FRAME).to(torch.float32)
 
 
-def noise(magnitudes: Tensor, white: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
+def noise(magnitudes: Tensor, white: Tensor, tail: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
     """White noise shaped in frequency, one frame a hop, overlapping by half.
 
     Args:
         magnitudes: ``(batch, hops, 257)`` gain of each bin at the ends of hops.
         white: ``(batch, hops, 512)`` independent samples of variance 1 for each frame.
         tail: ``(batch, 256)`` the second half of the frame before.
+        window: of :func:`noise_window`.
 
     Returns:
         ``(batch, hops * 256)`` sound, and the tail it leaves.
     """
     batch, hops, frame = white.shape[0], white.shape[1], white.shape[2]
     half = frame // 2
-    place = torch.arange(frame, dtype=torch.float32, device=white.device)
-    window = torch.sin((place + 0.5) * (math.pi / frame))  # squares of overlapping halves add up to 1
     frames = torch.fft.irfft(torch.fft.rfft(white) * magnitudes, frame) * window
     late = torch.cat([tail.unsqueeze(1), frames[:, :, half:]], 1)
     return (frames[:, :, :half] + late[:, :-1]).reshape(batch, hops * half), late[:, -1]
+
+
+def noise_window() -> Tensor:
+    """Half a sine, (512,): the squares of overlapping halves add up to 1."""
+    return torch.sin((torch.arange(NOISE_FRAME) + 0.5) * (math.pi / NOISE_FRAME))
 
 
 def white_noise(batch: int, hops: int, generator: torch.Generator | None = None) -> Tensor:

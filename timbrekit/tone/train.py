@@ -18,7 +18,7 @@ from timbrekit.errors import TrainingError
 from timbrekit.files import atomic_path
 from timbrekit.tone.instrument import Instrument, Ranges
 from timbrekit.tone.loss import SCALES, loudness_loss, spectral_loss
-from timbrekit.tone.pitch import CENTRE, HOP, RATE, Heard, hear, loudness_weights
+from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, RATE, Heard, hear, loudness_tables
 from timbrekit.tone.synth import white_noise
 
 VALIDATION = (0.25, 0.30)  # of the recording's length: decides which weights are kept
@@ -94,17 +94,22 @@ def prepare(samples: np.ndarray, heard: Heard | None = None) -> Lesson:
         raise TrainingError(
             f"The recording is {seconds:.1f} s long; 20 s is the least, and five minutes are good."
         )
-    pitched = heard.voiced > 0.99
+    pitched = heard.voiced > PITCHED
     if int(pitched.sum()) < 5 * RATE // HOP:
         raise TrainingError(
             f"Only {int(pitched.sum()) * HOP / RATE:.1f} s of the recording have a pitch; 5 s is the least. Record one "
             "instrument that plays one note at a time."
         )
+    late = np.concatenate([np.zeros(CENTRE, np.float32), samples[: len(heard) * HOP]])[: len(heard) * HOP]
+    return Lesson(torch.from_numpy(late), heard, divide(heard), ranges_of(heard))
+
+
+def ranges_of(heard: Heard) -> Ranges:
+    """The ranges of what is pitched."""
+    pitched = heard.voiced > PITCHED
     low, high = np.percentile(heard.pitch[pitched].numpy(), (1, 99))
     soft, loud = np.percentile(heard.loudness[pitched].numpy(), (5, 95))
-    late = np.concatenate([np.zeros(CENTRE, np.float32), samples[: len(heard) * HOP]])[: len(heard) * HOP]
-    ranges = Ranges((float(low), float(high)), (float(soft), float(loud)))
-    return Lesson(torch.from_numpy(late), heard, divide(heard), ranges)
+    return Ranges((float(low), float(high)), (float(soft), float(loud)))
 
 
 def divide(heard: Heard) -> dict[str, list[tuple[int, int]]]:
@@ -200,7 +205,7 @@ def train_step(
     loss = spectral_loss(sound[:, skipped:], target, tuple(SCALES[i] for i in chosen))
     loss = loss * (len(SCALES) / len(chosen))
     optimiser.zero_grad()
-    louder = loudness_loss(sound[:, skipped:], target, loudness_weights())
+    louder = loudness_loss(sound[:, skipped:], target, loudness_tables())
     penalty = settings.room_penalty * instrument.room_energy()
     (loss + settings.loudness_weight * louder + penalty).backward()
     torch.nn.utils.clip_grad_norm_(instrument.parameters(), settings.gradient_norm)

@@ -5,9 +5,9 @@ attribute, ``get_NAME`` and ``set_NAME`` do the rest.
 """
 
 import torch
-from torch import nn
 
 from timbrekit.export.nn_tilde.dsp import limited, rounded
+from timbrekit.export.nn_tilde.script import FLOAT, INT, NnModule
 from timbrekit.plugin.rehearse import SENSITIVITY_RANGE
 from timbrekit.recording.onsets import (
     HOLD_RANGE,
@@ -18,10 +18,7 @@ from timbrekit.recording.onsets import (
 )
 
 SAMPLE_RATE_RANGE = (LOWEST_SAMPLE_RATE, 768_000)  # Hz
-INT, FLOAT = (
-    1,
-    2,
-)  # nn~'s codes. A switch is 0 or 1: nn~ reads a bool from the word "true" only, not from a toggle
+# A switch is 0 or 1: nn~ reads a bool from the word "true" only, not from a toggle.
 ATTRIBUTES = {
     "sample_rate": INT,
     "sensitivity": FLOAT,
@@ -34,17 +31,12 @@ ATTRIBUTES = {
 }
 
 
-class NnAttributes(nn.Module):
+class NnAttributes(NnModule):
     """The attributes, with setters that bring a value into its range and answer 0, nn~'s word for done."""
 
     def __init__(self, sample_rate: int, settings: DetectorSettings):
         super().__init__()
-        self.register_buffer("forward_params", torch.tensor([1, 1, 2, 1]))  # [inputs, ratio, outputs, ratio]
-        self.forward_input_labels = ["(signal) drum"]
-        self.forward_output_labels = ["(signal) 808", "(signal) 1 at each trigger, else 0"]
-        self.attribute_names = list(ATTRIBUTES)
-        for name, kind in ATTRIBUTES.items():
-            self.register_buffer(f"{name}_params", torch.tensor([kind]))
+        self.describe(["808", "1 at each trigger, else 0"], "drum", ATTRIBUTES)
         # TorchScript sees no names from outside its class.
         self.rate_limits, self.hold_limits = SAMPLE_RATE_RANGE, HOLD_RANGE
         self.on_limits, self.off_limits = ON_THRESHOLD_RANGE, OFF_THRESHOLD_RANGE
@@ -63,14 +55,6 @@ class NnAttributes(nn.Module):
 
     def forget_ranges(self) -> None:
         raise NotImplementedError
-
-    @torch.jit.export
-    def get_methods(self) -> list[str]:
-        return ["forward"]
-
-    @torch.jit.export
-    def get_attributes(self) -> list[str]:
-        return self.attribute_names
 
     @torch.jit.export
     def get_sample_rate(self) -> int:

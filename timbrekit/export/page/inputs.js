@@ -1,4 +1,4 @@
-// The three ways to play: live input, a recording, pads and keys.
+// Two ways to play that all pages have: live input, and a recording.
 
 // ---------------------------------------------------------------- live input
 
@@ -8,14 +8,15 @@ const CHECKS = {
   autoGainControl: "automatic gain",
 };
 
+const BEFORE_LISTENING = $("input-state").textContent;
+
 function showMicrophone(report) {
   const on = Boolean(report);
   $("listen").setAttribute("aria-pressed", on);
   $("listen").textContent = on ? "Stop listening" : "Start listening";
   $("processing").hidden = !on;
   if (!on) {
-    $("input-state").textContent =
-      "Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.";
+    $("input-state").textContent = BEFORE_LISTENING;
     return;
   }
   $("input-state").textContent = `Listening to ${report.label || "the input"}.`;
@@ -29,6 +30,14 @@ function showMicrophone(report) {
       }[state];
       return element("li", { class: state, text: `${title} ${text}` });
     }),
+  );
+}
+
+function microphoneEnded() {
+  showMicrophone();
+  notice(
+    "microphone",
+    "The input has ended; it may have been unplugged. Choose an input and press Start again.",
   );
 }
 
@@ -82,21 +91,6 @@ function followFile() {
   requestAnimationFrame(followFile);
 }
 
-let counting = 0; // number of the latest count; an older one gives up
-
-async function countHits() {
-  if (!sound.file) return;
-  const mine = ++counting;
-  const found = await sound.renderFile(() => mine !== counting);
-  if (!found) return;
-  wave.hits = found.hits.map((hit) => hit.position);
-  const length = (sound.file.samples.length / model.sample_rate).toFixed(1);
-  const number = wave.hits.length;
-  $("file-state").textContent = `${sound.file.name}: ${length} s, ${number} hit${number === 1 ? "" : "s"}`;
-  wave.canvas.setAttribute("aria-label", `Waveform of ${$("file-state").textContent}`);
-  wave.draw();
-}
-
 let opening = 0; // number of the latest file chosen; an older one gives up
 
 async function openFile(file) {
@@ -118,28 +112,41 @@ async function openFile(file) {
     notice(
       "file",
       `The channels of ${file.name} cancel each other, so channel ${sound.file.samples.alone} alone is played. ` +
-        "The plug-in mixes them: flip the phase of one, or feed it with one channel.",
+        WORDS.cancelled,
     );
   }
   Object.assign(wave, { samples: sound.file.samples, outline: undefined, hits: [] });
-  $("file-state").textContent = `${file.name}: finding hits …`;
-  countHits();
   showFile();
+  studyFile();
 }
 
 $("file").addEventListener("change", ({ target }) => target.files[0] && openFile(target.files[0]));
 $("play").addEventListener("click", () => {
   if (sound.playing) return sound.stopFile();
-  attempt(() => sound.playFile($("loop").checked)).then(showFile);
+  attempt(async () => {
+    await prepareFile();
+    await sound.playFile($("loop").checked);
+  }).then(showFile);
 });
 $("loop").addEventListener("change", () => sound.playing && (sound.playing.loop = $("loop").checked));
 $("save").addEventListener("click", () =>
   attempt(async () => {
     const title = sound.file.name.replace(/\.[^.]*$/, "");
+    await prepareFile();
     const { audio } = await sound.renderFile();
+    turnDown(audio);
     download(wavFile([audio], model.sample_rate), `${title} as ${model.name}.wav`);
   }),
 );
+
+// Brings a sound that exceeds full scale down to it.
+function turnDown(audio) {
+  const peak = audio.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  if (peak <= 1) return;
+  audio.forEach((x, i) => (audio[i] = x / peak));
+  const by = withUnit(20 * Math.log10(peak), "dB");
+  notice("loud", `The sound would exceed full scale by ${by}, and was saved softer by that much.`, false);
+}
 
 addEventListener("dragover", (event) => {
   event.preventDefault();
@@ -159,49 +166,3 @@ function download(blob, name) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
-
-// ---------------------------------------------------------------- pads
-
-const PAD_ROWS = [
-  { name: "hard", loudness: 0.92, keys: "qwer", size: 2 },
-  { name: "soft", loudness: 0.35, keys: "asdf", size: 1 },
-];
-const PAD_COLUMNS = [
-  ["dark", 0.08],
-  ["darker", 0.36],
-  ["brighter", 0.64],
-  ["bright", 0.92],
-];
-const pads = new Map(); // key to pad
-
-PAD_ROWS.forEach(({ name, loudness, keys, size }) =>
-  PAD_COLUMNS.forEach(([tone, brightness], column) => {
-    const dot = element("i");
-    dot.style.width = dot.style.height = `${size * 0.7 + 0.3}rem`;
-    dot.style.opacity = 0.35 + 0.65 * brightness;
-    const label = element("span", { class: "hidden-text", text: `${name}, ${tone}` });
-    const pad = element(
-      "button",
-      { type: "button" },
-      dot,
-      label,
-      element("kbd", { text: keys[column].toUpperCase() }),
-    );
-    pad.strike = () => {
-      pad.classList.add("struck");
-      setTimeout(() => pad.classList.remove("struck"), 120);
-      attempt(() => sound.strike(loudness, brightness));
-    };
-    pad.addEventListener("pointerdown", (event) => event.button === 0 && pad.strike());
-    pad.addEventListener("click", (event) => event.detail === 0 && pad.strike()); // Enter or space
-    pads.set(keys[column], pad);
-    $("pads").append(pad);
-  }),
-);
-
-addEventListener("keydown", (event) => {
-  if (event.key === "Escape") return panic();
-  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT")
-    return;
-  pads.get(event.key.toLowerCase())?.strike();
-});

@@ -1,7 +1,7 @@
 // Ways to make the instrument sound: on the browser's audio thread, or, where that is refused, beforehand.
 // Uses the audio core through the one name that its script leaves behind.
 
-const { Player, seededNoise, onsetFeatures, TRIGGER_DELAY } = globalThis.timbrekitCore;
+const { Player } = globalThis.timbrekitCore;
 
 // The instrument as an audio node. Chromium refuses Blob addresses to a double-clicked file, some servers'
 // policies refuse data addresses: try both.
@@ -36,7 +36,7 @@ class DelayedInstrument {
     this.player.onHit = (hit) => this.hits.push(hit);
   }
 
-  // Plays the samples and the synth's last tail; returns the source node that sounds.
+  // Plays the samples and what rings on after them; returns the source node that sounds.
   play(samples) {
     this.hits = [];
     const rate = this.context.sampleRate;

@@ -1,4 +1,4 @@
-// What the page says, and what to do when the browser refuses something.
+// What a page says, and what to do when the browser refuses something.
 
 const model = JSON.parse(document.getElementById("model").textContent);
 const $ = (id) => document.getElementById(id);
@@ -21,11 +21,13 @@ function notice(kind, text, bad = true) {
 const findNotice = (kind) => document.querySelector(`[data-kind="${kind}"]`);
 const clearNotice = (kind) => findNotice(kind)?.remove();
 
-const STILL = "A recording and the pads still play.";
 const ADVICE = {
   NotFoundError: "No microphone or interface was found. Plug one in and press Start again.",
   NotReadableError: "Another program is using the input. Close it there and press Start again.",
   OverconstrainedError: "That input is gone. Choose another one and press Start again.",
+  SampleRateError:
+    "It runs at another sample rate than the instrument, and this browser does not convert it. Set the input to " +
+    "48 kHz in the system's sound settings, or open the page in Chrome, Edge or Safari.",
   NotSupportedError:
     "Browsers give inputs only to pages opened from a file, from localhost or over https. " +
     "Download this page and open it with a double click.",
@@ -43,7 +45,7 @@ function tellMicrophone(error) {
   const failed = error.name === "NotAllowedError" ? "refused" : "could not open";
   notice(
     "microphone",
-    `The browser ${failed} the input (${error.name}). ${microphoneAdvice(error)} ${STILL}`,
+    `The browser ${failed} the input (${error.name}). ${microphoneAdvice(error)} ${WORDS.still}`,
   );
 }
 
@@ -55,6 +57,6 @@ function tellWorklet(error) {
   notice(
     "worklet",
     `The browser refused this page's audio thread (${error.name}), so it cannot listen live or record. ` +
-      `${STILL} For live play, download the page and open it with a double click in a current browser.`,
+      `${WORDS.still} For live play, download the page and open it with a double click in a current browser.`,
   );
 }

@@ -1,40 +1,4 @@
-// Sound in and out of the page: microphone, file, pads, recording.
-
-const AUDIBLE = [
-  [-34, -3],
-  [74, 122],
-]; // loudness in dB, brightness in semitones that any detector setting finds
-
-// A stroke as the trained drummer could have played it: loudness and brightness 0..1 inside the trained
-// ranges. Noise through a low-pass whose cutoff is searched until the features come out as asked.
-function makeStroke(model, rate, loudness, brightness, seed) {
-  const { minimum, maximum } = model.onset_features;
-  const [decibels, semitones] = [loudness, brightness].map((at, i) => {
-    const [low, high] = [Math.max(minimum[i], AUDIBLE[i][0]), Math.min(maximum[i], AUDIBLE[i][1])];
-    return low < high ? low + at * (high - low) : AUDIBLE[i][0] + at * (AUDIBLE[i][1] - AUDIBLE[i][0]);
-  });
-  const burst = (cutoff) => {
-    const noise = seededNoise(seed);
-    const follow = 1 - Math.exp((-2 * Math.PI * cutoff) / rate);
-    let first = 0;
-    let second = 0;
-    return Float32Array.from({ length: Math.round(0.12 * rate) }, (_, i) => {
-      first += follow * (noise() - first);
-      second += follow * (first - second);
-      return second * Math.exp(-i / (0.018 * rate));
-    });
-  };
-  let [low, high] = [40, rate / 2];
-  for (let round = 0; round < 12; round++) {
-    const middle = Math.sqrt(low * high);
-    const heard = onsetFeatures(burst(middle).subarray(2, 258), rate)[1];
-    [low, high] = heard < semitones ? [middle, high] : [low, middle];
-  }
-  const stroke = burst(low);
-  const gain = 10 ** ((decibels - onsetFeatures(stroke.subarray(2, 258), rate)[0]) / 20);
-  const peak = stroke.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-  return stroke.map((x) => x * Math.min(gain, 0.99 / peak));
-}
+// Sound in and out of a page: microphone, file, recording.
 
 // 24-bit mono WAV out of Float32Arrays in -1..1.
 function wavFile(chunks, rate) {
@@ -72,14 +36,15 @@ const OUTPUT_PATIENCE = 4000; // ms; without a sound card some browsers wait for
 const PROCESSING = ["echoCancellation", "noiseSuppression", "autoGainControl"];
 
 // Everything that sounds. Events go to the listeners { onHit, onMeters, onFileEnd, onMicrophoneEnd }.
+// A model's `context` holds what its instrument needs of the browser's: its sample rate, if only one will do.
 class Sound {
   constructor(model, listeners) {
-    Object.assign(this, { model, listeners, settings: {}, file: null, strokes: new Map(), refusal: null });
+    Object.assign(this, { model, listeners, settings: {}, file: null, refusal: null });
   }
 
   // Called from a click or key, as browsers want it: the context must be started before anything is awaited.
   async start() {
-    this.context ??= new AudioContext({ latencyHint: 0 });
+    this.context ??= this.makeContext();
     const running = this.context.resume();
     this.opening ??= this.open();
     await this.opening;
@@ -87,6 +52,16 @@ class Sound {
     if (await Promise.race([running, late])) {
       const advice = "Connect or choose a sound output in the system's settings, then try again.";
       throw new DOMException(`No sound output has started. ${advice}`, "TimeoutError");
+    }
+  }
+
+  makeContext() {
+    const { context: wishes } = this.model;
+    try {
+      return new AudioContext({ latencyHint: 0, ...wishes });
+    } catch {
+      const rate = wishes.sampleRate / 1000;
+      throw new DOMException(`This browser cannot play at ${rate} kHz, as the instrument does.`, "SampleRateError");
     }
   }
 
@@ -113,21 +88,21 @@ class Sound {
     this.instrument?.port.postMessage(message);
   }
 
-  configure(settings) {
-    Object.assign(this.settings, settings);
-    this.send({ configure: settings });
-    this.delayed?.player.configure(settings);
+  // Calls a method of the player, wherever it plays.
+  call(name, ...given) {
+    this.send({ call: name, given });
+    this.delayed?.player[name](...given);
   }
 
-  forgetRanges() {
-    this.send({ forget: true });
-    this.delayed?.player.ranges.reset();
+  configure(settings) {
+    Object.assign(this.settings, settings);
+    this.call("configure", settings);
   }
 
   panic() {
     this.stopFile();
     this.closeMicrophone();
-    this.send({ panic: true });
+    this.call("panic");
     this.delayed?.panic();
   }
 
@@ -141,9 +116,15 @@ class Sound {
     if (deviceId) wishes.deviceId = { exact: deviceId };
     const stream = await navigator.mediaDevices.getUserMedia({ audio: wishes });
     this.closeMicrophone();
-    this.microphone = new MediaStreamAudioSourceNode(this.context, { mediaStream: stream });
-    this.microphone.connect(this.instrument);
     const [track] = stream.getAudioTracks();
+    try {
+      this.microphone = new MediaStreamAudioSourceNode(this.context, { mediaStream: stream });
+    } catch (error) {
+      track.stop();
+      const isRate = error.name === "NotSupportedError"; // as Firefox says where rates differ
+      throw isRate ? new DOMException(error.message, "SampleRateError") : error;
+    }
+    this.microphone.connect(this.instrument);
     track.addEventListener("ended", () => {
       this.closeMicrophone();
       this.listeners.onMicrophoneEnd();
@@ -224,8 +205,8 @@ class Sound {
     this.listeners.onFileEnd();
   }
 
-  // The loaded file through a fresh instrument: { audio, hits } at the model's rate. Works a second of sound
-  // at a time, so that the page stays awake; gives up with null once `abandoned` says so.
+  // The loaded file through a fresh instrument: { audio, hits } at the model's rate, in time with the file.
+  // Works a second of sound at a time, so that the page stays awake; gives up with null once `abandoned` says so.
   async renderFile(abandoned = () => false) {
     const { samples } = this.file;
     const rate = this.model.sample_rate;
@@ -233,25 +214,16 @@ class Sound {
     const hits = [];
     player.configure(this.settings);
     player.onHit = (hit) => hits.push(hit);
-    const audio = new Float32Array(samples.length);
-    for (let at = 0; at < samples.length; at += rate) {
-      player.process(samples.subarray(at, at + rate), audio.subarray(at, at + rate));
+    const late = player.lateness ?? 0; // samples by which the instrument lags behind what it is played
+    const input = new Float32Array(samples.length + late);
+    input.set(samples);
+    const audio = new Float32Array(input.length);
+    for (let at = 0; at < input.length; at += rate) {
+      player.process(input.subarray(at, at + rate), audio.subarray(at, at + rate));
       await new Promise((resolve) => setTimeout(resolve));
       if (abandoned()) return null;
     }
-    return { audio, hits };
-  }
-
-  async strike(loudness, brightness) {
-    await this.start();
-    const name = `${loudness} ${brightness}`;
-    if (!this.strokes.has(name)) {
-      const seed = this.strokes.size + 1;
-      this.strokes.set(name, makeStroke(this.model, this.context.sampleRate, loudness, brightness, seed));
-    }
-    const stroke = this.strokes.get(name);
-    if (this.delayed) this.delayed.play(stroke);
-    else this.sourceOf(stroke);
+    return { audio: audio.subarray(late), hits };
   }
 
   async startTape() {

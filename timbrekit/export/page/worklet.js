@@ -1,6 +1,6 @@
-// The instrument on the browser's audio thread. Joined to core.js when the page is built.
+// The instrument on the browser's audio thread. Joined to a core when the page is built.
 
-const METER_EVERY = 1024; // samples between two reports of level and onset signal
+const METER_EVERY = 1024; // samples between two reports of what is heard
 const RECORDING_CHUNK = 16384; // samples sent to the page at a time
 
 class Instrument extends AudioWorkletProcessor {
@@ -14,9 +14,7 @@ class Instrument extends AudioWorkletProcessor {
     this.sinceMeter = 0;
     this.tape = null; // samples of the recording not sent yet
     this.port.onmessage = ({ data }) => {
-      if (data.configure) this.player.configure(data.configure);
-      if (data.panic) this.player.panic();
-      if (data.forget) this.player.ranges.reset();
+      if (data.call) this.player[data.call](...data.given);
       if (data.record) this.startTape();
       if (data.record === false) this.sendTape(true);
     };

@@ -5,12 +5,8 @@
 // back into themselves. Math.fround stands where the plug-in rounds; that is what makes detections identical
 // and the sound equal sample for sample.
 
-const f32 = Math.fround;
-const clip = (x, low, high) => Math.min(high, Math.max(low, x));
-
 export const WINDOW = 256; // samples that the features are computed from
 export const TRIGGER_DELAY = 257; // samples from a detection to its trigger; the window ends on the trigger
-const LOUDEST_INPUT = 1e4; // samples beyond this are no sound; their squares would overflow 32 bits
 
 // Second-order resonant high-pass: bilinear transform, transposed direct form II, in 64 bits.
 class HighPass {
@@ -143,18 +139,6 @@ export class FeatureRanges {
 
 // ---------------------------------------------------------------- network
 
-const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-// 32-bit floats, little-endian, from base64. Written out because an AudioWorklet has no atob.
-export function decodeFloats(text) {
-  const sextets = [...text.replace(/=+$/, "")].map((letter) => BASE64.indexOf(letter));
-  const bytes = Uint8Array.from({ length: Math.floor(sextets.length * 0.75) }, (_, i) => {
-    const at = Math.floor((i * 4) / 3);
-    return (sextets[at] << (2 + 2 * (i % 3))) | (sextets[at + 1] >> (4 - 2 * (i % 3)));
-  });
-  const view = new DataView(bytes.buffer);
-  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-}
 
 // Each layer type as a function from Float32Array to Float32Array.
 const LAYERS = {

@@ -1,18 +1,5 @@
 // The whole instrument: hears, decides, plays. Joined to core.js, which it builds on, when the page is built.
 
-export const whiteNoise = () => 2 * Math.random() - 1;
-
-// A sound that can be made again: noise from a seed (xorshift), in -1..1.
-export function seededNoise(seed) {
-  let state = seed | 0 || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return f32(state / 2147483648);
-  };
-}
-
 // model: what build_page puts into the page: preset values, parameter table, network, training ranges and
 // detector settings. rate: Hz of the samples that will be fed. noise: one value in -1..1 per call.
 export class Player {
@@ -53,6 +40,10 @@ export class Player {
   panic() {
     this.synth.silence();
     this.countdown = -1;
+  }
+
+  forgetRanges() {
+    this.ranges.reset();
   }
 
   clearMeters() {

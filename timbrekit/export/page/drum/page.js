@@ -1,4 +1,10 @@
-// The page: joins what sounds (sound.js) and what is drawn (view.js) to controls.
+// The page of a drum: joins what sounds and what is drawn to controls.
+
+const WORDS = {
+  still: "A recording and the pads still play.",
+  cancelled: "The plug-in mixes them: flip the phase of one, or feed it with one channel.",
+};
+const instrumentDelays = (rate) => [["Listening to the stroke (257 samples)", TRIGGER_DELAY / rate]];
 
 // ---------------------------------------------------------------- sound and pictures
 
@@ -6,8 +12,6 @@ const heard = { minimum: [Infinity, Infinity, Infinity], maximum: [-Infinity, -I
 let fixed = true;
 const hits = []; // the last ones, newest at the end
 let count = 0;
-let shownLevel = -60; // dB
-const LEVEL_FALL = 1.2; // dB a meter report, so that a stroke can be read
 let struck = false; // a hit since the last meter report
 
 const preset = new Player(model, model.sample_rate);
@@ -33,30 +37,13 @@ const sound = new Sound(model, {
     $("forget").disabled = false;
     if (sound.delayed) scope.push(ONSET_TOP, true);
   },
-  onMeters({ level, onset, broken }) {
-    shownLevel = Math.max(20 * Math.log10(level), shownLevel - LEVEL_FALL, -60);
-    const db = shownLevel;
-    $("level").firstElementChild.style.transform = `scaleX(${(db + 60) / 60})`;
-    $("level").setAttribute("aria-valuenow", Math.round(db));
-    $("level-text").textContent = db > -60 ? withUnit(db, "dB") : "silent";
-    scope.push(onset, struck);
+  onMeters(meters) {
+    showLevel(meters);
+    scope.push(meters.onset, struck);
     struck = false;
-    if (broken && !findNotice("broken")) {
-      notice(
-        "broken",
-        "The input sent samples that are not numbers; silence was put in their place. " +
-          "If it goes on, stop listening and choose the input again.",
-      );
-    }
   },
   onFileEnd: () => showFile(),
-  onMicrophoneEnd() {
-    showMicrophone();
-    notice(
-      "microphone",
-      "The input has ended; it may have been unplugged. Choose an input and press Start again.",
-    );
-  },
+  onMicrophoneEnd: () => microphoneEnded(),
 });
 
 function showRanges() {
@@ -68,15 +55,28 @@ function showRanges() {
       "brightest first.";
 }
 
-// Runs what a click asks for; a refused audio thread is told once, any other failure by its name.
-async function attempt(work) {
-  try {
-    await work();
-  } catch (error) {
-    if (error !== sound.refusal) notice("failure", `That did not work (${error.name}). ${error.message}`);
-  }
-  if (sound.refusal) tellWorklet(sound.refusal);
-  showLatency();
+// ---------------------------------------------------------------- the file's hits
+
+let counting = 0; // number of the latest count; an older one gives up
+
+const prepareFile = () => {};
+
+function studyFile() {
+  $("file-state").textContent = `${sound.file.name}: finding hits …`;
+  countHits();
+}
+
+async function countHits() {
+  if (!sound.file) return;
+  const mine = ++counting;
+  const found = await sound.renderFile(() => mine !== counting);
+  if (!found) return;
+  wave.hits = found.hits.map((hit) => hit.position);
+  const length = (sound.file.samples.length / model.sample_rate).toFixed(1);
+  const number = wave.hits.length;
+  $("file-state").textContent = `${sound.file.name}: ${length} s, ${number} hit${number === 1 ? "" : "s"}`;
+  wave.canvas.setAttribute("aria-label", `Waveform of ${$("file-state").textContent}`);
+  wave.draw();
 }
 
 // ---------------------------------------------------------------- controls
@@ -160,66 +160,11 @@ for (const choice of document.getElementsByName("ranges")) {
 $("forget").addEventListener("click", () => {
   heard.minimum.fill(Infinity);
   heard.maximum.fill(-Infinity);
-  sound.forgetRanges();
+  sound.call("forgetRanges");
   count = 0;
   $("count").textContent = "none yet";
   showRanges();
 });
-
-function panic() {
-  sound.panic();
-  showMicrophone();
-  showFile();
-}
-$("panic").addEventListener("click", panic);
-
-// ---------------------------------------------------------------- recording what sounds
-
-let recordingSince = 0;
-$("record").addEventListener("click", () =>
-  attempt(async () => {
-    if (recordingSince) {
-      const blob = await sound.stopTape();
-      recordingSince = 0;
-      $("record-state").textContent = "Saved as a WAV file.";
-      download(blob, `${model.name}.wav`);
-    } else {
-      await sound.startTape();
-      recordingSince = sound.context.currentTime;
-      followRecording();
-    }
-    $("record").setAttribute("aria-pressed", Boolean(recordingSince));
-    $("record").textContent = recordingSince ? "Stop and save" : "Record";
-  }),
-);
-
-function followRecording() {
-  if (!recordingSince) return;
-  $("record-state").textContent = `${(sound.context.currentTime - recordingSince).toFixed(0)} s`;
-  setTimeout(followRecording, 500);
-}
-
-function showLatency() {
-  const { context } = sound;
-  if (!context) return;
-  const window = TRIGGER_DELAY / context.sampleRate;
-  const input = sound.track?.getSettings().latency;
-  const rows = [
-    ["Listening to the stroke (257 samples)", window],
-    ["Browser", context.baseLatency],
-    ["Output", context.outputLatency],
-    ["Input", input],
-  ];
-  const known = rows.filter(([, value]) => value > 0);
-  const sum = known.reduce((total, [, value]) => total + value, 0);
-  const row = ([title, value]) => [element("dt", { text: title }), element("dd", { text: seconds(value) })];
-  const total = [
-    element("dt", { class: "sum", text: `Together, at ${context.sampleRate / 1000} kHz` }),
-    element("dd", { class: "sum", text: seconds(sum) }),
-  ];
-  $("latency").replaceChildren(...known.flatMap(row), ...total);
-}
-setInterval(showLatency, 2000);
 
 // ---------------------------------------------------------------- start
 
@@ -227,15 +172,7 @@ $("about").textContent =
   `${model.preset.title ?? model.preset.name} · trained ${String(model.date).slice(0, 10)}`;
 knobs.show(preset.preset, preset.synth.values);
 showRanges();
-scope.draw();
-listDevices();
-function redraw() {
-  wave.outline = undefined;
-  wave.draw();
-  scope.draw();
-}
-addEventListener("resize", redraw);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+begin();
 
 // For tests and the curious.
 globalThis.timbrekit = { model, sound, hits, makeInstrument };
