@@ -19,16 +19,15 @@ from timbrekit.training.split import split_at_random, split_hits
 RATE = 48_000
 
 
-def take_of(copies, reference=0, loudness=None):
+def take_of(copies, reference=0):
     """A take of which only what a split looks at is there."""
     copies = np.asarray(copies)
-    loudness = np.linspace(-50, -5, len(copies)) if loudness is None else loudness
 
     class Take(SimpleNamespace):
         def __len__(self):
             return len(copies)
 
-    timbre = torch.tensor(np.asarray(loudness, np.float32))[:, None]
+    timbre = torch.linspace(-50, -5, len(copies))[:, None]
     return Take(timbre=timbre, reference=reference, hits=SimpleNamespace(near_copies=copies))
 
 
@@ -52,15 +51,7 @@ def test_no_hit_and_its_copy_are_on_two_sides(copies, how, data):
 def test_of_a_hundred_unlike_hits_the_last_fifteen_are_the_test():
     split = split_hits(take_of(range(100)))
     assert split.test.tolist() == list(range(85, 100))
-    assert len(split.validation) == 10 and len(split.train) == 75
-
-
-def test_validation_hits_are_of_all_levels():
-    loudness = np.random.default_rng(0).permutation(np.linspace(-50, -5, 100))
-    split = split_hits(take_of(range(100), loudness=loudness))
-    rest = np.sort(np.delete(loudness, split.test))
-    rank = np.searchsorted(rest, np.sort(loudness[split.validation])) / len(rest)
-    assert rank[0] < 0.15 and rank[-1] > 0.85 and np.diff(rank).max() < 0.25
+    assert split.train.tolist() == list(range(85)) and not len(split.validation)
 
 
 def test_the_copies_of_the_last_hits_are_held_out_with_them():
@@ -69,15 +60,14 @@ def test_the_copies_of_the_last_hits_are_held_out_with_them():
     assert split.test.tolist() == [17, 18, 19, 37, 38, 39]
 
 
-def test_a_take_that_another_one_tests_is_held_out_of_for_validation_only():
+def test_a_take_that_another_one_tests_is_trained_on_as_a_whole():
     split = split_hits(take_of(range(50)), "whole")
-    assert not len(split.test) and len(split.validation) == 5
+    assert split.train.tolist() == list(range(50))
 
 
-@pytest.mark.parametrize(("hits", "validation", "test"), [(2, 0, 0), (4, 1, 0), (5, 1, 1)])
-def test_of_very_few_hits_none_are_held_out(hits, validation, test):
-    split = split_hits(take_of(range(hits), reference=0))
-    assert (len(split.validation), len(split.test)) == (validation, test)
+@pytest.mark.parametrize(("hits", "test"), [(2, 0), (4, 0), (5, 1)])
+def test_of_very_few_hits_none_are_held_out(hits, test):
+    assert len(split_hits(take_of(range(hits), reference=0)).test) == test
 
 
 def test_where_all_hits_are_copies_all_are_trained_on():

@@ -110,12 +110,18 @@ def test_a_hit_whose_slope_leaps_moves_the_mapping_no_further_however_far_it_lea
 
 
 def test_ctrl_c_before_there_is_anything_to_keep_is_passed_on(monkeypatch):
-    def stop(*arguments):
+    def stop(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("timbrekit.training.fast.run.draw_inputs", stop)
     with pytest.raises(KeyboardInterrupt):
         train(tiny_take(), SNARE, QUICK)
+
+
+def test_where_no_hit_is_held_out_for_validation_the_training_loss_stands_for_it():
+    trained = train(tiny_take(), SNARE, QUICK)
+    assert not len(trained.split.validation)
+    assert [e.validation_loss for e in trained.history] == [e.train_loss for e in trained.history]
 
 
 def test_the_best_epoch_is_kept_not_the_last():
