@@ -24,6 +24,7 @@ pytest.importorskip("nbval", reason="needs the test extra")
 from timbrekit.mapping import MODEL_NAMES  # noqa: E402
 from timbrekit.notebook.journey import DETECTORS, LAST_PRESET, SOMETHING_ELSE, TAKES  # noqa: E402
 from timbrekit.notebook.recording_panel import RECORDING_SOURCES  # noqa: E402
+from timbrekit.notebook.tone_journey import STEPS, TUNES  # noqa: E402
 from timbrekit.presets import preset_names  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -38,6 +39,8 @@ CHOICES = {  # what each form field may offer
     "listen_to": list(TAKES),
     "play_something_else": list(SOMETHING_ELSE),
     "model": list(MODEL_NAMES),
+    "steps": list(STEPS),
+    "play_with": list(TUNES),
 }
 
 
@@ -55,7 +58,7 @@ def github_address():
 
 
 def test_the_notebooks_of_the_design_are_there():
-    assert [name[:2] for name in NAMES] == ["00", "01", "02", "03", "04", "05", "06", "07"]
+    assert [name[:2] for name in NAMES] == ["00", "01", "02", "03", "04", "05", "06", "07", "09"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
