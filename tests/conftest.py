@@ -1,5 +1,6 @@
 """Shared fixtures. Golden vectors and real recordings live beside the project and may be absent."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -8,6 +9,12 @@ from shared_material import REPOSITORY, shared_folder
 
 # The tests' tensors are small, and several threads on a busy machine mostly wait for each other. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays to the end, and need not be looked through for garbage again and again."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

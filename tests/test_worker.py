@@ -47,7 +47,9 @@ def three():
     """A worker that takes part, with 3 as its state, for the tests that leave it alive: starting one takes seconds."""
     with Worker(3) as worker:
         assert worker.wait()
+        process = worker._process
         yield worker
+    assert process.poll() is not None  # at the end it is gone
 
 
 @pytest.fixture
@@ -166,8 +168,8 @@ def test_after_an_interruption_no_late_answer_is_taken_for_another(ready):
     assert worker.starmap(max, [(0,), (1,)]) == [os.getpid()] * 2
 
 
-def test_at_the_end_the_process_is_gone(started):
-    worker = started(3)
+def test_at_the_end_the_process_is_gone(ready):
+    worker = ready(3)
     process = worker._process
     with worker:
         pass
