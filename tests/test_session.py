@@ -226,6 +226,7 @@ def test_what_is_no_file_is_not_copied(folder, tmp_path):
         ("a\0b\nc.wav", "a_b_c.wav"),
         ('"quoted" <x>|?*.wav', "_quoted_ _x____.wav"),
         ("con.wav", "_con.wav"),
+        ("CON." + "0" * 116, "_CON." + "0" * 115),
         ("x" * 500 + ".flac", "x" * 115 + ".flac"),
     ],
 )

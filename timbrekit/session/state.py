@@ -113,15 +113,19 @@ def safe_name(name: str, fallback: str = "recording") -> str:
     name = "".join(
         "_" if letter in RESERVED_LETTERS or not letter.isprintable() else letter for letter in name
     )
-    name = name.strip(". ")
+    name = _shortened(name.strip(". "), fallback)
+    return _shortened(f"_{name}", fallback) if RESERVED_NAMES.fullmatch(name) else name
+
+
+def _shortened(name: str, fallback: str) -> str:
+    """At most 121 bytes, with a short ending kept."""
     stem, dot, ending = name.rpartition(".")
     if not dot or len(ending.encode()) > LONGEST_ENDING:
         stem, ending = name, ""
     ending = f".{ending}" if ending else ""
     room = LONGEST_NAME - len(ending.encode())
     stem = stem.encode()[:room].decode(errors="ignore").rstrip(". ")
-    name = (stem or fallback) + ending
-    return f"_{name}" if RESERVED_NAMES.fullmatch(name) else name
+    return (stem or fallback) + ending
 
 
 def digest_of(file: BinaryIO) -> str:
