@@ -33,7 +33,7 @@ def lesson():
 @pytest.fixture(scope="module")
 def trained(lesson):
     """As long as it takes to be better than at the start by far."""
-    return train(lesson, Settings(steps=60, batch=2, hops=60, warm_up=20, validate_every=20))
+    return train(lesson, Settings(steps=120, batch=2, hops=60, warm_up=20, validate_every=40))
 
 
 def recording(samples: np.ndarray, tmp_path) -> Recording:

@@ -58,6 +58,10 @@ def test_what_runs_backwards_is_named_and_gets_no_tick():
     assert "Length runs backwards: what rings longer on your drum comes out shorter." in verdict.text
 
 
+def test_of_a_few_hits_nothing_is_said_to_run_backwards():
+    assert "backwards" not in judge(unseen(0.3, hits=6, backwards=["temporal centroid"])).text
+
+
 @pytest.mark.parametrize(
     ("source", "where", "advises"),
     [

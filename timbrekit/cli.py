@@ -14,14 +14,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+<<<<<<< HEAD
 from timbrekit import SAMPLE_RATE, __version__
+=======
+from timbrekit import __version__
+from timbrekit.commands.arguments import add_command, whole
+>>>>>>> tone
 from timbrekit.commands.drum_options import add_command as add_drum_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
+from timbrekit.commands.tone_options import add_commands as add_tone_commands
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
+<<<<<<< HEAD
 from timbrekit.tone.command import add_commands as add_tone_commands
+=======
+from timbrekit.synth.base import SAMPLE_RATE
+>>>>>>> tone
 from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
-
-LARGEST_NUMBER = 2**31 - 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"timbrekit {__version__}")
     choices = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    train = _command(choices, "train", "train", "train a model on a recording")
+    train = add_command(choices, "train", "train", "train a model on a recording")
     train.add_argument("recording", type=Path)
     train.add_argument(
         "--preset", default="snare-1", help="a preset's name, or a preset file (default: snare-1)"
@@ -74,15 +82,16 @@ def build_parser() -> argparse.ArgumentParser:
         ),
     )
     train.add_argument("--recipe", choices=RECIPES, default=RECIPES[0])
-    train.add_argument("--epochs", type=_whole(1), help="rounds of training (default: as the recipe has it)")
-    train.add_argument("--seed", type=_whole(0), default=0)
+    train.add_argument("--epochs", type=whole(1), help="rounds of training (default: as the recipe has it)")
+    train.add_argument("--seed", type=whole(0), default=0)
     train.add_argument("--device", choices=DEVICES, default="auto")
-    train.add_argument("--sample-rate", type=_whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW")
+    train.add_argument("--sample-rate", type=whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW")
     train.add_argument(
         "--bounds", action="store_true", help="also compute what preset and onsets allow (slow)"
     )
     _detector_arguments(train)
 
+<<<<<<< HEAD
     measure = _command(
         choices, "measure", "measure.measure", "how well does a model follow playing it has not heard?"
     )
@@ -93,39 +102,42 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     rehearse = _command(choices, "rehearse", "rehearse", "hear what the plug-in will play")
+=======
+    rehearse = add_command(choices, "rehearse", "rehearse", "hear what the plug-in will play")
+>>>>>>> tone
     rehearse.add_argument("model", type=Path)
     rehearse.add_argument("recording", type=Path)
     rehearse.add_argument("output", type=Path)
     rehearse.add_argument("--trace", type=Path, help="write every step as .npz")
     rehearse.add_argument("--sensitivity", type=float, default=1.0)
     rehearse.add_argument("--dry-wet", type=float, default=1.0)
-    rehearse.add_argument("--seed", type=_whole(0), default=0)
-    rehearse.add_argument("--sample-rate", type=_whole(1), metavar="HZ", help="default: the recording's own")
+    rehearse.add_argument("--seed", type=whole(0), default=0)
+    rehearse.add_argument("--sample-rate", type=whole(1), metavar="HZ", help="default: the recording's own")
     rehearse.add_argument("--primer", type=Path, help="sound sent through the plug-in first")
     _detector_arguments(rehearse)
 
-    onsets = _command(choices, "onsets", "onsets", "show what the plug-in would trigger on")
+    onsets = add_command(choices, "onsets", "onsets", "show what the plug-in would trigger on")
     onsets.add_argument("recording", type=Path)
-    onsets.add_argument("--sample-rate", type=_whole(1), metavar="HZ", help="default: the recording's own")
+    onsets.add_argument("--sample-rate", type=whole(1), metavar="HZ", help="default: the recording's own")
     _detector_arguments(onsets)
 
-    _command(choices, "presets", "presets", "list the presets")
+    add_command(choices, "presets", "presets", "list the presets")
 
-    check = _command(choices, "check", "check", "is a model file plug-in-ready?")
+    check = add_command(choices, "check", "check", "is a model file plug-in-ready?")
     check.add_argument("model", type=Path)
 
-    inspect = _command(choices, "inspect", "inspect", "show what is wrong with a recording")
+    inspect = add_command(choices, "inspect", "inspect", "show what is wrong with a recording")
     inspect.add_argument("recording", type=Path)
     inspect.add_argument(
-        "--sample-rate", type=_whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW"
+        "--sample-rate", type=whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW"
     )
     _detector_arguments(inspect)
 
-    page = _command(choices, "page", "page", "write a model as a page that plays in any browser")
+    page = add_command(choices, "page", "page", "write a model as a page that plays in any browser")
     page.add_argument("model", type=Path)
     page.add_argument("--out", type=Path, required=True)
 
-    export = _command(choices, "export", "export", "write a model for other hosts")
+    export = add_command(choices, "export", "export", "write a model for other hosts")
     export.add_argument("model", type=Path)
     export.add_argument("--to", choices=("nn-tilde", "flucoma"), required=True)
     export.add_argument("--out", type=Path, required=True)
@@ -133,7 +145,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_tone_commands(choices)
     add_drum_command(choices)
 
-    experiment = _command(
+    experiment = add_command(
         choices,
         "experiment",
         "experiment.experiment",
@@ -153,14 +165,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--presets",
         help="names, separated by commas (default: the paper's five, or snare-1 to snare-3 as played)",
     )
-    experiment.add_argument("--seeds", type=_whole(1), help="how many of each (default: 1)")
+    experiment.add_argument("--seeds", type=whole(1), help="how many of each (default: 1)")
     experiment.add_argument(
-        "--first-seed", type=_whole(0), help="number of the first one (default: 0); each holds out other hits"
+        "--first-seed", type=whole(0), help="number of the first one (default: 0); each holds out other hits"
     )
-    experiment.add_argument("--epochs", type=_whole(1), help="default: as each recipe has it")
+    experiment.add_argument("--epochs", type=whole(1), help="default: as each recipe has it")
     experiment.add_argument("--device", choices=DEVICES, default="auto")
     experiment.add_argument(
-        "--jobs", type=_whole(1), metavar="N", help="processes on this machine (default: 1)"
+        "--jobs", type=whole(1), metavar="N", help="processes on this machine (default: 1)"
     )
     experiment.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work, such as tcp://head:8786"
@@ -177,9 +189,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="published: the paper's world (default); gated: the plug-in's, in which silence does not count",
     )
     paper.add_argument(
-        "--iterations", type=_whole(0), help="of direct optimisation (default: 1000, as published)"
+        "--iterations", type=whole(0), help="of direct optimisation (default: 1000, as published)"
     )
-    paper.add_argument("--batch", type=_whole(1), help="models trained together (default: 8)")
+    paper.add_argument("--batch", type=whole(1), help="models trained together (default: 8)")
     played = experiment.add_argument_group("as played")
     played.add_argument(
         "--test",
@@ -207,31 +219,11 @@ def _function(name: str) -> Callable[[argparse.Namespace], int]:
     return getattr(importlib.import_module(module), function)
 
 
-def _command(choices: Any, name: str, run: str, help_text: str) -> argparse.ArgumentParser:
-    parser = choices.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
-    parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    return parser
-
-
 def _detector_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the plug-in's onset controls")
     group.add_argument("--on-threshold", type=float, metavar="DB", help="Trigger Threshold")
     group.add_argument("--off-threshold", type=float, metavar="DB", help="Retrigger Threshold")
     group.add_argument("--hold", type=int, metavar="SAMPLES", help="Hold Time")
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """A parser of whole numbers from ``least`` up to what torch takes as a seed."""
-
-    def parse(text: str) -> int:
-        value = int(text)
-        if not least <= value <= LARGEST_NUMBER:
-            raise argparse.ArgumentTypeError(f"{text} is out of range: give {least} to {LARGEST_NUMBER}")
-        return value
-
-    parse.__name__ = "whole number"  # argparse says "invalid whole number value"
-    return parse
 
 
 def _show_warning(usual: Callable[..., None], message: Warning | str, *more: Any) -> None:

@@ -1,4 +1,4 @@
-"""What ``timbrekit tone train``, ``play`` and ``export`` do. Their options are in ``timbrekit.tone.command``."""
+"""What ``timbrekit tone train``, ``play`` and ``export`` do. Their options are in ``commands.tone_options``."""
 
 import argparse
 import sys

@@ -67,7 +67,7 @@ def judge(unseen: Unseen) -> Verdict:
     ticks, backwards = {}, []
     for name, (features, words) in HEARD.items():
         mean = np.mean([ratios[feature] for feature in features])
-        turned = [feature for feature in features if ranks[feature] <= BACKWARDS]
+        turned = hits >= FEW_HITS and any(ranks[feature] <= BACKWARDS for feature in features)
         ticks[name] = (
             WELL if mean <= TICK and not turned else PARTLY if mean <= HALF_TICK and not turned else NOT
         )

@@ -23,6 +23,7 @@ from timbrekit.export.nn_tilde.script import (
 from timbrekit.files import atomic_path
 from timbrekit.tone.instrument import Instrument, load_instrument
 from timbrekit.tone.pitch import HOP, RATE, hear
+from timbrekit.tone.sample import note
 from timbrekit.tone.stream import Stream, latency_ms
 from timbrekit.tone.synth import white_noise
 
@@ -119,10 +120,6 @@ def hops_of(white: torch.Tensor) -> Callable[[int, int], torch.Tensor]:
 def proof_material(instrument: Instrument) -> np.ndarray:
     """Two notes of the instrument's range with a pause between them, 0.7 s: (n,) float32."""
     low, high = instrument.ranges.pitch
-    count = 44 * HOP
-    time = np.arange(count) / RATE
-    notes = []
-    for pitch in (low + 2, (low + high) / 2):
-        hertz = 440 * 2 ** ((pitch - 69) / 12)
-        notes.append(sum(np.sin(2 * np.pi * k * hertz * time) / k for k in range(1, 6)) * 0.1)
-    return np.concatenate([notes[0], np.zeros(44 * HOP), notes[1]]).astype(np.float32)
+    random = np.random.default_rng(0)
+    first, second = (note(pitch, 44 * HOP, 0.5, random) for pitch in (low + 2, (low + high) / 2))
+    return np.concatenate([first, np.zeros(44 * HOP), second]).astype(np.float32)

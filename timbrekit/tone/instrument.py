@@ -3,7 +3,6 @@
 import io
 import json
 import pickle
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from timbrekit.errors import ModelFileError
 from timbrekit.files import atomic_path
 from timbrekit.tone.decoder import HIDDEN, Decoder
-from timbrekit.tone.pitch import HOP, Heard
+from timbrekit.tone.pitch import HOP, Heard, Ranges
 from timbrekit.tone.synth import (
     PARTIALS,
     ROOM_SAMPLES,
@@ -36,14 +35,6 @@ class State(NamedTuple):
     amplitudes: Tensor  # (B, 1, partials) likewise
     phase: Tensor  # (B,) cycles, float64
     noise_tail: Tensor  # (B, HOP)
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """How the instrument was played in the recording."""
-
-    pitch: tuple[float, float]  # semitones: the 1st and 99th percentile of what is pitched
-    loudness: tuple[float, float]  # LKFS: the 5th and 95th percentile of what is pitched
 
 
 class Instrument(nn.Module):

@@ -52,6 +52,22 @@ class Heard:
         return Heard(self.pitch[start:end], self.voiced[start:end], self.loudness[start:end])
 
 
+@dataclass(frozen=True)
+class Ranges:
+    """How the instrument was played in the recording."""
+
+    pitch: tuple[float, float]  # semitones: the 1st and 99th percentile of what is pitched
+    loudness: tuple[float, float]  # LKFS: the 5th and 95th percentile of what is pitched
+
+
+def ranges_of(heard: Heard) -> Ranges:
+    """The ranges of what is pitched in a recording; there has to be something."""
+    pitched = heard.voiced > PITCHED
+    low, high = np.percentile(heard.pitch[pitched].numpy(), (1, 99))
+    soft, loud = np.percentile(heard.loudness[pitched].numpy(), (5, 95))
+    return Ranges((float(low), float(high)), (float(soft), float(loud)))
+
+
 def hear(samples: np.ndarray | Tensor) -> Heard:
     """Listen to a whole sound.
 

@@ -12,9 +12,9 @@ import torch
 from timbrekit.files import atomic_path, write_json
 from timbrekit.results.plots import BLUE, ORANGE, VERMILION, new_figure, set_title, to_png
 from timbrekit.tone.measure import Measured
-from timbrekit.tone.pitch import HOP, PITCHED, RATE, Heard
+from timbrekit.tone.pitch import HOP, PITCHED, RATE, Heard, ranges_of
 from timbrekit.tone.stream import latency_ms
-from timbrekit.tone.train import Lesson, Progress, Trained, ranges_of
+from timbrekit.tone.train import Lesson, Progress, Trained
 
 GOOD_CENTS, GOOD_OCTAVES, GOOD_RANK = 20.0, 0.02, 0.95
 PICTURED_S = 8.0  # of the held-out part

@@ -16,9 +16,9 @@ from torch import Tensor
 from timbrekit import __version__
 from timbrekit.errors import TrainingError
 from timbrekit.files import atomic_path
-from timbrekit.tone.instrument import Instrument, Ranges
+from timbrekit.tone.instrument import Instrument
 from timbrekit.tone.loss import SCALES, loudness_loss, spectral_loss
-from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, RATE, Heard, hear, loudness_tables
+from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, RATE, Heard, Ranges, hear, loudness_tables, ranges_of
 from timbrekit.tone.synth import white_noise
 
 VALIDATION = (0.25, 0.30)  # of the recording's length: decides which weights are kept
@@ -102,14 +102,6 @@ def prepare(samples: np.ndarray, heard: Heard | None = None) -> Lesson:
         )
     late = np.concatenate([np.zeros(CENTRE, np.float32), samples[: len(heard) * HOP]])[: len(heard) * HOP]
     return Lesson(torch.from_numpy(late), heard, divide(heard), ranges_of(heard))
-
-
-def ranges_of(heard: Heard) -> Ranges:
-    """The ranges of what is pitched."""
-    pitched = heard.voiced > PITCHED
-    low, high = np.percentile(heard.pitch[pitched].numpy(), (1, 99))
-    soft, loud = np.percentile(heard.loudness[pitched].numpy(), (5, 95))
-    return Ranges((float(low), float(high)), (float(soft), float(loud)))
 
 
 def divide(heard: Heard) -> dict[str, list[tuple[int, int]]]:
