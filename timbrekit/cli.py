@@ -14,21 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-<<<<<<< HEAD
 from timbrekit import SAMPLE_RATE, __version__
-=======
-from timbrekit import __version__
 from timbrekit.commands.arguments import add_command, whole
->>>>>>> tone
 from timbrekit.commands.drum_options import add_command as add_drum_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.commands.tone_options import add_commands as add_tone_commands
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
-<<<<<<< HEAD
-from timbrekit.tone.command import add_commands as add_tone_commands
-=======
-from timbrekit.synth.base import SAMPLE_RATE
->>>>>>> tone
 from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
 
 
@@ -91,8 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _detector_arguments(train)
 
-<<<<<<< HEAD
-    measure = _command(
+    measure = add_command(
         choices, "measure", "measure.measure", "how well does a model follow playing it has not heard?"
     )
     measure.add_argument("model", type=Path)
@@ -101,10 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--trained-on", type=Path, required=True, metavar="RECORDING", help="that the model was trained on"
     )
 
-    rehearse = _command(choices, "rehearse", "rehearse", "hear what the plug-in will play")
-=======
     rehearse = add_command(choices, "rehearse", "rehearse", "hear what the plug-in will play")
->>>>>>> tone
     rehearse.add_argument("model", type=Path)
     rehearse.add_argument("recording", type=Path)
     rehearse.add_argument("output", type=Path)
