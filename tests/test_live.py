@@ -10,8 +10,8 @@ from timbrekit.errors import ModelFileError
 from timbrekit.export.live_page import render_page
 from timbrekit.export.torchdrum import write_model
 
-pytest.importorskip("IPython", reason="needs the notebooks extra")
-from timbrekit.notebook.live import page_in_frame, show_live_page
+pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
+from timbrekit.notebook.live import PagePanel, page_in_frame
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def test_the_frame_holds_the_whole_page_and_may_use_the_microphone(model):
 @pytest.mark.parametrize(
     ("colab", "words"), [(False, "allow the microphone"), (True, "Colab does not always")]
 )
-def test_the_words_say_how_live_it_can_be_played(model, capsys, monkeypatch, colab, words):
+def test_the_words_say_how_live_it_can_be_played(model, monkeypatch, colab, words):
     monkeypatch.setattr("timbrekit.notebook.live.in_colab", lambda: colab)
-    show_live_page(model)
-    said = capsys.readouterr().out
-    assert words in said and "play.html" in said
+    said, page = PagePanel(model).box.children
+    assert words in said.value and "play.html" in said.value
+    assert page.value == page_in_frame(model)
 
 
 def test_a_file_that_is_no_model_is_refused_in_words(tmp_path):

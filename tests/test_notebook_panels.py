@@ -201,8 +201,9 @@ def test_what_goes_wrong_in_a_step_is_a_sentence_and_no_traceback(session, short
 
     monkeypatch.setattr("timbrekit.notebook.journey.prepare", fails)
     journey.train()
-    said = capsys.readouterr().out
+    said = journey.steps["train"].text
     assert "This step did not work. Only 1 hit was found" in said and "Traceback" not in said
+    assert "Only 1 hit was found" in journey.steps["train"].box.children[0].value
 
 
 def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatch, capsys):
@@ -222,7 +223,7 @@ def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatc
     said = capsys.readouterr().out
     assert re.search(r"Resuming your session of \d\d:\d\d: \d+ hits, trained with snare-3", said)
     second.train()
-    assert "You have trained Snare 3 on this recording before" in capsys.readouterr().out
+    assert "You have trained Snare 3 on this recording before" in second.steps["train"].text
     second.listen()
     panel = second.audition
     assert len(panel.audition.rehearsal.triggers) == second.session.state.hits
@@ -240,6 +241,59 @@ def test_a_file_that_has_not_arrived_is_said_and_nothing_is_used_in_its_place(se
     panel.choose(UPLOAD)
     assert panel.waiting and session.recording_path is None
     assert "has not arrived" in panel.text and "path" in panel.text
+
+
+def outdated(step) -> bool:
+    """Greyed out, with a button to run from here."""
+    has_button = any(
+        "Run from here" in str(part.children) for part in step.box.children if hasattr(part, "children")
+    )
+    assert has_button == ("timbrekit-outdated" in step._inner._dom_classes)
+    return has_button
+
+
+def test_the_recording_before_leaves_nothing_in_the_one_after(short_take, tmp_path, monkeypatch):
+    """Another file arrives: its own settings count, the panels of the one before are greyed out and write nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIMBREKIT_FAST", "1")
+    monkeypatch.setattr("timbrekit.notebook.widgets.display", lambda *_args, **_options: None)
+    samples, rate = soundfile.read(short_take, dtype="float32")
+    soundfile.write(tmp_path / "first.wav", samples, rate)
+    soundfile.write(tmp_path / "second.wav", samples[3 * rate :] / 2, rate)
+    journey = Journey.start()
+    journey.choose_recording(UPLOAD)
+    _, path = journey.recording.above.children[0].children
+    path.value = str(tmp_path / "first.wav")
+    journey.find_hits()
+    journey.train()
+    old = journey.hits
+    old._sliders["on_threshold"].value = 31.0
+    assert outdated(journey.steps["train"]) and not outdated(journey.steps["hits"])
+    old.use(old.suggestion.settings)
+    assert not outdated(journey.steps["train"])
+
+    old._sliders["on_threshold"].value = 31.0
+    path.value = str(tmp_path / "second.wav")  # step 3 is not run again
+    assert outdated(journey.steps["hits"]) and outdated(journey.steps["train"])
+    assert "second.wav" in journey.steps["hits"]._words.value
+    old._sliders["hold"].value = 4_000
+    assert journey.session.state.detector is None and journey.session.state.hits is None
+    go_on = journey.recording._next.children[0]
+    go_on.click()
+    suggested = journey.hits.suggestion.settings
+    assert journey.hits is not old and journey.work.detector() == suggested and suggested.on_threshold < 31
+    assert not outdated(journey.steps["hits"]) and not outdated(journey.steps["train"])
+    assert journey.session.is_trained and "rounds" in journey.steps["train"].text
+
+
+def test_a_panel_notices_that_another_notebook_has_changed_the_recording(session, short_take):
+    first, other = Journey(session), Session.open(session.folder)
+    keep_if_readable(session, "take.wav", short_take.read_bytes())
+    first.find_hits()
+    other.keep_recording("other.wav", b"another sound")
+    first.hits._sliders["hold"].value = 4_000
+    assert outdated(first.steps["hits"]) and other.state.detector is None
+    assert Session.open(session.folder).state.detector is None
 
 
 def test_a_large_file_comes_in_by_its_path(session, short_take, tmp_path):

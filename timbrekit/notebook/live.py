@@ -3,9 +3,12 @@
 import html
 from pathlib import Path
 
+import ipywidgets
+
 from timbrekit.export.live_page import render_page
 from timbrekit.export.model_file import read_metadata
 from timbrekit.notebook.colab import in_colab
+from timbrekit.notebook.widgets import NOTHING
 
 HEIGHT = 820  # pixels; the page scrolls inside
 JUPYTER = (
@@ -33,14 +36,18 @@ def page_in_frame(model: str | Path) -> str:
     )
 
 
-def show_live_page(model: str | Path) -> None:
-    """Show the instrument, and say how live it can be played from here.
+class PagePanel:
+    """The instrument, and how live it can be played from here.
 
     Raises:
         ModelFileError: not a model file that timbrekit wrote.
     """
-    from IPython.display import display
 
-    print(COLAB if in_colab() else JUPYTER)
-    # As plain data: HTML() would advise IFrame, which cannot hold a page of its own.
-    display({"text/html": page_in_frame(model)}, raw=True)
+    text = "The instrument: it plays here in a live notebook, and anywhere in play.html of the download."
+
+    def __init__(self, model: str | Path):
+        words = html.escape(COLAB if in_colab() else JUPYTER)
+        self.png = NOTHING
+        self.box = ipywidgets.VBox(
+            [ipywidgets.HTML(f"<p>{words}</p>"), ipywidgets.HTML(page_in_frame(model))]
+        )

@@ -120,6 +120,9 @@ class PresetPanel:
         self._moving = False
         self._redraw()
 
+    def follow(self) -> None:
+        """Another recording has come."""
+
     def show(self) -> None:
         show_panel(self.box, bytes(self.picture.value), f"Preset: {self.preset.title}")
 

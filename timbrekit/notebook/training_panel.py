@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets
 
-from timbrekit.notebook.widgets import picture_widget, show_panel
+from timbrekit.notebook.widgets import picture_widget
 from timbrekit.results.plots import new_figure, plot_losses, to_png
 from timbrekit.training.train import Epoch
 
@@ -56,22 +56,21 @@ class TrainingPanel:
 
     def __init__(self) -> None:
         self.history: list[Epoch] = []
-        self.words, self.hint = ipywidgets.HTML("<p>Getting ready …</p>"), ipywidgets.HTML()
+        self.words, self.hint = ipywidgets.HTML(), ipywidgets.HTML()
+        self._say("Getting ready …")
         self.picture = picture_widget(losses_picture([]))
         self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
         self._drawn = self._said = 0.0
 
     def watch(self, work: Callable[[Callable[[Epoch], None], Callable[[str], None]], Any]) -> Any:
-        """Show the panel and run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
+        """Run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
         self.hint.value = f"<p>{STOP_WORDS}</p>"
-        update = show_panel(self.box, bytes(self.picture.value), "Training")
         try:
             return work(self.progress, self.stage)
         finally:
             self.hint.value = ""
             if self.history:
                 self.picture.value = losses_picture(self.history)
-                update(bytes(self.picture.value), f"Training: {len(self.history)} rounds")
 
     def progress(self, epoch: Epoch) -> None:
         """To be called after each epoch."""
@@ -92,5 +91,10 @@ class TrainingPanel:
     def done(self, words: str) -> None:
         self._say(words)
 
+    @property
+    def png(self) -> bytes:
+        return bytes(self.picture.value)
+
     def _say(self, words: str) -> None:
+        self.text = words
         self.words.value = f"<p>{html.escape(words)}</p>"

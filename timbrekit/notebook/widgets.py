@@ -37,6 +37,7 @@ _PLAY_PART = (
     " sound.currentTime = Number(part.dataset.start); sound.play();"
     " sound.pausing = setTimeout(() => sound.pause(), 1000 * Number(part.dataset.seconds));"
 )
+NOTHING = b""  # no picture
 LINE = 96  # letters, of what a step says
 
 
@@ -134,7 +135,8 @@ def picture_widget(png: bytes) -> ipywidgets.Image:
 def show_panel(box: ipywidgets.Widget, png: bytes, words: str) -> Callable[[bytes, str], None]:
     """Show a widget, with a picture for where widgets cannot be shown: on GitHub, in a saved notebook.
 
-    Colab gets the widget alone: which of several forms it prefers is not documented.
+    Colab gets the widget alone: which of several forms it prefers is not documented. Without a picture (``NOTHING``)
+    the words alone stand there.
 
     Returns:
         To be called with another picture and words where they have changed by the end of the cell.
@@ -142,7 +144,7 @@ def show_panel(box: ipywidgets.Widget, png: bytes, words: str) -> Callable[[byte
 
     def bundle(png: bytes, words: str) -> dict[str, Any]:
         view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-        fallback = {} if in_colab() else {"image/png": base64.b64encode(png).decode("ascii")}
+        fallback = {} if in_colab() or not png else {"image/png": base64.b64encode(png).decode("ascii")}
         return {WIDGET_VIEW: view, "text/plain": words, **fallback}
 
     handle = display(bundle(png, words), raw=True, display_id=True)
@@ -152,6 +154,14 @@ def show_panel(box: ipywidgets.Widget, png: bytes, words: str) -> Callable[[byte
             handle.update(bundle(png, words), raw=True)
 
     return update
+
+
+class PicturePanel:
+    """A picture on its own, with the words that stand there where pictures cannot."""
+
+    def __init__(self, png: bytes, text: str):
+        self.png, self.text = png, text
+        self.box = picture_widget(png)
 
 
 def slider(
