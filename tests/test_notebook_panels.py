@@ -199,7 +199,7 @@ def test_what_goes_wrong_in_a_step_is_a_sentence_and_no_traceback(session, short
     def fails(*_args, **_options):
         raise TrainingError("Only 1 hit was found, and at least 2 are needed.")
 
-    monkeypatch.setattr("timbrekit.notebook.journey.prepare", fails)
+    monkeypatch.setattr("timbrekit.notebook.train_step.prepare", fails)
     journey.train()
     said = journey.steps["train"].text
     assert "This step did not work. Only 1 hit was found" in said and "Traceback" not in said

@@ -5,19 +5,20 @@ to the sample, the suggested detector settings and the preset snare-1. What goes
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from timbrekit import SAMPLE_RATE
 from timbrekit.errors import SessionError, TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
+from timbrekit.notebook.carry import OF_THE_SAMPLE, bring_session, is_sample, take_along, whose_words
 from timbrekit.notebook.hits_panel import HitsPanel
 from timbrekit.notebook.live import PagePanel
 from timbrekit.notebook.preset_panel import PresetPanel
 from timbrekit.notebook.recording_panel import LAST, MICROPHONE, SAMPLE, UPLOAD, RecordingPanel
 from timbrekit.notebook.step import Panel, Step, in_order
-from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
+from timbrekit.notebook.train_step import train_in
+from timbrekit.notebook.training_panel import TrainingPanel
 from timbrekit.notebook.verdict_panel import VerdictPanel
 from timbrekit.notebook.widgets import PicturePanel, in_words, say, show_html, table_html
 from timbrekit.notebook.work import FIRST_PRESET, Work
@@ -30,8 +31,6 @@ from timbrekit.results.bundle import CONTENTS, write_bundle
 from timbrekit.results.plots import new_figure, plot_timbre_space, to_png
 from timbrekit.session import Session
 from timbrekit.synth.base import Parameter
-from timbrekit.training.recipes import make_settings
-from timbrekit.workflow import prepare, train_model
 
 SUGGESTED, PLUGIN, AS_LEFT = DETECTORS = ("suggested", "the plug-in's own", "as I set them last")
 LAST_PRESET = f"my last choice, or {FIRST_PRESET}"
@@ -51,11 +50,22 @@ class Journey:
         self.preset: PresetPanel | None = None
 
     @classmethod
-    def start(cls, keep_on_google_drive: bool = False, name: str = "my session") -> "Journey":
-        """Open the session, or start one, and say which."""
-        session = Session.open(colab.work_folder(keep_on_google_drive, name))
-        say(session.describe())
-        return cls(session)
+    def start(
+        cls, keep_on_google_drive: bool = False, name: str = "my session", from_a_session_zip: bool = False
+    ) -> "Journey":
+        """Open the session, or start one, and say which, and whose recording it is about.
+
+        Args:
+            keep_on_google_drive: in Colab, keep it there. The notebooks share it then.
+            name: of the session.
+            from_a_session_zip: in Colab, ask for the zip that :meth:`take_along` gave in the notebook before.
+        """
+        folder = colab.work_folder(keep_on_google_drive, name)
+        session = bring_session(folder) if from_a_session_zip else None
+        journey = cls(session or Session.open(folder))
+        say(journey.session.describe())
+        say(whose_words(journey.session, on_drive=colab.is_on_drive(folder)))
+        return journey
 
     @in_words
     def choose_recording(self, source: str = LAST) -> None:
@@ -167,8 +177,17 @@ class Journey:
         self._show_of_choices(VERDICT, make, "Reading the report")
 
     @in_words
-    def download(self) -> None:
-        """Zip everything and hand it over."""
+    def take_along(self) -> None:
+        """Hand over what the next notebook needs to go on, where it cannot find that by itself."""
+        take_along(self.session)
+
+    @in_words
+    def download(self, even_of_the_sample: bool = False) -> None:
+        """Zip everything and hand it over; in Colab what is the sample's only if asked for."""
+        self._need_recording()
+        if colab.in_colab() and is_sample(self.session) and not even_of_the_sample:
+            say(OF_THE_SAMPLE)
+            return
         self._need_model()
         path = write_bundle(self.session.model_dir, self.work.preset())
         show_html(table_html([{"in the zip": name, "what it is for": use} for name, use in CONTENTS.items()]))
@@ -217,48 +236,7 @@ class Journey:
 
     def _train(self, step: Step, rate: int, model: str | None, epochs: int | None) -> TrainingPanel | None:
         self._need_recording()
-        work, session = self.work, self.session
-        preset = work.preset()
-        session.keep_preset(preset.to_json())
-        recording, detector = work.recording(rate), work.detector()
-        prepared = replace(prepare(recording, rate, detector), suggestion=work.suggestion())
-        session.keep_detector(detector, len(prepared.hits))
-        settings = make_settings(model=model, epochs=epochs)
-        if is_fast():
-            settings = replace(settings, epochs=FAST_EPOCHS, warm_start=False)
-        if work.is_trained_as(rate, settings):
-            say(f"You have trained {preset.title} on this recording before; that model is used.")
-            return None
-        if is_fast():
-            say(FAST_WORDS)
-        panel = TrainingPanel()
-        step.put(panel)
-        try:
-            outcome = panel.watch(
-                lambda progress, stage: train_model(
-                    prepared,
-                    preset,
-                    session.model_dir,
-                    settings,
-                    progress,
-                    stage,
-                    checkpoint=session.checkpoint_path,
-                )
-            )
-        except KeyboardInterrupt:
-            how = (
-                "what was reached is kept, and goes on" if session.checkpoint_path.is_file() else "it begins"
-            )
-            raise TimbrekitError(
-                f"Stopped before there was a model; {how} when you run this step again."
-            ) from None
-        early = "stopped early, the best so far is kept" if outcome.trained.interrupted else "done"
-        panel.done(
-            f"Training is {early}: {len(outcome.trained.history)} rounds, {outcome.trained.seconds:.0f} s. "
-            f"{outcome.report['verdict'].partition('. ')[0]}."
-        )
-        work.keep_model(outcome.played["after_primer"])
-        return panel
+        return train_in(step, self.work, rate, model, epochs)
 
     def _ask_for_another(self, source: str, on_change: Callable[[], None]) -> Session:
         """A session of its own for another take, with a way to hand it over."""
