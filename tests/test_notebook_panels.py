@@ -19,7 +19,7 @@ from timbrekit.notebook.journey import Journey  # noqa: E402
 from timbrekit.notebook.plots import smoothed_spectrum  # noqa: E402
 from timbrekit.notebook.preset_panel import PresetPanel, own_presets, preset_sound, save_own  # noqa: E402
 from timbrekit.notebook.recording_panel import SAMPLE, UPLOAD, RecordingPanel, keep_if_readable  # noqa: E402
-from timbrekit.notebook.training_panel import TrainingPanel, is_fast, progress_words  # noqa: E402
+from timbrekit.notebook.training_panel import TrainingPanel, is_fast  # noqa: E402
 from timbrekit.presets import load_preset  # noqa: E402
 from timbrekit.recording import read_recording  # noqa: E402
 from timbrekit.recording.onsets import DetectorSettings  # noqa: E402
@@ -156,19 +156,18 @@ def test_without_any_recording_the_sample_is_used(session):
     assert '"snare_minute.flac": 60.0 s, mono, 48000 Hz.' in panel.text
 
 
-def test_progress_is_told_in_words():
-    assert progress_words(Epoch(3, 20, 1.0, 1.0, 41.6)) == "Round 3 of 20, about 42 s left"
-    assert progress_words(Epoch(3, 20, 1.0, 1.0, 600)) == "Round 3 of 20, about 10 min left"
-    assert progress_words(Epoch(20, 20, 1.0, 1.0, 0)) == "Round 20 of 20, almost done"
-
-
 def test_while_it_trains_the_panel_says_how_to_stop_and_draws_what_was_reached():
     panel = TrainingPanel()
     empty = panel.picture.value
 
     def work(progress, stage):
         stage("Training")
+        assert re.search(r"Getting to know the drum machine, about \d+ s left", panel.words.value)
         progress(Epoch(1, 9, 1.0, 0.9, 5))
+        panel._tell()
+        assert re.search(
+            r"Round 1 of 9, about \d+ s left\. Error 0\.900, best so far 0\.900", panel.words.value
+        )
         assert "keep the best so far, press ■" in panel.hint.value
         progress(Epoch(2, 9, 1.0, 0.8, 5))
         raise KeyboardInterrupt  # as ■ does before the first round is done
