@@ -113,6 +113,63 @@ def test_a_preset_is_chosen_adjusted_and_saved_as_ones_own(tmp_path):
     assert ("My <Snare> (my own)", load_preset(path).name) in again._chooser.options
 
 
+def test_an_adjusted_preset_can_be_had_back_also_in_the_next_notebook(tmp_path):
+    panel = PresetPanel(load_preset("snare-2"), tmp_path)
+    panel._sliders["osc1.freq"].value = 300.0
+    assert panel.preset.name == "snare-2-adjusted" and "snare" not in panel.preset.description
+    assert panel.preset.values == load_preset("snare-2").values | {
+        "osc1.freq": 300.0
+    }  # and nothing else moved
+    again = PresetPanel(panel.preset, tmp_path)
+    for adjusted in (panel, again):
+        reset = adjusted.box.children[4].children[0].children[-1]
+        reset.click()
+        assert adjusted.preset == load_preset("snare-2") and adjusted._sliders[
+            "osc1.freq"
+        ].value == pytest.approx(load_preset("snare-2").values["osc1.freq"])
+
+
+def test_every_step_of_a_knob_can_be_heard():
+    for parameter in load_preset("snare-1").parameters:
+        made = widgets.knob("", parameter, load_preset("snare-1").values[parameter.key])
+        if parameter.unit in ("Hz", "ms"):
+            assert isinstance(made, ipywidgets.FloatLogSlider)
+            assert 10**made.step >= 2 ** (1 / 24) - 1e-9 and 10**made.max == pytest.approx(parameter.maximum)
+        else:
+            assert made.step >= 0.05
+
+
+def test_a_preset_follows_ones_own_playing_before_any_training(session, short_take):
+    """By loudness alone: it sounds at the hits, and where one plays louder, it is louder."""
+    keep_if_readable(session, "take.wav", short_take.read_bytes())
+    journey = Journey(session)
+    for name in ("snare-1", "kick"):
+        sound = journey.work.by_loudness(load_preset(name))
+        samples, take = next(iter(journey.work._excerpts.values()))
+        assert sound.shape == samples.shape == (8 * RATE,)
+        starts = np.asarray(take.hits.triggers)
+        levels = [
+            np.log10(np.square(sound[at : at + 4_000]).mean() + 1e-12)
+            for at in starts
+            if at + 4_000 < len(sound)
+        ]
+        loudness = take.onset[: len(levels), 0].numpy()
+        assert np.corrcoef(levels, loudness)[0, 1] > 0.8, name
+
+
+def test_a_preset_is_heard_at_once_when_it_is_changed_and_not_when_it_is_shown(session, short_take):
+    keep_if_readable(session, "take.wav", short_take.read_bytes())
+    journey = Journey(session)
+    journey.choose_preset("snare-1")
+    sound = journey.preset.sound
+    assert "by loudness alone" in sound.value and "autoplay" not in sound.value
+    before = sound.value
+    journey.preset._chooser.value = "snare-3"
+    assert sound.value.count(" autoplay") == 1 and sound.value != before
+    journey.preset.follow()
+    assert "autoplay" not in sound.value
+
+
 @pytest.mark.parametrize("title", ["", "   ", "x" * 61, "Snare 1", "snare-1"])
 def test_a_name_that_will_not_do_is_refused_in_words(tmp_path, title):
     with pytest.raises(PresetError):

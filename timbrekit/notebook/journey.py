@@ -112,7 +112,9 @@ class Journey:
             self.session.keep_preset(preset.to_json())
             self._look()
 
-        self.preset = PresetPanel(start, self.session.folder / "presets", keep)
+        train = (lambda: self.run_from(TRAIN)) if TRAIN in self.steps else None
+        folder = self.session.folder / "presets"
+        self.preset = PresetPanel(start, folder, keep, self.work.by_loudness, train)
         self.preset.show()
 
     def train(

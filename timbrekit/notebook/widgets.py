@@ -8,6 +8,7 @@ import base64
 import functools
 import html
 import io
+import math
 import textwrap
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +24,17 @@ from numpy.typing import ArrayLike
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.colab import Upload, in_colab
 from timbrekit.recording.formats import AUDIO_ENDINGS
+from timbrekit.synth.base import Parameter
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-# One sound at a time, and a change of version goes on at the same place: the ear compares what it has just heard.
+# One sound at a time in the whole notebook. A change of version goes on at the same place: the ear compares what it has
+# just heard.
 _ONE_AT_A_TIME = (
-    "for (const other of this.closest('.timbrekit-sounds').querySelectorAll('audio'))"
-    " if (other !== this && !other.paused) { other.pause(); this.currentTime = other.currentTime; }"
+    "const mine = this.closest('.timbrekit-sounds');"
+    " for (const other of document.querySelectorAll('.timbrekit-sounds audio'))"
+    " if (other !== this && !other.paused) { other.pause();"
+    " if (mine.contains(other)) this.currentTime = other.currentTime; }"
 )
 _PLAY_PART = (
     "const part = event.target.closest('button[data-start]'); if (!part) return;"
@@ -38,6 +43,7 @@ _PLAY_PART = (
     " sound.pausing = setTimeout(() => sound.pause(), 1000 * Number(part.dataset.seconds));"
 )
 NOTHING = b""  # no picture
+LOGARITHMIC = {"Hz": 24, "ms": 8}  # steps an octave
 LINE = 96  # letters, of what a step says
 
 
@@ -55,17 +61,21 @@ def audio_uri(samples: ArrayLike, sample_rate: int) -> str:
     return f"data:audio/flac;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
 
 
-def sounds_html(sounds: Mapping[str, ArrayLike], sample_rate: int, name: str = "") -> str:
+def sounds_html(
+    sounds: Mapping[str, ArrayLike], sample_rate: int, name: str = "", autoplay: bool = False
+) -> str:
     """Labelled players, one below the other. Only one plays at a time, and switching keeps the place.
 
     Args:
         sounds: samples ``(samples,)`` by label.
         sample_rate: Hz.
         name: id of the first player, for :func:`hits_html`.
+        autoplay: start the first one, as far as the browser lets it.
     """
     rows = []
     for index, (label, samples) in enumerate(sounds.items()):
         identity = f' id="{html.escape(name)}"' if name and index == 0 else ""
+        identity += " autoplay" if autoplay and index == 0 else ""
         rows.append(
             f'<tr><td style="padding-right: 1em">{html.escape(label)}</td><td><audio controls preload="auto"{identity}'
             f' onplay="{html.escape(_ONE_AT_A_TIME)}" src="{audio_uri(samples, sample_rate)}"></audio></td></tr>'
@@ -178,6 +188,20 @@ def slider(
         layout=ipywidgets.Layout(width="42em"),
         continuous_update=False,
     )
+
+
+def knob(words: str, parameter: Parameter, value: float) -> ipywidgets.Widget:
+    """A slider of a synthesiser's parameter whose every step, also by arrow key, can be heard.
+
+    Frequencies and times are on a logarithmic scale, a quarter tone and 9 % of the time a step.
+    """
+    low, high = parameter.minimum, parameter.maximum
+    if parameter.unit in LOGARITHMIC and low > 0:
+        limits, step = (math.log10(low), math.log10(high)), math.log10(2) / LOGARITHMIC[parameter.unit]
+        made = slider(ipywidgets.FloatLogSlider, words, limits, step, value)
+        made.readout_format = ".1f"
+        return made
+    return slider(ipywidgets.FloatSlider, words, (low, high), 1.0 if parameter.unit == "dB" else 0.05, value)
 
 
 def uploaded_files(value: Any) -> list[Upload]:

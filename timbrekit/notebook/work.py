@@ -7,22 +7,30 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 
 from timbrekit import SAMPLE_RATE
 from timbrekit.export.check import open_model
 from timbrekit.export.model_file import ModelFile
-from timbrekit.notebook.audition_panel import AuditionPanel
+from timbrekit.export.torchdrum import PluginModel
+from timbrekit.notebook.audition_panel import AuditionPanel, busiest_stretch
 from timbrekit.notebook.training_panel import FAST_EPOCHS
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
+from timbrekit.plugin.rehearse import rehearse
 from timbrekit.presets import Preset, load_preset, parse_preset
 from timbrekit.recording import Recording, read_recording, resample
 from timbrekit.recording.hits import find_hits
-from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.recording.onsets import DetectorSettings, detect
 from timbrekit.recording.suggest import Suggestion, suggest_settings
+from timbrekit.results.audition import match_loudness
 from timbrekit.session import Session
 from timbrekit.training.settings import Settings
-from timbrekit.training.take import make_take
+from timbrekit.training.take import Take, make_take
+from timbrekit.training.velocity import velocity_mapping
 
+EXCERPT_SECONDS = 8.0  # the busiest, to hear a preset by
+FEWEST_HITS = 2  # that it makes sense with
+EXCERPT_STEEPNESS = 1.0  # dB for a dB: as an ordinary drum trigger has it
 FIRST_PRESET = "snare-1"
 
 
@@ -35,6 +43,7 @@ class Work:
         self._suggestions: dict[str, Suggestion] = {}
         self._recordings: dict[tuple[Path, int], Recording] = {}
         self._models: dict[Path, ModelFile] = {}
+        self._excerpts: dict[tuple[str, DetectorSettings], tuple[NDArray[np.float32], Take | None]] = {}
 
     def recording(self, sample_rate: int = SAMPLE_RATE, path: Path | None = None) -> Recording:
         """The session's, or another file; those of a session are never overwritten."""
@@ -59,6 +68,32 @@ class Work:
     def preset(self) -> Preset:
         kept = self.session.state.preset
         return load_preset(FIRST_PRESET) if kept is None else parse_preset(kept, "the session", kept["name"])
+
+    def by_loudness(self, preset: Preset) -> NDArray[np.float32] | None:
+        """How a preset sounds when it follows some seconds of the recording by loudness alone, before any training.
+
+        Returns:
+            ``(samples,)`` at 48 kHz, as loud as other versions; None where there is no recording, or hardly a hit.
+        """
+        if self.session.recording_path is None:
+            return None
+        key = (self.session.state.recording_sha256, self.detector())
+        if key not in self._excerpts:
+            samples, settings = self.recording().samples, self.detector()
+            triggers = detect(samples, SAMPLE_RATE, settings).triggers
+            start = busiest_stretch(triggers, len(samples), SAMPLE_RATE, EXCERPT_SECONDS)
+            samples = samples[start : start + round(EXCERPT_SECONDS * SAMPLE_RATE)]
+            hits = find_hits(samples, SAMPLE_RATE, settings)
+            self._excerpts[key] = (samples, make_take(hits) if len(hits) >= FEWEST_HITS else None)
+        samples, take = self._excerpts[key]
+        if take is None:
+            return None
+        module = PluginModel(velocity_mapping(take, preset, EXCERPT_STEEPNESS)).eval()
+        ranges = np.stack([take.minimum, take.maximum])
+        played = rehearse(
+            module, samples, SAMPLE_RATE, take.hits.settings, initial_ranges=ranges, synth=preset.instrument()
+        )
+        return next(iter(match_loudness({"": played.audio}, SAMPLE_RATE).values()))
 
     def report(self) -> dict[str, Any]:
         return json.loads((self.session.model_dir / "report.json").read_text(encoding="utf-8"))
