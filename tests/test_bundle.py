@@ -54,6 +54,8 @@ def test_the_zip_holds_everything_and_each_part_works(trained_folder, tmp_path):
             "preview.wav",
             "primer.wav",
         ]
+        modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
+        assert modes["preset.json"] == 0o644  # not for its owner alone, as zipfile would have it
         archive.extract("model.pt", tmp_path / "out")
         preset = parse_preset(json.loads(archive.read("preset.json")), "preset.json", "snare-2")
         preview, rate = soundfile.read(BytesIO(archive.read("preview.wav")))

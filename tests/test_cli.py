@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -320,6 +321,28 @@ def test_ctrl_c_during_training_keeps_the_best_and_writes_it(recording, tmp_path
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     assert "3 hits" in stdout and last_json(stdout)["hits_kept"] == 12
     assert json.loads((tmp_path / "out" / "report.json").read_text())["training"]["interrupted"] is True
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_in_the_warm_start_is_answered_within_two_seconds(recording, tmp_path):
+    command = [sys.executable, "-m", "timbrekit.cli", "train", str(recording), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        assert any(line.strip() == "Training" for line in process.stdout)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert process.stderr.readline() == "timbrekit: stopped.\n" and time.monotonic() - began < 2
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+    assert not (tmp_path / "out").exists()
 
 
 def test_ctrl_c_before_there_is_a_model_writes_nothing(run, recording, tmp_path, monkeypatch):

@@ -5,8 +5,8 @@ from html import unescape
 
 import pytest
 
-pytest.importorskip("IPython", reason="needs the notebooks extra")
-from timbrekit.notebook.live import page_in_frame, show_live_page
+pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
+from timbrekit.notebook.live import PagePanel, page_in_frame
 
 PAGE = '<!doctype html><title>"a" & b</title>'
 
@@ -20,8 +20,8 @@ def test_the_frame_holds_the_whole_page_and_may_use_the_microphone():
 @pytest.mark.parametrize(
     ("colab", "words"), [(False, "allow the microphone"), (True, "Colab does not always")]
 )
-def test_the_words_say_how_live_it_can_be_played(capsys, monkeypatch, colab, words):
+def test_the_words_say_how_live_it_can_be_played(monkeypatch, colab, words):
     monkeypatch.setattr("timbrekit.notebook.live.in_colab", lambda: colab)
-    show_live_page(PAGE)
-    said = capsys.readouterr().out
-    assert words in said and "play.html" in said
+    said, page = PagePanel(PAGE).box.children
+    assert words in said.value and "play.html" in said.value
+    assert page.value == page_in_frame(PAGE)

@@ -226,7 +226,7 @@ def test_training_can_be_stopped_while_it_runs_and_keeps_the_best(page, lab):
     """After a changed preset, with far more rounds than anybody would wait for."""
     _, home = lab
     source = (
-        "journey.choose_preset('snare-2'); import timbrekit.notebook.journey as j; j.is_fast = lambda: False\n"
+        "journey.choose_preset('snare-2'); import timbrekit.notebook.train_step as t; t.is_fast = lambda: False\n"
         "journey.train(epochs=10_000)"
     )
     last = run_in_a_new_cell(page, source)

@@ -19,7 +19,7 @@ from timbrekit.notebook.journey import Journey  # noqa: E402
 from timbrekit.notebook.plots import smoothed_spectrum  # noqa: E402
 from timbrekit.notebook.preset_panel import PresetPanel, own_presets, preset_sound, save_own  # noqa: E402
 from timbrekit.notebook.recording_panel import SAMPLE, UPLOAD, RecordingPanel, keep_if_readable  # noqa: E402
-from timbrekit.notebook.training_panel import TrainingPanel, is_fast, progress_words  # noqa: E402
+from timbrekit.notebook.training_panel import TrainingPanel, is_fast  # noqa: E402
 from timbrekit.presets import load_preset  # noqa: E402
 from timbrekit.recording import read_recording  # noqa: E402
 from timbrekit.recording.onsets import DetectorSettings  # noqa: E402
@@ -113,6 +113,63 @@ def test_a_preset_is_chosen_adjusted_and_saved_as_ones_own(tmp_path):
     assert ("My <Snare> (my own)", load_preset(path).name) in again._chooser.options
 
 
+def test_an_adjusted_preset_can_be_had_back_also_in_the_next_notebook(tmp_path):
+    panel = PresetPanel(load_preset("snare-2"), tmp_path)
+    panel._sliders["osc1.freq"].value = 300.0
+    assert panel.preset.name == "snare-2-adjusted" and "snare" not in panel.preset.description
+    assert panel.preset.values == load_preset("snare-2").values | {
+        "osc1.freq": 300.0
+    }  # and nothing else moved
+    again = PresetPanel(panel.preset, tmp_path)
+    for adjusted in (panel, again):
+        reset = adjusted.box.children[4].children[0].children[-1]
+        reset.click()
+        assert adjusted.preset == load_preset("snare-2") and adjusted._sliders[
+            "osc1.freq"
+        ].value == pytest.approx(load_preset("snare-2").values["osc1.freq"])
+
+
+def test_every_step_of_a_knob_can_be_heard():
+    for parameter in load_preset("snare-1").parameters:
+        made = widgets.knob("", parameter, load_preset("snare-1").values[parameter.key])
+        if parameter.unit in ("Hz", "ms"):
+            assert isinstance(made, ipywidgets.FloatLogSlider)
+            assert 10**made.step >= 2 ** (1 / 24) - 1e-9 and 10**made.max == pytest.approx(parameter.maximum)
+        else:
+            assert made.step >= 0.05
+
+
+def test_a_preset_follows_ones_own_playing_before_any_training(session, short_take):
+    """By loudness alone: it sounds at the hits, and where one plays louder, it is louder."""
+    keep_if_readable(session, "take.wav", short_take.read_bytes())
+    journey = Journey(session)
+    for name in ("snare-1", "kick"):
+        sound = journey.work.by_loudness(load_preset(name))
+        samples, take = next(iter(journey.work._excerpts.values()))
+        assert sound.shape == samples.shape == (8 * RATE,)
+        starts = np.asarray(take.hits.triggers)
+        levels = [
+            np.log10(np.square(sound[at : at + 4_000]).mean() + 1e-12)
+            for at in starts
+            if at + 4_000 < len(sound)
+        ]
+        loudness = take.onset[: len(levels), 0].numpy()
+        assert np.corrcoef(levels, loudness)[0, 1] > 0.8, name
+
+
+def test_a_preset_is_heard_at_once_when_it_is_changed_and_not_when_it_is_shown(session, short_take):
+    keep_if_readable(session, "take.wav", short_take.read_bytes())
+    journey = Journey(session)
+    journey.choose_preset("snare-1")
+    sound = journey.preset.sound
+    assert "by loudness alone" in sound.value and "autoplay" not in sound.value
+    before = sound.value
+    journey.preset._chooser.value = "snare-3"
+    assert sound.value.count(" autoplay") == 1 and sound.value != before
+    journey.preset.follow()
+    assert "autoplay" not in sound.value
+
+
 @pytest.mark.parametrize("title", ["", "   ", "x" * 61, "Snare 1", "snare-1"])
 def test_a_name_that_will_not_do_is_refused_in_words(tmp_path, title):
     with pytest.raises(PresetError):
@@ -156,19 +213,18 @@ def test_without_any_recording_the_sample_is_used(session):
     assert '"snare_minute.flac": 60.0 s, mono, 48000 Hz.' in panel.text
 
 
-def test_progress_is_told_in_words():
-    assert progress_words(Epoch(3, 20, 1.0, 1.0, 41.6)) == "Round 3 of 20, about 42 s left"
-    assert progress_words(Epoch(3, 20, 1.0, 1.0, 600)) == "Round 3 of 20, about 10 min left"
-    assert progress_words(Epoch(20, 20, 1.0, 1.0, 0)) == "Round 20 of 20, almost done"
-
-
 def test_while_it_trains_the_panel_says_how_to_stop_and_draws_what_was_reached():
     panel = TrainingPanel()
     empty = panel.picture.value
 
     def work(progress, stage):
         stage("Training")
+        assert re.search(r"Getting to know the drum machine, about \d+ s left", panel.words.value)
         progress(Epoch(1, 9, 1.0, 0.9, 5))
+        panel._tell()
+        assert re.search(
+            r"Round 1 of 9, about \d+ s left\. Error 0\.900, best so far 0\.900", panel.words.value
+        )
         assert "keep the best so far, press ■" in panel.hint.value
         progress(Epoch(2, 9, 1.0, 0.8, 5))
         raise KeyboardInterrupt  # as ■ does before the first round is done
@@ -199,10 +255,11 @@ def test_what_goes_wrong_in_a_step_is_a_sentence_and_no_traceback(session, short
     def fails(*_args, **_options):
         raise TrainingError("Only 1 hit was found, and at least 2 are needed.")
 
-    monkeypatch.setattr("timbrekit.notebook.journey.prepare", fails)
+    monkeypatch.setattr("timbrekit.notebook.train_step.prepare", fails)
     journey.train()
-    said = capsys.readouterr().out
+    said = journey.steps["train"].text
     assert "This step did not work. Only 1 hit was found" in said and "Traceback" not in said
+    assert "Only 1 hit was found" in journey.steps["train"].box.children[0].value
 
 
 def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatch, capsys):
@@ -222,7 +279,7 @@ def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatc
     said = capsys.readouterr().out
     assert re.search(r"Resuming your session of \d\d:\d\d: \d+ hits, trained with snare-3", said)
     second.train()
-    assert "You have trained Snare 3 on this recording before" in capsys.readouterr().out
+    assert "You have trained Snare 3 on this recording before" in second.steps["train"].text
     second.listen()
     panel = second.audition
     assert len(panel.audition.rehearsal.triggers) == second.session.state.hits
@@ -240,6 +297,59 @@ def test_a_file_that_has_not_arrived_is_said_and_nothing_is_used_in_its_place(se
     panel.choose(UPLOAD)
     assert panel.waiting and session.recording_path is None
     assert "has not arrived" in panel.text and "path" in panel.text
+
+
+def outdated(step) -> bool:
+    """Greyed out, with a button to run from here."""
+    has_button = any(
+        "Run from here" in str(part.children) for part in step.box.children if hasattr(part, "children")
+    )
+    assert has_button == ("timbrekit-outdated" in step._inner._dom_classes)
+    return has_button
+
+
+def test_the_recording_before_leaves_nothing_in_the_one_after(short_take, tmp_path, monkeypatch):
+    """Another file arrives: its own settings count, the panels of the one before are greyed out and write nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIMBREKIT_FAST", "1")
+    monkeypatch.setattr("timbrekit.notebook.widgets.display", lambda *_args, **_options: None)
+    samples, rate = soundfile.read(short_take, dtype="float32")
+    soundfile.write(tmp_path / "first.wav", samples, rate)
+    soundfile.write(tmp_path / "second.wav", samples[3 * rate :] / 2, rate)
+    journey = Journey.start()
+    journey.choose_recording(UPLOAD)
+    _, path = journey.recording.above.children[0].children
+    path.value = str(tmp_path / "first.wav")
+    journey.find_hits()
+    journey.train()
+    old = journey.hits
+    old._sliders["on_threshold"].value = 31.0
+    assert outdated(journey.steps["train"]) and not outdated(journey.steps["hits"])
+    old.use(old.suggestion.settings)
+    assert not outdated(journey.steps["train"])
+
+    old._sliders["on_threshold"].value = 31.0
+    path.value = str(tmp_path / "second.wav")  # step 3 is not run again
+    assert outdated(journey.steps["hits"]) and outdated(journey.steps["train"])
+    assert "second.wav" in journey.steps["hits"]._words.value
+    old._sliders["hold"].value = 4_000
+    assert journey.session.state.detector is None and journey.session.state.hits is None
+    go_on = journey.recording._next.children[0]
+    go_on.click()
+    suggested = journey.hits.suggestion.settings
+    assert journey.hits is not old and journey.work.detector() == suggested and suggested.on_threshold < 31
+    assert not outdated(journey.steps["hits"]) and not outdated(journey.steps["train"])
+    assert journey.session.is_trained and "rounds" in journey.steps["train"].text
+
+
+def test_a_panel_notices_that_another_notebook_has_changed_the_recording(session, short_take):
+    first, other = Journey(session), Session.open(session.folder)
+    keep_if_readable(session, "take.wav", short_take.read_bytes())
+    first.find_hits()
+    other.keep_recording("other.wav", b"another sound")
+    first.hits._sliders["hold"].value = 4_000
+    assert outdated(first.steps["hits"]) and other.state.detector is None
+    assert Session.open(session.folder).state.detector is None
 
 
 def test_a_large_file_comes_in_by_its_path(session, short_take, tmp_path):

@@ -169,6 +169,20 @@ def test_the_set_up_pins_what_colab_has_and_installs_nothing_where_timbrekit_is(
     assert install[-1] == f"./{clone[-1]}"
 
 
+def test_the_set_up_says_in_a_sentence_that_there_is_no_network(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    def unreachable(command, check):
+        raise subprocess.CalledProcessError(128, command)
+
+    monkeypatch.setattr(subprocess, "run", unreachable)
+    with pytest.raises(
+        SystemExit, match=r"could not be fetched from the network\. Check that this machine is online"
+    ):
+        exec(code_cells(NOTEBOOKS[0])[0].source, {})
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
 def test_its_forms_offer_what_the_package_knows(path):
     for cell in code_cells(path):

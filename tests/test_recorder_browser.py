@@ -60,6 +60,7 @@ def test_a_recording_reaches_colab_in_pieces(open_page):
     page = open_page(microphone=True)
     page.evaluate("window.answer = timbrekitRecordForColab('here', 60); 0")
     record(page)
+    page.get_by_text("Use this recording").click()
     size = page.evaluate("window.answer")["bytes"]
     pieces = [page.evaluate(f"timbrekitPiece({start}, 50000)") for start in range(0, size, 50_000)]
     wav = b"".join(map(base64.b64decode, pieces))
@@ -89,4 +90,22 @@ def test_a_recording_ends_by_itself_at_the_longest(open_page):
     page = open_page(microphone=True)
     page.evaluate("window.answer = timbrekitRecordForColab('here', 0.5); 0")
     page.get_by_text("● Record").click()
+    page.get_by_text("Use this recording").click()
     assert page.evaluate("window.answer")["bytes"] > 0
+
+
+@pytest.mark.parametrize("function", ["timbrekitRecordForColab", "timbrekitRecordToFile"])
+def test_a_take_can_be_made_again_and_its_seconds_are_right(open_page, function):
+    page = open_page(microphone=True)
+    page.evaluate(f"window.answer = {function}('here', 60); 0")
+    record(page)
+    page.locator("audio").wait_for()
+    page.wait_for_timeout(500)  # in which a late block could still be counted
+    said = float(page.locator("#here > span").first.inner_text().removesuffix(" s recorded"))
+    seconds = page.locator("audio").evaluate("sound => sound.duration")
+    assert said == pytest.approx(seconds, abs=0.06)
+    page.get_by_text("Record again").click()
+    assert page.locator("audio").count() == 0
+    record(page)
+    page.locator("audio").wait_for()
+    assert page.get_by_text("Record again").count() == 1

@@ -146,6 +146,20 @@ def test_a_preset_without_a_name_is_refused(folder):
         Session.open(folder).keep_preset({"values": {}})
 
 
+def test_detector_settings_are_forgotten_with_their_recording(folder):
+    session = filled(folder)
+    mine = session.state.recording_sha256
+    session.keep_recording("take.wav", b"sound")
+    assert session.state.detector["on_threshold"] == 12.5  # the same recording again
+    session.keep_recording("other.wav", b"another sound")
+    assert session.state.detector is None and session.state.hits is None
+    with pytest.raises(SessionError, match=r'the session has "other.wav" by now'):
+        session.keep_detector(DetectorSettings(), 3, mine)
+    assert session.state.detector is None
+    session.keep_detector(DetectorSettings(), 3, session.state.recording_sha256)
+    assert session.state.hits == 3
+
+
 # --- recordings and names ----------------------------------------------------------------------------------
 
 

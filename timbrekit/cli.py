@@ -5,6 +5,7 @@ Help, usage errors and everything else about the arguments is answered without i
 
 import argparse
 import functools
+import gc
 import importlib
 import io
 import os
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         print("timbrekit: stopped.", file=sys.stderr)
+        gc.freeze()  # or Python searches all of torch for garbage before it ends: seconds on a busy machine
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit

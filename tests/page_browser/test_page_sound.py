@@ -163,6 +163,39 @@ def test_pads_span_the_trained_ranges(visit, address):
         assert (np.diff(row) > 0.1).all(), row
 
 
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_times_are_of_the_rate_that_the_browser_plays_at_and_another_than_the_models_is_said(
+    visit, address, rate
+):
+    page = visit(address["file"])
+    page.evaluate(f"timbrekit.sound.context = new AudioContext({{ sampleRate: {rate} }})")
+    page.keyboard.press("q")
+    until(page, "timbrekit.hits.length === 1")
+    hold = page.evaluate("timbrekit.model.detector.hold")
+    shown = page.locator("output[for=hold]").inner_text()
+    assert shown == f"{hold} · {round(1000 * hold / rate)} ms"
+    warning = page.locator("#rate")
+    trained = page.evaluate("timbrekit.model.sample_rate")
+    assert warning.is_visible() == (rate != trained)
+    if rate != trained:
+        assert "was trained for 48 kHz, and this browser plays at 44.1 kHz" in warning.inner_text()
+
+
+def test_pads_lie_where_the_keys_lie_whatever_is_printed_on_them(visit, address):
+    """On a French keyboard the key at the place of Q gives "a"."""
+    page = visit(address["file"])
+    for code, printed in (("KeyQ", "a"), ("KeyA", "q")):
+        before = page.evaluate("timbrekit.hits.length")
+        page.evaluate(
+            f"document.body.dispatchEvent(new KeyboardEvent('keydown', "
+            f"{{ code: '{code}', key: '{printed}', bubbles: true }}))"
+        )
+        until(page, f"timbrekit.hits.length === {before + 1}")
+        let_ring(page)
+    hard, soft = page.evaluate("timbrekit.hits.map((hit) => hit.features[0])")
+    assert hard > 0.5 > soft
+
+
 def test_ranges_can_grow_like_the_plugins_and_be_forgotten(visit, address):
     page = visit(address["file"])
     page.check("input[value=growing]")

@@ -65,11 +65,11 @@ def train(options: argparse.Namespace) -> int:
         test = read_recording(options.test, options.sample_rate)
         for finding in test.findings:
             talk(f"  note: {finding.advice}")
-    bar = Bar(visible=sys.stderr.isatty())
+    bar = Bar(talk, sys.stderr.isatty(), options.bounds)
     unfinished = options.out / UNFINISHED
-    with Interruptible(), removed_if_empty(options.out):
+    with Interruptible(bar.stopping), removed_if_empty(options.out), bar:
         outcome = train_model(
-            prepared, preset, options.out, settings, bar, talk, options.bounds, unfinished, test
+            prepared, preset, options.out, settings, bar, bar.stage, options.bounds, unfinished, test
         )
     report = outcome.report
     talk(report["verdict"])

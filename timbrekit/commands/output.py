@@ -7,13 +7,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from timbrekit.errors import OutputError
+from timbrekit.time_left import Ticker, TimeLeft
 
 OK, BAD_INPUT, INTERRUPTED = 0, 2, 130  # exit statuses
 BAR_WIDTH = 24
+REDRAWN_EVERY_SECONDS = 0.5  # on a terminal
+SECONDS_BETWEEN_LINES = 15.0  # elsewhere
 
 
 def keep(kept: str | Path, output: Path) -> None:
@@ -48,31 +52,87 @@ def finish(options: argparse.Namespace, result: dict[str, Any]) -> None:
 
 
 class Bar:
-    """A progress bar on a terminal, with the time left."""
+    """How far training is: a bar with the time left on a terminal; elsewhere a line now and then.
 
-    def __init__(self, visible: bool):
-        self.visible = visible
+    Use as a context around the training, and give it :meth:`stage` and the bar itself.
+
+    Args:
+        talk: what tells of each step.
+        terminal: whether standard error is one.
+        bounds: whether the bounds are computed, too.
+        every: s between two lines elsewhere.
+    """
+
+    def __init__(
+        self,
+        talk: Callable[[str], None],
+        terminal: bool,
+        bounds: bool = False,
+        every: float = SECONDS_BETWEEN_LINES,
+    ):
+        self._talk, self._terminal = talk, terminal
+        self._left = TimeLeft(bounds)
+        self._epoch: Any = None
+        self._ticker = Ticker(REDRAWN_EVERY_SECONDS if terminal else every, self._tell)
+
+    def __enter__(self) -> "Bar":
+        self._ticker.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ticker.__exit__(*error)
+        self._wipe()
+
+    def stage(self, words: str) -> None:
+        """Say what begins."""
+        self._wipe()
+        self._left.stage(words)
+        self._epoch = None
+        self._talk(words)
 
     def __call__(self, epoch: Any) -> None:
-        if not self.visible:
+        self._epoch = epoch
+        self._left.epoch(epoch.number, epoch.of)
+
+    def stopping(self) -> None:
+        """Ctrl-C was pressed: say what happens next, if there is something to keep."""
+        if self._epoch:
+            with suppress(RuntimeError):  # it came amid another word
+                self._talk("Stopping. The best so far is measured and kept; Ctrl-C again stops at once")
+
+    def _tell(self) -> None:
+        epoch, left = self._epoch, self._left.words()
+        if not self._terminal:
+            done = f"epoch {epoch.number} of {epoch.of}, loss {epoch.validation_loss:.3f}, " if epoch else ""
+            self._talk(f"  {done}{left}")
             return
-        filled = round(BAR_WIDTH * epoch.number / epoch.of)
-        end = "\n" if epoch.number == epoch.of else ""
-        sys.stderr.write(
-            f"\r  [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {epoch.number}/{epoch.of}, "
-            f"loss {epoch.validation_loss:.3f}, {epoch.seconds_left:.0f} s left   {end}"
-        )
+        filled = round(BAR_WIDTH * epoch.number / epoch.of) if epoch else 0
+        done = f"{epoch.number}/{epoch.of}, loss {epoch.validation_loss:.3f}, " if epoch else ""
+        sys.stderr.write(f"\r  [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done}{left}   ")
         sys.stderr.flush()
+
+    def _wipe(self) -> None:
+        if self._terminal:
+            sys.stderr.write(f"\r{' ' * (BAR_WIDTH + 50)}\r")
+            sys.stderr.flush()
 
 
 class Interruptible:
-    """Lets the first Ctrl-C end training early and keep its best; the second one stops everything."""
+    """Lets the first Ctrl-C end training early and keep its best; the second one stops everything.
+
+    Args:
+        told: called by the first one.
+    """
+
+    def __init__(self, told: Callable[[], None] = lambda: None):
+        self._told = told
 
     def __enter__(self) -> None:
         self.before = signal.signal(signal.SIGINT, self._first)
 
     def _first(self, number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, self.before)
+        self._told()
         raise KeyboardInterrupt
 
     def __exit__(self, *error: object) -> None:

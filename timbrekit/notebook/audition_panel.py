@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from timbrekit.notebook.plots import spectrogram_pair
-from timbrekit.notebook.widgets import picture_widget, show_panel, slider, sounds_html
+from timbrekit.notebook.widgets import picture_widget, slider, sounds_html
 from timbrekit.plugin.rehearse import SENSITIVITY_RANGE, Network
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.results.audition import ORIGINAL, PRESET, REMAPPED, Audition, hit_span, make_audition
@@ -90,16 +90,19 @@ class AuditionPanel:
         self.audition = self._make(sensitivity)
         self._redraw()
 
-    def show(self) -> None:
-        show_panel(
-            self.box, bytes(self.picture.value), f"{self.text} Spectrograms: you, and the drum machine."
-        )
+    @property
+    def png(self) -> bytes:
+        return bytes(self.picture.value)
+
+    @property
+    def text(self) -> str:
+        return f"{self._summary} Spectrograms: you, and the drum machine."
 
     def _redraw(self) -> None:
         audition = self.audition
         count = len(audition.rehearsal.triggers)
-        self.text = f"{count} hits, played by the drum machine. All versions are equally loud."
-        self.words.value = f"<p>{html.escape(self.text)}</p>"
+        self._summary = f"{count} hits, played by the drum machine. All versions are equally loud."
+        self.words.value = f"<p>{html.escape(self._summary)}</p>"
         self.versions.value = sounds_html(audition.versions, audition.sample_rate)
         self.picture.value = audition_picture(audition)
         self._redraw_hit()

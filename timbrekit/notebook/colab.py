@@ -167,6 +167,11 @@ def work_folder(keep_on_drive: bool = False, name: str = "my session") -> Path:
     return Path("/content") / default_folder(name)
 
 
+def is_on_drive(folder: Path) -> bool:
+    """Whether a folder is on the connected Drive, which every notebook in Colab sees."""
+    return in_colab() and DRIVE in folder.parents
+
+
 def audio_files(folder: Path) -> list[Path]:
     """Recordings in a folder and three levels below, newest first; at most ``MOST_FILES``."""
     found = []

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.features import onset_features
-from timbrekit.notebook.widgets import hits_html, new_id, picture_widget, show_panel, slider, sounds_html
+from timbrekit.notebook.widgets import hits_html, new_id, picture_widget, slider, sounds_html
 from timbrekit.recording import Recording
 from timbrekit.recording.hits import onset_windows
 from timbrekit.recording.onsets import (
@@ -109,7 +109,8 @@ class HitsPanel:
         defaults = ipywidgets.Button(description="The plug-in's own", tooltip="What the plug-in starts with")
         suggested.on_click(lambda _: self.use(suggestion.settings))
         defaults.on_click(lambda _: self.use(DetectorSettings()))
-        self.words, self.table = ipywidgets.HTML(), ipywidgets.HTML()
+        self.words, self.table, self._notes = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self._noted: list[str] = []
         self.picture = picture_widget(b"")
         take = ipywidgets.HTML(
             sounds_html({"The whole take": recording.samples}, recording.sample_rate, self._player)
@@ -119,6 +120,7 @@ class HitsPanel:
                 *self._sliders.values(),
                 ipywidgets.HBox([suggested, defaults]),
                 self.words,
+                self._notes,
                 self.picture,
                 take,
                 self.table,
@@ -139,8 +141,18 @@ class HitsPanel:
         self._moving = False
         self._redraw()
 
-    def show(self) -> None:
-        show_panel(self.box, bytes(self.picture.value), self.text)
+    @property
+    def png(self) -> bytes:
+        return bytes(self.picture.value)
+
+    @property
+    def text(self) -> str:
+        return "\n".join([self._summary, *self._noted])
+
+    def note(self, sentences: list[str]) -> None:
+        """What is to be said of the hits that the present settings find. It goes when they change."""
+        self._noted = sentences
+        self._notes.value = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
 
     def _moved(self, _change: object) -> None:
         if not self._moving:
@@ -151,11 +163,12 @@ class HitsPanel:
         self.found = detect_in_signal(self._signal, self.settings)
         kept = self.found.triggers - TRIGGER_DELAY
         missed = missed_onsets(self.suggestion.reference_onsets, kept, rate)
-        self.text = summary(self.found, missed)
+        self._summary = summary(self.found, missed)
+        self.note([])
         figure, ax = new_figure(9.5, 2.8)
         plot_hits(ax, samples, rate, kept, self.found.dropped, missed)
         self.picture.value = to_png(figure)
-        self.words.value = f"<p><b>{html.escape(self.text)}</b></p>"
+        self.words.value = f"<p><b>{html.escape(self._summary)}</b></p>"
         rows = hit_rows(samples, rate, self.found.triggers)
         self.table.value = hits_html(rows, hit_parts(rate, self.found.triggers, len(samples)), self._player)
         if self._on_change:

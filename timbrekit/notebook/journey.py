@@ -4,205 +4,259 @@ Every step keeps what was chosen in the session, goes on from what an earlier no
 to the sample, the suggested detector settings and the preset snare-1. What goes wrong is said in a sentence.
 """
 
-import json
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import soundfile
-import torch
 
 from timbrekit import SAMPLE_RATE
-from timbrekit.errors import TimbrekitError
-from timbrekit.export.check import open_model
+from timbrekit.errors import SessionError, TimbrekitError
 from timbrekit.export.live_page import render_page
-from timbrekit.export.model_file import ModelFile, read_metadata
+from timbrekit.export.model_file import read_metadata
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
+from timbrekit.notebook.carry import OF_THE_SAMPLE, bring_session, is_sample, take_along, whose_words
 from timbrekit.notebook.hits_panel import HitsPanel
-from timbrekit.notebook.live import show_live_page
+from timbrekit.notebook.live import PagePanel
 from timbrekit.notebook.preset_panel import PresetPanel
 from timbrekit.notebook.recording_panel import LAST, MICROPHONE, SAMPLE, UPLOAD, RecordingPanel
-from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
+from timbrekit.notebook.step import Panel, Step, in_order
+from timbrekit.notebook.train_step import train_in
+from timbrekit.notebook.training_panel import TrainingPanel
 from timbrekit.notebook.verdict_panel import VerdictPanel
-from timbrekit.notebook.widgets import in_words, say, show_html, show_picture, table_html
-from timbrekit.plugin.as_played import AsPlayed, measure_as_played
-from timbrekit.presets import Preset, load_preset, parse_preset
-from timbrekit.recording import Recording, describe, read_recording, resample
+from timbrekit.notebook.widgets import PicturePanel, in_words, say, show_html, table_html
+from timbrekit.notebook.work import FIRST_PRESET, Work
+from timbrekit.presets import load_preset
+from timbrekit.recording import describe
 from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.bundle import CONTENTS, write_bundle
 from timbrekit.results.plots import new_figure, plot_timbre_space, to_png
 from timbrekit.session import Session
 from timbrekit.synth.base import Parameter
-from timbrekit.training.recipes import make_settings
-from timbrekit.training.take import make_take
-from timbrekit.workflow import prepare, train_model
 
 SUGGESTED, PLUGIN, AS_LEFT = DETECTORS = ("suggested", "the plug-in's own", "as I set them last")
-LAST_PRESET, FIRST_PRESET = "my last choice, or snare-1", "snare-1"
+LAST_PRESET = f"my last choice, or {FIRST_PRESET}"
 NOT_NOW = "not now"
 SOMETHING_ELSE = (NOT_NOW, UPLOAD, MICROPHONE)
 TRAINED_TAKE, OTHER_TAKE = TAKES = ("the recording it was trained on", "another recording")
+ORDER = (HITS, TRAIN, PLAY, LISTEN, SPACE, VERDICT) = ("hits", "train", "play", "listen", "space", "verdict")
 
 
 class Journey:
     """One user's way. Make one with :meth:`start`."""
 
     def __init__(self, session: Session) -> None:
-        self.session = session
-        self.recording: RecordingPanel | None = None  # the panels, once shown
-        self.hits: HitsPanel | None = None
+        self.session, self.work = session, Work(session)
+        self.steps: dict[str, Step] = {}  # those that are shown, by name
+        self.recording: RecordingPanel | None = None
         self.preset: PresetPanel | None = None
-        self.audition: AuditionPanel | None = None
-        self._suggestions: dict[str, Suggestion] = {}
-        self._recordings: dict[tuple[Path, int], Recording] = {}
-        self._played: dict[Path, AsPlayed] = {}  # by model folder, of this notebook's trainings
-        self._models: dict[Path, ModelFile] = {}
 
     @classmethod
-    def start(cls, keep_on_google_drive: bool = False, name: str = "my session") -> "Journey":
-        """Open the session, or start one, and say which."""
-        session = Session.open(colab.work_folder(keep_on_google_drive, name))
-        say(session.describe())
-        return cls(session)
+    def start(
+        cls, keep_on_google_drive: bool = False, name: str = "my session", from_a_session_zip: bool = False
+    ) -> "Journey":
+        """Open the session, or start one, and say which, and whose recording it is about.
+
+        Args:
+            keep_on_google_drive: in Colab, keep it there. The notebooks share it then.
+            name: of the session.
+            from_a_session_zip: in Colab, ask for the zip that :meth:`take_along` gave in the notebook before.
+        """
+        folder = colab.work_folder(keep_on_google_drive, name)
+        session = bring_session(folder) if from_a_session_zip else None
+        journey = cls(session or Session.open(folder))
+        say(journey.session.describe())
+        say(whose_words(journey.session, on_drive=colab.is_on_drive(folder)))
+        return journey
 
     @in_words
     def choose_recording(self, source: str = LAST) -> None:
         """Get a recording (one of ``RECORDING_SOURCES``) and show it."""
-        self.recording = RecordingPanel(self.session)
+        self.recording = RecordingPanel(self.session, self._look, lambda: self.run_from(HITS))
         self.recording.choose(source)
         self.recording.show()
+        self._look()
 
-    @in_words
     def find_hits(self, detector: str = SUGGESTED) -> None:
         """Show the hits, with sliders for the detector that start as ``DETECTORS`` says."""
-        self._need_recording()
-        recording = self._read(self.session.recording_path)
-        suggestion = self._suggestion()
-        start = {SUGGESTED: suggestion.settings, PLUGIN: DetectorSettings(), AS_LEFT: self._detector()}[
-            detector
-        ]
-        self.hits = HitsPanel(recording, suggestion, start, self.session.keep_detector)
-        say(self.hits.text)
-        hits = find_hits(recording.samples, recording.sample_rate, start)
-        for sentence in describe(hit_findings(hits, recording.samples)):
-            say(sentence)
-        self.hits.show()
+
+        def make(_step: Step) -> HitsPanel:
+            self._need_recording()
+            sha = self.session.state.recording_sha256
+            recording, suggestion = self.work.recording(), self.work.suggestion()
+            start = {
+                SUGGESTED: lambda: suggestion.settings,
+                PLUGIN: DetectorSettings,
+                AS_LEFT: self.work.detector,
+            }
+            settings = start[detector]()
+
+            def keep(settings: DetectorSettings, hits: int) -> None:
+                try:
+                    self.session.keep_detector(settings, hits, sha)
+                except SessionError:  # another recording has come; the panel is about the one before
+                    self.session.refresh()
+                self._look()
+
+            panel = HitsPanel(recording, suggestion, settings, keep)
+            hits = find_hits(recording.samples, recording.sample_rate, settings)
+            panel.note(describe(hit_findings(hits, recording.samples)))
+            return panel
+
+        self._show(HITS, make, lambda: self.session.state.recording_sha256, "Finding the hits")
 
     @in_words
     def choose_preset(self, name: str | Path = LAST_PRESET) -> None:
         """Show the presets, beginning with one: a name, a preset file, or the last choice."""
-        start = self._preset() if name == LAST_PRESET else load_preset(name)
+        start = self.work.preset() if name == LAST_PRESET else load_preset(name)
+
+        def keep(preset: object) -> None:
+            self.session.keep_preset(preset.to_json())
+            self._look()
+
+        train = (lambda: self.run_from(TRAIN)) if TRAIN in self.steps else None
         folder = self.session.folder / "presets"
-        self.preset = PresetPanel(start, folder, lambda preset: self.session.keep_preset(preset.to_json()))
+        self.preset = PresetPanel(start, folder, keep, self.work.by_loudness, train)
         self.preset.show()
 
-    @in_words
     def train(
         self, daw_sample_rate: int = SAMPLE_RATE, model: str | None = None, epochs: int | None = None
     ) -> None:
         """Train with what was chosen, and watch; or say that this has been done before."""
-        self._need_recording()
-        preset = self._preset()
-        self.session.keep_preset(preset.to_json())
-        recording = self._read(self.session.recording_path, daw_sample_rate)
-        detector = self._detector()
-        prepared = replace(prepare(recording, daw_sample_rate, detector), suggestion=self._suggestion())
-        self.session.keep_detector(detector, len(prepared.hits))
-        settings = make_settings(model=model, epochs=epochs)
-        if is_fast():
-            settings = replace(settings, epochs=FAST_EPOCHS, warm_start=False)
-        if self._is_trained_as(daw_sample_rate, settings):
-            say(f"You have trained {preset.title} on this recording before; that model is used.")
-            return
-        if is_fast():
-            say(FAST_WORDS)
-        panel = TrainingPanel()
-        try:
-            outcome = panel.watch(
-                lambda progress, stage: train_model(
-                    prepared,
-                    preset,
-                    self.session.model_dir,
-                    settings,
-                    progress,
-                    stage,
-                    checkpoint=self.session.checkpoint_path,
-                )
-            )
-        except KeyboardInterrupt:
-            say("Stopped before the first round was done, so there is no model yet. Run this step again.")
-            return
-        early = "stopped early, the best so far is kept" if outcome.trained.interrupted else "done"
-        panel.done(
-            f"Training is {early}: {len(outcome.trained.history)} rounds, {outcome.trained.seconds:.0f} s."
+        self._show_of_choices(
+            TRAIN, lambda step: self._train(step, daw_sample_rate, model, epochs), "Training"
         )
-        self._played[self.session.model_dir] = outcome.played["after_primer"]
-        say(f"{outcome.report['verdict'].partition('. ')[0]}.")
+
+    def play_live(self) -> None:
+        """The instrument itself, below the cell: recordings, pads, and where the browser permits the microphone."""
+
+        def make(step: Step) -> PagePanel:
+            self._need_model(step)
+            return PagePanel(render_page(read_metadata(self.session.model_path)))
+
+        self._show_of_choices(PLAY, make, "Opening the instrument")
 
     @in_words
     def listen(self, to: str = TRAINED_TAKE, sensitivity: float = 1.0) -> None:
         """Rehearse and show players: of the recording trained on, or of another (a file, or asked for)."""
-        self._need_model()
-        path = self.session.recording_path
+        other = None
         if to == OTHER_TAKE:
-            other = Session.open(self.session.folder / "other take")
-            chooser = RecordingPanel(other, lambda: self._hear(other.recording_path))
-            chooser.choose(UPLOAD)
-            chooser.show()
-            path = other.recording_path or path
-        elif to != TRAINED_TAKE:
-            path = Path(to)
-        self.audition = self._audition(path, sensitivity)
-        self.audition.show()
+            other = self._ask_for_another(UPLOAD, lambda: self._hear(other.recording_path))
 
-    @in_words
+        def make(step: Step) -> AuditionPanel:
+            self._need_model(step)
+            path = self.session.recording_path if to == TRAINED_TAKE else Path(to)
+            if other is not None:
+                path = other.recording_path or self.session.recording_path
+            return self.work.audition(path, sensitivity)
+
+        self._show_of_choices(LISTEN, make, "Rehearsing")
+
     def show_timbre_space(self) -> None:
         """Draw every hit: as played on the drum, as played by the plug-in."""
-        self._need_model()
-        played = self._measured()
-        figure, ax = new_figure(7.5, 5.2)
-        plot_timbre_space(ax, played.intended, played.played)
-        show_picture(
-            to_png(figure), "Each hit in loudness and brightness: yours, and as the plug-in plays it."
-        )
 
-    @in_words
-    def play_live(self) -> None:
-        """The instrument itself, below the cell: recordings, pads, and where the browser permits the microphone."""
-        self._need_model()
-        show_live_page(render_page(read_metadata(self.session.model_path)))
+        def make(step: Step) -> PicturePanel:
+            self._need_model(step)
+            played = self.work.measured()
+            figure, ax = new_figure(7.5, 5.2)
+            plot_timbre_space(ax, played.intended, played.played)
+            words = "Each hit in loudness and brightness: yours, and as the plug-in plays it."
+            return PicturePanel(to_png(figure), words)
+
+        self._show_of_choices(SPACE, make, "Measuring")
 
     @in_words
     def show_verdict(self, something_else: str = NOT_NOW) -> None:
         """How good the model is; measured anew if something else is played now (one of ``SOMETHING_ELSE``)."""
-        self._need_model()
-        panel = VerdictPanel(self.session.model_dir, self._preset(), self.session.recording_path)
+
+        def make(step: Step) -> VerdictPanel:
+            self._need_model(step)
+            return VerdictPanel(self.session.model_dir, self.work.preset(), self.session.recording_path)
+
+        other = None
         if something_else != NOT_NOW:
-            other = Session.open(self.session.folder / "other take")
-            chooser = RecordingPanel(other, lambda: panel.measure(other.recording_path))
-            chooser.choose(something_else)
-            chooser.show()
-        panel.show()
+            other = self._ask_for_another(
+                something_else, lambda: self.steps[VERDICT].panel.measure(other.recording_path)
+            )
+        self._show_of_choices(VERDICT, make, "Reading the report")
 
     @in_words
-    def download(self) -> None:
-        """Zip everything and hand it over."""
+    def take_along(self) -> None:
+        """Hand over what the next notebook needs to go on, where it cannot find that by itself."""
+        take_along(self.session)
+
+    @in_words
+    def download(self, even_of_the_sample: bool = False) -> None:
+        """Zip everything and hand it over; in Colab what is the sample's only if asked for."""
+        self._need_recording()
+        if colab.in_colab() and is_sample(self.session) and not even_of_the_sample:
+            say(OF_THE_SAMPLE)
+            return
         self._need_model()
-        path = write_bundle(self.session.model_dir, self._preset())
+        path = write_bundle(self.session.model_dir, self.work.preset())
         show_html(table_html([{"in the zip": name, "what it is for": use} for name, use in CONTENTS.items()]))
         colab.download(path)
+
+    def run_from(self, name: str) -> None:
+        """Do a step and those that follow it anew, each in its place."""
+        if self.preset is not None:
+            self.preset.follow()
+        in_order(self.steps, name, ORDER)
+        self._look()
+
+    @property
+    def hits(self) -> HitsPanel | None:
+        return self._panel(HITS)
+
+    @property
+    def audition(self) -> AuditionPanel | None:
+        return self._panel(LISTEN)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The table of the synthesiser that is played."""
+        return self.work.preset().parameters
+
+    def _panel(self, name: str) -> Panel | None:
+        return self.steps[name].panel if name in self.steps else None
+
+    def _show(
+        self, name: str, make: Callable[[Step], Panel | None], made_of: Callable[[], str | None], doing: str
+    ) -> None:
+        self.steps[name] = Step(make, made_of, doing, lambda: self.run_from(name))
+        self.steps[name].show()
+        self._look()
+
+    def _show_of_choices(self, name: str, make: Callable[[Step], Panel | None], doing: str) -> None:
+        self._show(name, make, lambda: self.session.choices, doing)
+
+    def _look(self) -> None:
+        """Grey out what is shown of other choices."""
+        state = self.session.state
+        why = f'This is of other choices than there are now: the recording is "{state.recording}"'
+        why += f" and the sound {self.work.preset().title}." if state.preset else "."
+        for step in self.steps.values():
+            step.look(why)
+
+    def _train(self, step: Step, rate: int, model: str | None, epochs: int | None) -> TrainingPanel | None:
+        self._need_recording()
+        return train_in(step, self.work, rate, model, epochs)
+
+    def _ask_for_another(self, source: str, on_change: Callable[[], None]) -> Session:
+        """A session of its own for another take, with a way to hand it over."""
+        other = Session.open(self.session.folder / "other take")
+        chooser = RecordingPanel(other, on_change)
+        chooser.choose(source)
+        chooser.show()
+        return other
 
     def _hear(self, path: Path) -> None:
         """Another take has arrived: rehearse it in the players that are there."""
         if self.audition is not None:
-            self.audition.take(self._read(path, self._rate()).samples)
+            self.audition.take(self.work.recording(self.work.rate(), path).samples)
 
     def _need_recording(self) -> None:
+        self.session.refresh()
         if self.recording is not None and self.recording.waiting:
             raise TimbrekitError(
                 "The file you chose to upload or record has not arrived, and nothing else is used in its place. Go "
@@ -212,85 +266,12 @@ class Journey:
             say("There is no recording in this session yet: the sample is used.")
             RecordingPanel(self.session).choose(SAMPLE)
 
-    def _need_model(self) -> None:
+    def _need_model(self, step: Step | None = None) -> None:
         if not self.session.is_trained:
             say("There is no trained model of these choices yet: training one now.")
-            self.train()
+            if step is None:
+                self.train()
+            else:
+                self._train(step, SAMPLE_RATE, None, None)
         if not self.session.is_trained:
             raise TimbrekitError("Without a model there is nothing to go on with: train one first.")
-
-    def _suggestion(self) -> Suggestion:
-        key = self.session.state.recording_sha256
-        if key not in self._suggestions:
-            recording = self._read(self.session.recording_path)
-            self._suggestions[key] = suggest_settings(recording.samples, recording.sample_rate)
-        return self._suggestions[key]
-
-    def _detector(self) -> DetectorSettings:
-        kept = self.session.state.detector
-        if kept is None:
-            return self._suggestion().settings
-        return DetectorSettings(**{**kept, "hold": int(kept["hold"])})
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The table of the synthesiser that is played."""
-        return self._preset().parameters
-
-    def _preset(self) -> Preset:
-        kept = self.session.state.preset
-        return load_preset(FIRST_PRESET) if kept is None else parse_preset(kept, "the session", kept["name"])
-
-    def _report(self) -> dict[str, Any]:
-        return json.loads((self.session.model_dir / "report.json").read_text(encoding="utf-8"))
-
-    def _rate(self) -> int:
-        return self._report()["sample_rate"]
-
-    def _is_trained_as(self, sample_rate: int, settings: Any) -> bool:
-        if not self.session.is_trained:
-            return False
-        report = self._report()
-        same = report["sample_rate"] == sample_rate and report["model_size"] == settings.model
-        enough = report["training"]["epochs"] >= (settings.epochs or FAST_EPOCHS + 1)
-        return same and enough and not report["training"]["interrupted"]
-
-    def _primer(self) -> np.ndarray:
-        samples, rate = soundfile.read(self.session.model_dir / "primer.wav", dtype="float32")
-        return resample(samples, rate, self._rate())
-
-    def _audition(self, path: Path, sensitivity: float) -> AuditionPanel:
-        recording = self._read(path, self._rate())
-        return AuditionPanel(
-            self._module(),
-            self._preset().instrument(),
-            recording.samples,
-            recording.sample_rate,
-            self._detector(),
-            self._primer(),
-            sensitivity,
-        )
-
-    def _module(self) -> torch.jit.ScriptModule:
-        """The session's model, read and vetted once."""
-        path = self.session.model_path
-        if path not in self._models:
-            self._models[path] = open_model(path)
-        return self._models[path].module
-
-    def _measured(self) -> AsPlayed:
-        folder = self.session.model_dir
-        if folder not in self._played:
-            recording = self._read(self.session.recording_path, self._rate())
-            take = make_take(find_hits(recording.samples, recording.sample_rate, self._detector()))
-            synth = self._preset().instrument()
-            self._played[folder] = measure_as_played(
-                self._module(), recording.samples, take, primer=self._primer(), synth=synth
-            )
-        return self._played[folder]
-
-    def _read(self, path: Path, sample_rate: int = SAMPLE_RATE) -> Recording:
-        """A recording of the session; those are never overwritten."""
-        if (path, sample_rate) not in self._recordings:
-            self._recordings[path, sample_rate] = read_recording(path, sample_rate)
-        return self._recordings[path, sample_rate]

@@ -2,7 +2,10 @@
 
 import html
 
+import ipywidgets
+
 from timbrekit.notebook.colab import in_colab
+from timbrekit.notebook.widgets import NOTHING
 
 HEIGHT = 820  # pixels; the page scrolls inside
 JUPYTER = (
@@ -27,10 +30,16 @@ def page_in_frame(page: str) -> str:
     )
 
 
-def show_live_page(page: str) -> None:
-    """Show the instrument, and say how live it can be played from here."""
-    from IPython.display import display
+class PagePanel:
+    """An instrument, and how live it can be played from here.
 
-    print(COLAB if in_colab() else JUPYTER)
-    # As plain data: HTML() would advise IFrame, which cannot hold a page of its own.
-    display({"text/html": page_in_frame(page)}, raw=True)
+    Args:
+        page: the whole page, as HTML.
+    """
+
+    text = "The instrument: it plays here in a live notebook, and anywhere in play.html of the download."
+
+    def __init__(self, page: str):
+        words = html.escape(COLAB if in_colab() else JUPYTER)
+        self.png = NOTHING
+        self.box = ipywidgets.VBox([ipywidgets.HTML(f"<p>{words}</p>"), ipywidgets.HTML(page_in_frame(page))])

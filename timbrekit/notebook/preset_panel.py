@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from timbrekit import SAMPLE_RATE
 from timbrekit.errors import PresetError
 from timbrekit.notebook.plots import plot_sound, plot_spectrum
-from timbrekit.notebook.widgets import picture_widget, show_panel, slider, sounds_html
+from timbrekit.notebook.widgets import knob, picture_widget, show_panel, sounds_html
 from timbrekit.presets import Preset, load_preset, preset_names, save_preset
 from timbrekit.results.plots import new_figure, set_title, to_png
 from timbrekit.session import safe_name
 
 SOUND_SECONDS = 1.0
+ADJUSTED = "-adjusted"  # ends the name of a preset with turned knobs
+FOLLOWING = "Your playing, by loudness alone"
 
 
 def preset_sound(
@@ -62,35 +64,49 @@ def save_own(preset: Preset, title: str, folder: Path) -> Preset:
         raise PresetError("Give your sound a name of 1 to 60 letters.")
     if name in preset_names():
         raise PresetError(f'"{title}" is the name of a preset that comes with timbrekit. Choose another.')
-    path = save_preset(replace(preset, name=name, title=title), folder / f"{name}.json")
+    description = f"Your own, made from {preset.title}."
+    path = save_preset(
+        replace(preset, name=name, title=title, description=description), folder / f"{name}.json"
+    )
     return load_preset(path)
 
 
 class PresetPanel:
-    """A chooser, sliders, sound and picture. ``preset`` is what is chosen."""
+    """A chooser, sliders, sound and picture. ``preset`` is what is chosen.
+
+    Args:
+        start: the preset to begin with.
+        own_folder: where the user's own are kept.
+        on_change: gets every preset that is chosen.
+        by_loudness: how a preset sounds when it follows the user's playing by loudness alone, ``(samples,)`` at 48 kHz;
+            None where there is nothing to follow yet.
+        train: called by a button that trains with the sound.
+    """
 
     def __init__(
-        self, start: Preset, own_folder: Path, on_change: Callable[[Preset], None] | None = None
+        self,
+        start: Preset,
+        own_folder: Path,
+        on_change: Callable[[Preset], None] | None = None,
+        by_loudness: Callable[[Preset], NDArray[np.float32] | None] | None = None,
+        train: Callable[[], None] | None = None,
     ) -> None:
-        """``start``: the preset to begin with. ``own_folder``: where the user's own are kept."""
         self.preset, self._own_folder, self._on_change = start, own_folder, on_change
+        self._by_loudness, self._played = by_loudness, False
+        self._base = start  # that the sliders began with, to go back to
         self._moving = False
         self._chooser = ipywidgets.Dropdown(description="Preset", layout=ipywidgets.Layout(width="24em"))
         self._sliders = {
-            p.key: slider(
-                ipywidgets.FloatSlider,
-                f"{p.title} ({p.unit})",
-                (p.minimum, p.maximum),
-                0.01,
-                start.values[p.key],
-            )
-            for p in start.parameters
+            p.key: knob(f"{p.title} ({p.unit})", p, start.values[p.key]) for p in start.parameters
         }
         self._name = ipywidgets.Text(placeholder="a name for it", layout=ipywidgets.Layout(width="14em"))
         save = ipywidgets.Button(description="Save as my own")
         save.on_click(self._save)
         self._reply = ipywidgets.HTML()
-        adjust = ipywidgets.Accordion([ipywidgets.VBox(list(self._sliders.values()))], selected_index=None)
+        reset = ipywidgets.Button(description="Reset", tooltip="Back to the sound as it was chosen")
+        reset.on_click(lambda _: self.use(self._base))
+        knobs = ipywidgets.VBox([*self._sliders.values(), reset])
+        adjust = ipywidgets.Accordion([knobs], selected_index=None)
         adjust.set_title(0, "Adjust it")
         self.words, self.sound, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
         self._list_presets()
@@ -102,16 +118,19 @@ class PresetPanel:
                 self.picture,
                 adjust,
                 ipywidgets.HBox([self._name, save, self._reply]),
+                *([train_button(train)] if train else []),
             ]
         )
         self.use(start)
+        self._base = unadjusted(start, own_folder)
+        self._played = True  # from now on at every change
         self._chooser.observe(self._chosen, names="value")
-        for control in self._sliders.values():
-            control.observe(self._moved, names="value")
+        for key, control in self._sliders.items():
+            control.observe(lambda change, key=key: self._moved(key, change["new"]), names="value")
 
     def use(self, preset: Preset) -> None:
         """Choose a preset and set all sliders to it."""
-        self.preset = preset
+        self.preset = self._base = preset
         self._moving = True
         for key, control in self._sliders.items():
             control.value = preset.values[key]
@@ -119,6 +138,10 @@ class PresetPanel:
             self._chooser.value = preset.name
         self._moving = False
         self._redraw()
+
+    def follow(self) -> None:
+        """Another recording has come: let the preset follow that."""
+        self._draw_sound(autoplay=False)
 
     def show(self) -> None:
         show_panel(self.box, bytes(self.picture.value), f"Preset: {self.preset.title}")
@@ -135,14 +158,16 @@ class PresetPanel:
         if not self._moving and change["new"]:
             self.use(load_preset(self._files.get(change["new"], change["new"])))
 
-    def _moved(self, _change: object) -> None:
+    def _moved(self, key: str, value: float) -> None:
         if self._moving:
             return
         name, title = self.preset.name, self.preset.title
-        if not name.endswith("-adjusted"):
-            name, title = f"{name}-adjusted", f"{title}, adjusted"
-        values = {key: control.value for key, control in self._sliders.items()}
-        self.preset = replace(self.preset, name=name, title=title, values=values)
+        if not name.endswith(ADJUSTED):
+            name, title = f"{name}{ADJUSTED}", f"{title}, adjusted"
+        (limits,) = [(p.minimum, p.maximum) for p in self.preset.parameters if p.key == key]
+        values = {**self.preset.values, key: float(np.clip(value, *limits))}  # logarithms end a little beyond
+        description = f"{self._base.title} with some knobs turned."
+        self.preset = replace(self.preset, name=name, title=title, description=description, values=values)
         self._redraw()
 
     def _save(self, _button: object) -> None:
@@ -158,7 +183,34 @@ class PresetPanel:
     def _redraw(self) -> None:
         preset = self.preset
         self.words.value = f"<p><b>{html.escape(preset.title)}</b>: {html.escape(preset.description)}</p>"
-        self.sound.value = sounds_html({"One hit": preset_sound(preset)}, SAMPLE_RATE)
+        self._draw_sound(autoplay=self._played)
         self.picture.value = preset_picture(preset)
         if self._on_change:
             self._on_change(preset)
+
+    def _draw_sound(self, autoplay: bool) -> None:
+        sounds = {"One hit": preset_sound(self.preset)}
+        following = self._by_loudness(self.preset) if self._by_loudness else None
+        if following is not None:
+            sounds = {FOLLOWING: following, **sounds}
+        self.sound.value = sounds_html(sounds, SAMPLE_RATE, autoplay=autoplay)
+
+
+def train_button(train: Callable[[], None]) -> ipywidgets.Button:
+    button = ipywidgets.Button(
+        description="Train with this sound", button_style="primary", layout=ipywidgets.Layout(width="18em")
+    )
+    button.on_click(lambda _: train())
+    return button
+
+
+def unadjusted(preset: Preset, own_folder: Path) -> Preset:
+    """The preset that one with turned knobs was made from; itself where that is not known any more."""
+    name = preset.name.removesuffix(ADJUSTED)
+    if name == preset.name:
+        return preset
+    source = name if name in preset_names() else own_folder / f"{name}.json"
+    try:
+        return load_preset(source)
+    except PresetError:
+        return preset

@@ -39,13 +39,14 @@ function timbrekitRecorder(id, maximumSeconds) {
         resolve({ wav: timbrekitWav(blocks, length, context.sampleRate) });
       };
       tap.onaudioprocess = (event) => {
+        if (finished) return; // a last call may come after the end
         const block = event.inputBuffer.getChannelData(0).slice();
         blocks.push(block);
         length += block.length;
         const peak = block.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
         meter.value = 20 * Math.log10(peak);
         const seconds = length / context.sampleRate;
-        words.textContent = seconds.toFixed(0) + " s" + (peak >= 0.999 ? " – too loud, turn down" : "");
+        words.textContent = Math.floor(seconds) + " s" + (peak >= 0.999 ? " – too loud, turn down" : "");
         if (seconds >= maximumSeconds) finish();
       };
       source.connect(tap);
@@ -77,11 +78,36 @@ function timbrekitWav(blocks, length, rate) {
   return bytes;
 }
 
-// In Colab: record, then hand the file to Python in pieces of a megabyte.
+// Shows a recording that can be listened to, with what can be done with it and a button to record again. Answers with
+// true for another take, and with false for a click on one of the elements in `ways`.
+function timbrekitAsk(id, wav, ways) {
+  const place = document.getElementById(id);
+  const url = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
+  const listen = Object.assign(document.createElement("audio"), { controls: true, src: url });
+  const again = Object.assign(document.createElement("button"), { textContent: "Record again" });
+  const line = () => document.createElement("br");
+  const made = ways(url);
+  place.querySelectorAll("button").forEach((button) => button.remove()); // this take is over
+  place.append(line(), listen, line(), made, " ", again);
+  return new Promise((resolve) => {
+    again.onclick = () => {
+      URL.revokeObjectURL(url);
+      resolve(true);
+    };
+    if (made.tagName === "BUTTON") made.onclick = () => resolve(false);
+  });
+}
+
+// In Colab: record until the user likes it, then hand the file to Python in pieces of a megabyte.
 async function timbrekitRecordForColab(id, maximumSeconds) {
-  const result = await timbrekitRecorder(id, maximumSeconds);
-  window.timbrekitRecording = result.wav;
-  return result.error ? { error: result.error } : { bytes: result.wav.length };
+  for (;;) {
+    const result = await timbrekitRecorder(id, maximumSeconds);
+    if (result.error) return { error: result.error };
+    const use = () => Object.assign(document.createElement("button"), { textContent: "Use this recording" });
+    if (await timbrekitAsk(id, result.wav, use)) continue;
+    window.timbrekitRecording = result.wav;
+    return { bytes: result.wav.length };
+  }
 }
 function timbrekitPiece(start, size) {
   return btoa(Array.from(window.timbrekitRecording.subarray(start, start + size), (b) => String.fromCharCode(b)).join(""));
@@ -89,15 +115,20 @@ function timbrekitPiece(start, size) {
 
 // Elsewhere: record, then offer the file for listening and saving.
 async function timbrekitRecordToFile(id, maximumSeconds) {
-  const result = await timbrekitRecorder(id, maximumSeconds);
-  const place = document.getElementById(id);
-  if (result.error) {
-    place.append(" – allow the microphone for this page, or record with another program, and upload the file.");
-    return;
+  for (;;) {
+    const result = await timbrekitRecorder(id, maximumSeconds);
+    if (result.error) {
+      const advice = " – allow the microphone for this page, or record with another program, and upload the file.";
+      document.getElementById(id).append(advice);
+      return;
+    }
+    const save = (url) => {
+      const link = Object.assign(document.createElement("a"), { href: url, download: "my recording.wav" });
+      link.textContent = "Save the recording";
+      const way = document.createElement("span");
+      way.append(link, ", then upload it with the button.");
+      return way;
+    };
+    await timbrekitAsk(id, result.wav, save);
   }
-  const url = URL.createObjectURL(new Blob([result.wav], { type: "audio/wav" }));
-  const listen = Object.assign(document.createElement("audio"), { controls: true, src: url });
-  const save = Object.assign(document.createElement("a"), { href: url, download: "my recording.wav" });
-  save.textContent = "Save the recording";
-  place.append(document.createElement("br"), listen, document.createElement("br"), save, ", then upload it with the button.");
 }

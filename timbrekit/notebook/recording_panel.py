@@ -28,6 +28,8 @@ WAITING = (
     "file's path instead, or save it as FLAC or mono."
 )
 WAITING_COLAB = "No file has arrived. Run this step again, or choose another source."
+GO_ON = "Find its hits, train and play"
+WIDE = ipywidgets.Layout(width="18em")
 SAMPLE_PLACES = ("sample_audio", "../sample_audio", "timbrekit-source/sample_audio")
 
 
@@ -74,20 +76,32 @@ class RecordingPanel:
         self,
         session: Session,
         on_change: Callable[[], None] = lambda: None,
+        go_on: Callable[[], None] | None = None,
         sample: Callable[[], tuple[str, bytes | Path]] = lambda: (SAMPLE_NAME, find_sample()),
         words: Callable[[Recording], list[str]] = recording_words,
     ):
-        """``sample``: name and content of the one that comes with the notebook. ``words``: on a recording."""
+        """What is shown, and what happens then.
+
+        Args:
+            on_change: called when a file has arrived.
+            go_on: called by the button that stands there then.
+            sample: name and content of the one that comes with the notebook.
+            words: on a recording.
+        """
         self.session, self._on_change, self._sample, self._words = session, on_change, sample, words
         self.words, self.sound, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
         self.above = ipywidgets.VBox([])
-        self.box = ipywidgets.VBox([self.above, self.words, self.sound, self.picture])
+        self._next = ipywidgets.VBox([])
+        self.box = ipywidgets.VBox([self.above, self.words, self._next, self.sound, self.picture])
+        self._go_on = go_on
         self.text = ""
         self.waiting = False  # for a file that was announced; nothing else is to be used in its place
 
     def choose(self, source: str) -> None:
         """Do what one of ``RECORDING_SOURCES`` says, then show what the session's recording is now."""
         handed = None
+        if self._go_on and not colab.in_colab():
+            self._offer_upload()
         if source == UPLOAD and colab.in_colab():
             handed = colab.upload()
         elif source == MICROPHONE:
@@ -114,13 +128,20 @@ class RecordingPanel:
             self._say([f"{error}{kept}"])
             return
         self.waiting = False
+        if self._go_on:
+            button = ipywidgets.Button(description=GO_ON, button_style="primary", layout=WIDE)
+            button.on_click(lambda _: self._go_on())
+            self._next.children = [button]
         self._on_change()
+
+    def _offer_upload(self) -> None:
+        path = path_field(self.take, lambda words: self._say([words]))
+        self.above.children = [ipywidgets.HBox([upload_button(self.take), path])]
 
     def _wait_for_file(self) -> None:
         """Offer both ways in. Until a file has arrived, what is there already is shown, and is not used instead."""
         if not colab.in_colab():
-            path = path_field(self.take, lambda words: self._say([words]))
-            self.above.children = [ipywidgets.HBox([upload_button(self.take), path])]
+            self._offer_upload()
         self.waiting = True
         sentences = [WAITING_COLAB if colab.in_colab() else WAITING]
         if self.session.recording_path is not None:

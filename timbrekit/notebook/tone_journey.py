@@ -12,7 +12,7 @@ import soundfile
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.journey import Journey
-from timbrekit.notebook.live import show_live_page
+from timbrekit.notebook.live import PagePanel
 from timbrekit.notebook.recording_panel import LAST, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
 from timbrekit.notebook.widgets import (
@@ -78,11 +78,13 @@ class ToneJourney:
         else:
             listened = self._hear(self.session.recording_path)
             panel = TrainingPanel("Step", losses_picture)
+            update = show_panel(panel.box, bytes(panel.picture.value), "Training")
             trained, _, about = panel.watch(
                 lambda progress, _: make_instrument(listened, folder, settings, progress)
             )
             early = "stopped early, the best so far is kept" if trained.interrupted else "done"
             panel.done(f"Training is {early}: {about['steps']} steps, {about['seconds']:.0f} s.")
+            update(bytes(panel.picture.value), f"Training: {about['steps']} steps")
         self.folder = folder
 
     @in_words
@@ -125,7 +127,8 @@ class ToneJourney:
     @in_words
     def play_live(self) -> None:
         """The page, below the cell: microphone where the browser permits it, recordings, keys, MIDI."""
-        show_live_page(render_tone_page(*load_instrument(self._need_instrument() / MODEL)))
+        panel = PagePanel(render_tone_page(*load_instrument(self._need_instrument() / MODEL)))
+        show_panel(panel.box, panel.png, panel.text)
 
     @in_words
     def download(self) -> None:

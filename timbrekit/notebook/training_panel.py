@@ -8,8 +8,9 @@ from typing import Any
 
 import ipywidgets
 
-from timbrekit.notebook.widgets import picture_widget, show_panel
+from timbrekit.notebook.widgets import picture_widget
 from timbrekit.results.plots import new_figure, plot_losses, to_png
+from timbrekit.time_left import Ticker, TimeLeft
 from timbrekit.training.train import Epoch
 
 FAST_VARIABLE = "TIMBREKIT_FAST"
@@ -23,7 +24,8 @@ STOP_WORDS = (
     "To stop here and keep the best so far, press ■ in the toolbar (in Colab and VS Code: beside the cell)."
 )
 PICTURE_EVERY_SECONDS = 1.5
-WORDS_EVERY_SECONDS = 0.3
+WORDS_EVERY_SECONDS = 1.0
+STAGES = {"Training": "Getting to know the drum machine"}  # the warm start, which has no rounds
 
 
 def is_fast() -> bool:
@@ -38,19 +40,6 @@ def losses_picture(history: list[Epoch]) -> bytes:
     return to_png(figure)
 
 
-def progress_words(epoch: Any, unit: str = "Round") -> str:
-    """Where training is, e.g. "Round 12 of 100, about 40 s left. Error 0.71, best so far 0.69."""
-    left = epoch.seconds_left
-    rest = (
-        "almost done"
-        if left < 2
-        else f"about {left:.0f} s left"
-        if left < 90
-        else f"about {left / 60:.0f} min left"
-    )
-    return f"{unit} {epoch.number} of {epoch.of}, {rest}"
-
-
 class TrainingPanel:
     """Give :meth:`progress` and :meth:`stage` to the training, inside :meth:`watching`."""
 
@@ -58,43 +47,52 @@ class TrainingPanel:
         """``unit``: of what is counted. ``picture``: PNG of the losses so far."""
         self.unit, self._picture = unit, picture
         self.history: list[Epoch] = []
-        self.words, self.hint = ipywidgets.HTML("<p>Getting ready …</p>"), ipywidgets.HTML()
+        self.words, self.hint = ipywidgets.HTML(), ipywidgets.HTML()
+        self._say("Getting ready …")
         self.picture = picture_widget(picture([]))
         self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
-        self._drawn = self._said = 0.0
+        self._drawn = 0.0
+        self._doing, self._more, self._left = "Getting ready", "", TimeLeft()
 
     def watch(self, work: Callable[[Callable[[Epoch], None], Callable[[str], None]], Any]) -> Any:
-        """Show the panel and run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
+        """Run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
         self.hint.value = f"<p>{STOP_WORDS}</p>"
-        update = show_panel(self.box, bytes(self.picture.value), "Training")
         try:
-            return work(self.progress, self.stage)
+            with Ticker(WORDS_EVERY_SECONDS, self._tell):
+                return work(self.progress, self.stage)
         finally:
             self.hint.value = ""
             if self.history:
                 self.picture.value = self._picture(self.history)
-                update(bytes(self.picture.value), f"Training: {self.history[-1].number} {self.unit.lower()}s")
 
     def progress(self, epoch: Epoch) -> None:
         """To be called after each epoch."""
         self.history.append(epoch)
+        self._left.epoch(epoch.number, epoch.of)
+        best = min(e.validation_loss for e in self.history)
+        self._doing = f"{self.unit} {epoch.number} of {epoch.of}"
+        self._more = f" Error {epoch.validation_loss:.3f}, best so far {best:.3f}."
         now = time.monotonic()
-        if now - self._said > WORDS_EVERY_SECONDS:
-            best = min(e.validation_loss for e in self.history)
-            self._say(
-                f"{progress_words(epoch, self.unit)}. Error {epoch.validation_loss:.3f}, best so far {best:.3f}."
-            )
-            self._said = now
         if now - self._drawn > PICTURE_EVERY_SECONDS:
             self.picture.value = self._picture(self.history)
             self._drawn = now
 
     def stage(self, words: str) -> None:
         """To be called at each step of the work, with a word for it."""
-        self._say(f"{words} …")
+        self._left.stage(words)
+        self._doing, self._more = STAGES.get(words, words), ""
+        self._tell()
+
+    def _tell(self) -> None:
+        self._say(f"{self._doing}, {self._left.words()}.{self._more}")
 
     def done(self, words: str) -> None:
         self._say(words)
 
+    @property
+    def png(self) -> bytes:
+        return bytes(self.picture.value)
+
     def _say(self, words: str) -> None:
+        self.text = words
         self.words.value = f"<p>{html.escape(words)}</p>"

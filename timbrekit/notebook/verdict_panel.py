@@ -9,7 +9,7 @@ import ipywidgets
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.files import atomic_path, write_json
-from timbrekit.notebook.widgets import picture_widget, show_panel
+from timbrekit.notebook.widgets import picture_widget
 from timbrekit.presets import Preset
 from timbrekit.results.measure import measure_model
 from timbrekit.results.plots import new_figure, plot_feature_errors, to_png
@@ -32,8 +32,9 @@ class VerdictPanel:
         self.box = ipywidgets.VBox([self.words, self.picture, self.card])
         self._redraw()
 
-    def show(self) -> None:
-        show_panel(self.box, bytes(self.picture.value), self.text)
+    @property
+    def png(self) -> bytes:
+        return bytes(self.picture.value)
 
     def measure(self, path: Path) -> None:
         """Measure on another recording of the same drum; report and card tell of that from now on."""

@@ -8,6 +8,7 @@ import base64
 import functools
 import html
 import io
+import math
 import textwrap
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +24,17 @@ from numpy.typing import ArrayLike
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.colab import Upload, in_colab
 from timbrekit.recording.formats import AUDIO_ENDINGS
+from timbrekit.synth.base import Parameter
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-# One sound at a time, and a change of version goes on at the same place: the ear compares what it has just heard.
+# One sound at a time in the whole notebook. A change of version goes on at the same place: the ear compares what it has
+# just heard.
 _ONE_AT_A_TIME = (
-    "for (const other of this.closest('.timbrekit-sounds').querySelectorAll('audio'))"
-    " if (other !== this && !other.paused) { other.pause(); this.currentTime = other.currentTime; }"
+    "const mine = this.closest('.timbrekit-sounds');"
+    " for (const other of document.querySelectorAll('.timbrekit-sounds audio'))"
+    " if (other !== this && !other.paused) { other.pause();"
+    " if (mine.contains(other)) this.currentTime = other.currentTime; }"
 )
 _PLAY_PART = (
     "const part = event.target.closest('button[data-start]'); if (!part) return;"
@@ -37,6 +42,8 @@ _PLAY_PART = (
     " sound.currentTime = Number(part.dataset.start); sound.play();"
     " sound.pausing = setTimeout(() => sound.pause(), 1000 * Number(part.dataset.seconds));"
 )
+NOTHING = b""  # no picture
+LOGARITHMIC = {"Hz": 24, "ms": 8}  # steps an octave
 LINE = 96  # letters, of what a step says
 
 
@@ -54,17 +61,21 @@ def audio_uri(samples: ArrayLike, sample_rate: int) -> str:
     return f"data:audio/flac;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
 
 
-def sounds_html(sounds: Mapping[str, ArrayLike], sample_rate: int, name: str = "") -> str:
+def sounds_html(
+    sounds: Mapping[str, ArrayLike], sample_rate: int, name: str = "", autoplay: bool = False
+) -> str:
     """Labelled players, one below the other. Only one plays at a time, and switching keeps the place.
 
     Args:
         sounds: samples ``(samples,)`` by label.
         sample_rate: Hz.
         name: id of the first player, for :func:`hits_html`.
+        autoplay: start the first one, as far as the browser lets it.
     """
     rows = []
     for index, (label, samples) in enumerate(sounds.items()):
         identity = f' id="{html.escape(name)}"' if name and index == 0 else ""
+        identity += " autoplay" if autoplay and index == 0 else ""
         rows.append(
             f'<tr><td style="padding-right: 1em">{html.escape(label)}</td><td><audio controls preload="auto"{identity}'
             f' onplay="{html.escape(_ONE_AT_A_TIME)}" src="{audio_uri(samples, sample_rate)}"></audio></td></tr>'
@@ -134,7 +145,8 @@ def picture_widget(png: bytes) -> ipywidgets.Image:
 def show_panel(box: ipywidgets.Widget, png: bytes, words: str) -> Callable[[bytes, str], None]:
     """Show a widget, with a picture for where widgets cannot be shown: on GitHub, in a saved notebook.
 
-    Colab gets the widget alone: which of several forms it prefers is not documented.
+    Colab gets the widget alone: which of several forms it prefers is not documented. Without a picture (``NOTHING``)
+    the words alone stand there.
 
     Returns:
         To be called with another picture and words where they have changed by the end of the cell.
@@ -142,7 +154,7 @@ def show_panel(box: ipywidgets.Widget, png: bytes, words: str) -> Callable[[byte
 
     def bundle(png: bytes, words: str) -> dict[str, Any]:
         view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-        fallback = {} if in_colab() else {"image/png": base64.b64encode(png).decode("ascii")}
+        fallback = {} if in_colab() or not png else {"image/png": base64.b64encode(png).decode("ascii")}
         return {WIDGET_VIEW: view, "text/plain": words, **fallback}
 
     handle = display(bundle(png, words), raw=True, display_id=True)
@@ -152,6 +164,14 @@ def show_panel(box: ipywidgets.Widget, png: bytes, words: str) -> Callable[[byte
             handle.update(bundle(png, words), raw=True)
 
     return update
+
+
+class PicturePanel:
+    """A picture on its own, with the words that stand there where pictures cannot."""
+
+    def __init__(self, png: bytes, text: str):
+        self.png, self.text = png, text
+        self.box = picture_widget(png)
 
 
 def slider(
@@ -168,6 +188,20 @@ def slider(
         layout=ipywidgets.Layout(width="42em"),
         continuous_update=False,
     )
+
+
+def knob(words: str, parameter: Parameter, value: float) -> ipywidgets.Widget:
+    """A slider of a synthesiser's parameter whose every step, also by arrow key, can be heard.
+
+    Frequencies and times are on a logarithmic scale, a quarter tone and 9 % of the time a step.
+    """
+    low, high = parameter.minimum, parameter.maximum
+    if parameter.unit in LOGARITHMIC and low > 0:
+        limits, step = (math.log10(low), math.log10(high)), math.log10(2) / LOGARITHMIC[parameter.unit]
+        made = slider(ipywidgets.FloatLogSlider, words, limits, step, value)
+        made.readout_format = ".1f"
+        return made
+    return slider(ipywidgets.FloatSlider, words, (low, high), 1.0 if parameter.unit == "dB" else 0.05, value)
 
 
 def uploaded_files(value: Any) -> list[Upload]:

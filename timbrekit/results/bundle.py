@@ -1,6 +1,7 @@
 """Everything a player takes home, in one zip."""
 
 import json
+import time
 import zipfile
 from pathlib import Path
 
@@ -53,8 +54,15 @@ def write_bundle(folder: str | Path, preset: Preset, path: str | Path | None = N
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in (folder / "model.pt", folder / "card.txt", folder / "primer.wav", preview, page):
             archive.write(file, file.name)
-        archive.writestr("preset.json", preset_text)
+        archive.writestr(_entry("preset.json"), preset_text)
     return path
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """Of a file that everybody may read, as the others: zipfile's own is for its owner alone."""
+    entry = zipfile.ZipInfo(name, time.localtime()[:6])
+    entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+    return entry
 
 
 def write_preview(rehearsal: str | Path, path: str | Path) -> None:

@@ -132,7 +132,8 @@ class Session:
         """Keep a recording, given as bytes or as the path of a file, and make it the session's.
 
         It is stored byte for byte under a safe form of ``name``, numbered where another recording has that
-        name. The number of hits is forgotten unless it is the same recording as before.
+        name. Detector settings and number of hits are forgotten unless it is the same recording as before: they
+        are what suits a recording.
 
         Raises:
             SessionError: the file given cannot be read, or has more than 2 GiB.
@@ -155,7 +156,7 @@ class Session:
                 f'"{name if isinstance(content, bytes) else content}" cannot be copied into the session: {reason}. '
                 "Check the name and the folder."
             ) from error
-        forgotten = {} if self._on_disk().recording_sha256 == digest else {"hits": None}
+        forgotten = {} if self._on_disk().recording_sha256 == digest else {"hits": None, "detector": None}
         self._change(recording=path.name, recording_sha256=digest, **forgotten)
         return path
 
@@ -178,8 +179,22 @@ class Session:
                 f"{free / 2**20:.0f} MiB are free. Free some space, or choose another folder."
             )
 
-    def keep_detector(self, settings: Any, hits: int) -> None:
-        """Keep detector settings (``DetectorSettings`` or a mapping of its fields) and the hits they find."""
+    def keep_detector(self, settings: Any, hits: int, recording: str | None = None) -> None:
+        """Keep detector settings (``DetectorSettings`` or a mapping of its fields) and the hits they find.
+
+        Args:
+            settings: of the recording's detector.
+            hits: that they find.
+            recording: SHA-256 of the recording that they are for; None is the session's, whichever that is.
+
+        Raises:
+            SessionError: the session has another recording by now.
+        """
+        now = self._on_disk()
+        if recording is not None and recording != now.recording_sha256:
+            raise SessionError(
+                f'These settings are for another recording: the session has "{now.recording}" by now. Find its hits.'
+            )
         fields = asdict(settings) if is_dataclass(settings) else dict(settings)
         detector = {
             key: int(value) if isinstance(value, Integral) else float(value) for key, value in fields.items()
@@ -218,6 +233,10 @@ class Session:
         if others:
             parts.append(f"{len(others)} other model{'s' if len(others) > 1 else ''} kept")
         return ", ".join(parts)
+
+    def refresh(self) -> None:
+        """See what another notebook has changed."""
+        self.state = self._on_disk()
 
     def _on_disk(self) -> State:
         """The state as it is now: another notebook may have changed it."""

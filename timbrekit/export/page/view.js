@@ -39,7 +39,7 @@ function slider(parent, { id, title, min, max, step, value, text, help }, onChan
     show();
   };
   set(value);
-  return { set };
+  return { set, show };
 }
 
 // ---------------------------------------------------------------- pictures

@@ -48,7 +48,9 @@ const PAD_COLUMNS = [
   ["brighter", 0.64],
   ["bright", 0.92],
 ];
-const pads = new Map(); // key to pad
+// Where the keys lie, whatever is printed on them: on a French keyboard Q is where A is here.
+const KEY_PLACES = Object.fromEntries([..."qwerasdf"].map((key) => [key, `Key${key.toUpperCase()}`]));
+const pads = new Map(); // place of a key to pad
 const strokes = new Map(); // sounds by loudness and brightness
 
 async function strike(loudness, brightness) {
@@ -83,7 +85,7 @@ PAD_ROWS.forEach(({ name, loudness, keys, size }) =>
     };
     pad.addEventListener("pointerdown", (event) => event.button === 0 && pad.strike());
     pad.addEventListener("click", (event) => event.detail === 0 && pad.strike()); // Enter or space
-    pads.set(keys[column], pad);
+    pads.set(KEY_PLACES[keys[column]], pad);
     $("pads").append(pad);
   }),
 );
@@ -91,5 +93,5 @@ PAD_ROWS.forEach(({ name, loudness, keys, size }) =>
 addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT")
     return;
-  pads.get(event.key.toLowerCase())?.strike();
+  pads.get(event.code)?.strike();
 });

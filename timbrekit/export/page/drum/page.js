@@ -91,13 +91,14 @@ function configure(settings) {
 
 const db = (value) => withUnit(value, "dB");
 const trained = model.detector;
-const holdText = (value) => `${value} · ${Math.round((value / model.sample_rate) * 1000)} ms`;
+const rateNow = () => sound.context?.sampleRate ?? model.sample_rate; // in Hz, that the browser plays at
+const holdText = (value) => `${value} · ${Math.round((value / rateNow()) * 1000)} ms`;
 const DETECTOR = [
   // ranges of the plug-in's controls, so that settings can be carried over
   {
     id: "on_threshold",
-    title: "On threshold",
-    help: "A hit starts where the onset signal rises above this; the plug-in's Trigger Threshold",
+    title: "Trigger Threshold",
+    help: "A hit starts where the onset signal rises above this",
     min: 0.5,
     max: 32,
     step: 0.1,
@@ -105,8 +106,8 @@ const DETECTOR = [
   },
   {
     id: "off_threshold",
-    title: "Off threshold",
-    help: "The next hit can start once the signal has fallen below this; its Retrigger Threshold",
+    title: "Retrigger Threshold",
+    help: "The next hit can start once the signal has fallen below this",
     min: 0,
     max: 32,
     step: 0.01,
@@ -114,19 +115,17 @@ const DETECTOR = [
   },
   {
     id: "hold",
-    title: "Hold",
-    help: "Shortest time between two hits, in samples; its Hold Time",
+    title: "Hold Time",
+    help: "Shortest time between two hits, in samples",
     min: 0,
     max: 5000,
     step: 1,
     text: holdText,
   },
 ];
-for (const control of DETECTOR) {
-  slider($("detector"), { ...control, value: trained[control.id] }, (value) =>
-    configure({ [control.id]: value }),
-  );
-}
+const detectorSliders = DETECTOR.map((control) =>
+  slider($("detector"), { ...control, value: trained[control.id] }, (value) => configure({ [control.id]: value })),
+);
 const sensitivity = {
   id: "sensitivity",
   title: "Sensitivity",
@@ -165,6 +164,18 @@ $("forget").addEventListener("click", () => {
   $("count").textContent = "none yet";
   showRanges();
 });
+
+// The rate is known only once the sound runs.
+function showRate() {
+  if (!sound.context) return;
+  detectorSliders.forEach(({ show }) => show());
+  const [here, there] = [sound.context.sampleRate, model.sample_rate].map((rate) => `${rate / 1000} kHz`);
+  $("rate").hidden = here === there;
+  $("rate").textContent =
+    `The model was trained for ${there}, and this browser plays at ${here}, so it sounds a little different here. ` +
+    `Set your sound card to ${there}, or train a model for ${here}.`;
+}
+setInterval(showRate, 2000);
 
 // ---------------------------------------------------------------- start
 

@@ -1,0 +1,98 @@
+"""How long training will take yet: one estimate over all its parts, from the warm start to the last rehearsal."""
+
+import threading
+import time
+from collections.abc import Callable
+
+# Seconds of each part for the sample recording, on one thread of a busy CPU. What counts is how they compare: how fast
+# this machine is, is learned from the parts that are done. The keys are the stages that `train_model` tells.
+WARM_START, EPOCHS, BOUNDS = "Training", "epochs", "Computing the bounds"
+PARTS = {
+    WARM_START: 23.0,
+    EPOCHS: 16.5,
+    "Measuring": 2.0,
+    "Rehearsing": 6.0,
+    "Measuring on playing that it has not heard": 4.0,
+    BOUNDS: 60.0,
+}
+SKIPPED = 0.2  # of what it should take: a warm start so short was none
+
+
+class TimeLeft:
+    """Told of each stage and epoch, knows how long the rest will take.
+
+    Args:
+        bounds: whether the bounds are computed, too.
+        clock: gives seconds.
+    """
+
+    def __init__(self, bounds: bool = False, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._expected = {name: part for name, part in PARTS.items() if bounds or name != BOUNDS}
+        self._done: dict[str, float] = {}  # seconds that each part took
+        self._part, self._since = WARM_START, clock()
+        self._share = 0.0  # of the present part that is done; 0 where it does not tell
+
+    def stage(self, words: str) -> None:
+        """A part begins, if it is one; other words are told on the way."""
+        if words in self._expected:
+            self._begin(words)
+
+    def epoch(self, number: int, of: int) -> None:
+        """Epoch ``number`` of ``of`` has ended."""
+        if self._part == WARM_START:
+            self._begin(EPOCHS)
+            self._first = number
+        elif self._part == EPOCHS:
+            self._share = (number - self._first) / max(of - self._first, 1)
+
+    def seconds(self) -> float:
+        """That are left, at least 0."""
+        parts = list(self._expected)
+        pace = self._pace()
+        ahead = sum(self._expected[name] for name in parts[parts.index(self._part) + 1 :]) * pace
+        gone = self._clock() - self._since
+        whole = gone / self._share if self._share > 0 else self._expected[self._part] * pace
+        return max(whole - gone, 0.1 * gone if self._share == 0 else 0.0) + ahead
+
+    def words(self) -> str:
+        """Such as "about 40 s left"."""
+        left = self.seconds()
+        if left < 3:
+            return "almost done"
+        if left < 100:
+            return f"about {max(round(left / 5) * 5, 5)} s left"
+        return f"about {left / 60:.0f} min left"
+
+    def _begin(self, part: str) -> None:
+        now = self._clock()
+        if part != self._part:
+            self._done[self._part] = now - self._since
+        self._part, self._since, self._share = part, now, 0.0
+
+    def _pace(self) -> float:
+        """Seconds here for one of those above."""
+        done = {name: took for name, took in self._done.items() if took > SKIPPED * self._expected[name]}
+        expected = sum(self._expected[name] for name in done)
+        return sum(done.values()) / expected if expected else 1.0
+
+
+class Ticker:
+    """Calls a function every so often, from a thread of its own, while the block runs."""
+
+    def __init__(self, seconds: float, call: Callable[[], None]):
+        self._seconds, self._call = seconds, call
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Ticker":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=1)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            self._call()
