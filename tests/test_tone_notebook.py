@@ -37,7 +37,7 @@ def test_the_whole_way_with_the_sample(journey, capsys):
     assert journey.played.octaves in (1, 2)
     assert np.abs(journey.played.samples).max() > 0.01
     journey.play_live()
-    assert "Below is your instrument" in capsys.readouterr().out
+    assert "it plays here in a live notebook" in capsys.readouterr().out
     journey.download()
     with zipfile.ZipFile(journey.folder / ZIP) as archive:
         assert sorted(archive.namelist()) == sorted(CONTENTS)
