@@ -1,8 +1,8 @@
 """One training on the sample recording with the whole warm start: does the instrument follow?
 
 Error ratios, 1 being the preset left alone, measured with the settings below and seeds 0, 1 and 2 (torch 2.11, CPU):
-on held-out hits 0.82, 0.58 and 0.58, each seed holding out other hits; as played 0.51, 0.49 and 0.48. With the warm
-start left out (``warm_start=False``): 1.03, 1.00 and 0.98; 1.03, 0.99 and 0.95. The bounds stand between, for seed 1.
+on the held-out end of the take 0.59, 0.63 and 0.62; as played 0.60, 0.59 and 0.59. With the warm start left out
+(``warm_start=False``): 0.97, 0.96 and 0.97; 0.98, 0.97 and 0.98. The bounds stand between, for seed 1.
 """
 
 from timbrekit.export.metadata import build_metadata
