@@ -99,7 +99,8 @@ const letters = new Map(); // letter to the pitch it plays
 
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") return releaseAll();
-  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.tagName === "SELECT") return;
   const letter = event.key.toLowerCase();
   if (letter === "z" || letter === "x") return moveKeys(letter === "z" ? -1 : 1);
   const i = LETTERS.indexOf(letter);
@@ -144,7 +145,8 @@ async function connectMidi() {
     const inputs = [...access.inputs.values()];
     for (const input of inputs) input.onmidimessage = ({ data }) => midiMessage(data);
     const names = inputs.map((input) => input.name).join(", ");
-    $("midi-state").textContent = names ? `Listening to ${names}.` : "No MIDI keyboard was found. Plug one in.";
+    const none = "No MIDI keyboard was found. Plug one in.";
+    $("midi-state").textContent = names ? `Listening to ${names}.` : none;
   };
   access.onstatechange = listen;
   listen();

@@ -52,7 +52,8 @@ let listened = []; // hops of live playing, the newest at the end
 function applyFit() {
   const choice = document.querySelector("[name=fitting]:checked").value;
   const fit = fits[playing];
-  sound.configure({ fit: choice === "none" || !fit ? null : choice === "both" ? fit : { octaves: fit.octaves } });
+  const used = { none: null, pitch: fit && { octaves: fit.octaves }, both: fit }[choice];
+  sound.configure({ fit: used });
   $("refit").disabled = !listened.length;
   $("fit-text").textContent = choice === "none" ? "It plays what it hears, as it is." : fitWords(fit, choice);
 }
@@ -62,10 +63,10 @@ function fitWords(fit, choice) {
   const number = Math.abs(fit.octaves);
   const way = fit.octaves > 0 ? "up" : "down";
   const moved = number ? `${number} octave${number === 1 ? "" : "s"} ${way}` : "Your octave is its own";
-  const outside =
-    fit.outside > 0.1 ? ` ${Math.round(100 * fit.outside)} % of the notes lie beyond its range; there it guesses.` : "";
-  const level = (value) => minus(value.toFixed(0));
-  const loudness = `, your ${level(fit.soft)} to ${level(fit.loud)} LKFS become its ${model.loudness.map(level).join(" to ")}`;
+  const beyond = `${Math.round(100 * fit.outside)} % of the notes lie beyond its range; there it guesses.`;
+  const outside = fit.outside > 0.1 ? ` ${beyond}` : "";
+  const range = (soft, loud) => [soft, loud].map((value) => minus(value.toFixed(0))).join(" to ");
+  const loudness = `, your ${range(fit.soft, fit.loud)} LKFS become its ${range(...model.loudness)}`;
   return `${moved}${choice === "both" ? loudness : ""}.${outside}`;
 }
 

@@ -174,7 +174,8 @@ export class Player {
       level = clip(level, FLOOR, loud + 6);
     }
     if (level > FLOOR) level += gain;
-    const moved = f32(f32(pitch + 12 * (fit?.octaves ?? 0)) + transpose); // rounded where Python rounds: phases add up
+    // Rounded where Python rounds: a phase adds up what rounding leaves.
+    const moved = f32(f32(pitch + 12 * (fit?.octaves ?? 0)) + transpose);
     return { pitch: clip(moved, ...PLAYABLE), voiced, loudness: level };
   }
 }
