@@ -1,9 +1,11 @@
 """Help, presets and wrong arguments are answered at once: torch, which takes seconds, is not loaded for them."""
 
+import argparse
 import json
 import subprocess
 import sys
 
+from timbrekit.cli import build_parser
 from timbrekit.mapping import MODEL_NAMES
 from timbrekit.training import names
 from timbrekit.training.published import PUBLISHED
@@ -63,3 +65,19 @@ def test_the_names_on_offer_are_those_that_there_are():
     assert names.MODEL_NAMES == MODEL_NAMES
     assert names.DEFAULT_MODELS == {"timbrekit": Settings.model, "published": PUBLISHED.model}
     assert names.RECIPES == (Settings.recipe, PUBLISHED.recipe)
+
+
+def test_every_option_says_what_it_is_for_and_every_command_ends_its_sentence_once():
+    """All but those of ``tone``, which is a room of its own."""
+
+    def walk(parser, path):
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, inner in action.choices.items():
+                    if name != "tone":
+                        walk(inner, [*path, name])
+            else:
+                assert action.help, f"{' '.join(path)}: {action.dest}"
+        assert not (parser.description or "").endswith(("?.", "..")), parser.description
+
+    walk(build_parser(), [])

@@ -17,6 +17,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import soundfile
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -37,7 +38,6 @@ if LAB >= 4 and WIDGETS < 8:
     )
 
 import numpy as np  # noqa: E402
-import soundfile  # noqa: E402
 from takes import RATE, varied_strokes  # noqa: E402
 
 from timbrekit.export.check import check_model  # noqa: E402
@@ -170,7 +170,9 @@ def test_a_user_gets_from_the_sample_to_a_zip(page):
     link.wait_for(timeout=LONGEST_RUN_MS)
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
-    for number, title in enumerate(["2 · Your recording", "3 · Your hits", "4 · The sound", "5 · Train"], 2):
+    for number, title in enumerate(
+        ["2 · Your recording", "3 · Your hits", "4 · Train and play", "5 · The sound"], 2
+    ):
         show(cell(page, title), page, f"{number}-after-run-all")
 
     # The detector's slider: the picture and the table follow.
@@ -220,6 +222,37 @@ def test_a_user_gets_from_the_sample_to_a_zip(page):
         model = Path(download.value.path()).with_name("model.pt")
         model.write_bytes(archive.read("model.pt"))
     assert check_model(model).ready
+
+
+def test_from_upload_to_sound_in_three_clicks(page, lab):
+    """A file of one's own, the button below it, a pad: everything in its place follows, and the pad sounds."""
+    _, home = lab
+    samples, rate = soundfile.read(
+        home / "sample_audio" / "snare_minute.flac", start=9 * 48_000, dtype="float32"
+    )
+    own = home / "my own take.wav"
+    soundfile.write(own, samples[: 12 * rate], rate)
+    recording, train = cell(page, "2 · Your recording"), cell(page, "4 · Train and play")
+    with page.expect_file_chooser() as chooser:
+        recording.get_by_text("Choose a sound file").click()  # 1
+    chooser.value.set_files(own)
+    recording.get_by_text('"my own take.wav": 12.0 s').wait_for()
+    assert cell(page, "3 · Your hits").locator(".timbrekit-outdated").count() == 1
+    assert train.locator(".timbrekit-outdated").count() >= 1
+    show(train, page, "10-outdated")
+    recording.get_by_text("Find its hits, train and play").click()  # 2
+    cell(page, "3 · Your hits").get_by_text("Finding the hits …").wait_for(timeout=LONGEST_RUN_MS)
+    train.get_by_text("Training is done").wait_for(timeout=LONGEST_RUN_MS)
+    page.wait_for_function(
+        "cell => cell.querySelectorAll('.timbrekit-outdated').length === 0",
+        arg=train.element_handle(),
+        timeout=LONGEST_RUN_MS,
+    )
+    instrument = train.frame_locator("iframe")
+    pad = instrument.locator("#pads button").nth(2)
+    show(train.locator("iframe"), page, "10-play")
+    pad.click()  # 3
+    instrument.locator("#count", has_text="1 so far").wait_for()
 
 
 def test_training_can_be_stopped_while_it_runs_and_keeps_the_best(page, lab):

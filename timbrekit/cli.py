@@ -23,6 +23,8 @@ from timbrekit.commands.tone_options import add_commands as add_tone_commands
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
 
+MODEL = "model.pt, as train writes it"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -56,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     choices = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = add_command(choices, "train", "train", "train a model on a recording")
-    train.add_argument("recording", type=Path)
+    train.add_argument("recording", type=Path, help="about a minute of one drum; most audio formats")
     train.add_argument(
         "--preset", default="snare-1", help="a preset's name, or a preset file (default: snare-1)"
     )
@@ -74,10 +76,20 @@ def build_parser() -> argparse.ArgumentParser:
             **DEFAULT_MODELS
         ),
     )
-    train.add_argument("--recipe", choices=RECIPES, default=RECIPES[0])
+    train.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        default=RECIPES[0],
+        help="how to train: timbrekit's way (default), or the paper's",
+    )
     train.add_argument("--epochs", type=whole(1), help="rounds of training (default: as the recipe has it)")
-    train.add_argument("--seed", type=whole(0), default=0)
-    train.add_argument("--device", choices=DEVICES, default="auto")
+    train.add_argument("--seed", type=whole(0), default=0, help="of everything random (default: %(default)s)")
+    train.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="to train on (default: a GPU that works, else the CPU)",
+    )
     train.add_argument("--sample-rate", type=whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW")
     train.add_argument(
         "--bounds", action="store_true", help="also compute what preset and onsets allow (slow)"
@@ -87,49 +99,64 @@ def build_parser() -> argparse.ArgumentParser:
     measure = add_command(
         choices, "measure", "measure.measure", "how well does a model follow playing it has not heard?"
     )
-    measure.add_argument("model", type=Path)
+    measure.add_argument("model", type=Path, help=MODEL)
     measure.add_argument("recording", type=Path, help="other playing on the same drum, at the same gain")
     measure.add_argument(
         "--trained-on", type=Path, required=True, metavar="RECORDING", help="that the model was trained on"
     )
 
     rehearse = add_command(choices, "rehearse", "rehearse", "hear what the plug-in will play")
-    rehearse.add_argument("model", type=Path)
-    rehearse.add_argument("recording", type=Path)
-    rehearse.add_argument("output", type=Path)
+    rehearse.add_argument("model", type=Path, help=MODEL)
+    rehearse.add_argument("recording", type=Path, help="of drumming, the trained one or any other")
+    rehearse.add_argument("output", type=Path, help="WAV file to write")
     rehearse.add_argument("--trace", type=Path, help="write every step as .npz")
-    rehearse.add_argument("--sensitivity", type=float, default=1.0)
-    rehearse.add_argument("--dry-wet", type=float, default=1.0)
-    rehearse.add_argument("--seed", type=whole(0), default=0)
+    rehearse.add_argument(
+        "--sensitivity",
+        type=float,
+        default=1.0,
+        help="0 to 4, how strongly it follows; Neurality in the plug-in (default: %(default)s)",
+    )
+    rehearse.add_argument(
+        "--dry-wet",
+        type=float,
+        default=1.0,
+        help="0 to 1, how much of it is the drum machine; the rest is the recording (default: %(default)s)",
+    )
+    rehearse.add_argument("--seed", type=whole(0), default=0, help="of the drum machine's noise")
     rehearse.add_argument("--sample-rate", type=whole(1), metavar="HZ", help="default: the recording's own")
     rehearse.add_argument("--primer", type=Path, help="sound sent through the plug-in first")
     _detector_arguments(rehearse)
 
     onsets = add_command(choices, "onsets", "onsets", "show what the plug-in would trigger on")
-    onsets.add_argument("recording", type=Path)
+    onsets.add_argument("recording", type=Path, help="of drumming")
     onsets.add_argument("--sample-rate", type=whole(1), metavar="HZ", help="default: the recording's own")
     _detector_arguments(onsets)
 
     add_command(choices, "presets", "presets", "list the presets")
 
     check = add_command(choices, "check", "check", "is a model file plug-in-ready?")
-    check.add_argument("model", type=Path)
+    check.add_argument("model", type=Path, help="any model file for TorchDrum")
 
     inspect = add_command(choices, "inspect", "inspect", "show what is wrong with a recording")
-    inspect.add_argument("recording", type=Path)
+    inspect.add_argument("recording", type=Path, help="that you think of training on")
     inspect.add_argument(
         "--sample-rate", type=whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW"
     )
     _detector_arguments(inspect)
 
     page = add_command(choices, "page", "page", "write a model as a page that plays in any browser")
-    page.add_argument("model", type=Path)
-    page.add_argument("--out", type=Path, required=True)
+    page.add_argument("model", type=Path, help=MODEL)
+    page.add_argument("--out", type=Path, required=True, help="file to write, such as play.html")
 
     export = add_command(choices, "export", "export", "write a model for other hosts")
-    export.add_argument("model", type=Path)
-    export.add_argument("--to", choices=("nn-tilde", "flucoma"), required=True)
-    export.add_argument("--out", type=Path, required=True)
+    export.add_argument("model", type=Path, help=MODEL)
+    export.add_argument(
+        "--to",
+        choices=("nn-tilde", "flucoma"),
+        required=True,
+        help="nn~ in Max and Pure Data, or FluCoMa",
+    )
+    export.add_argument("--out", type=Path, required=True, help="file to write")
 
     add_tone_commands(choices)
     add_drum_command(choices)
@@ -159,7 +186,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--first-seed", type=whole(0), help="number of the first one (default: 0); each holds out other hits"
     )
     experiment.add_argument("--epochs", type=whole(1), help="default: as each recipe has it")
-    experiment.add_argument("--device", choices=DEVICES, default="auto")
+    experiment.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="to train on (default: a GPU that works, else the CPU)",
+    )
     experiment.add_argument(
         "--jobs", type=whole(1), metavar="N", help="processes on this machine (default: 1)"
     )
@@ -208,11 +240,31 @@ def _function(name: str) -> Callable[[argparse.Namespace], int]:
     return getattr(importlib.import_module(module), function)
 
 
+def add_command(choices: Any, name: str, run: str, help_text: str) -> argparse.ArgumentParser:
+    parser = choices.add_parser(name, help=help_text, description=_sentence(help_text))
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    return parser
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:] + ("" if words.endswith("?") else ".")
+
+
 def _detector_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the plug-in's onset controls")
-    group.add_argument("--on-threshold", type=float, metavar="DB", help="Trigger Threshold")
-    group.add_argument("--off-threshold", type=float, metavar="DB", help="Retrigger Threshold")
-    group.add_argument("--hold", type=int, metavar="SAMPLES", help="Hold Time")
+    group.add_argument(
+        "--on-threshold", type=float, metavar="DB", help="Trigger Threshold: how sudden a hit is"
+    )
+    group.add_argument(
+        "--off-threshold",
+        type=float,
+        metavar="DB",
+        help="Retrigger Threshold: how calm it gets after",
+    )
+    group.add_argument(
+        "--hold", type=int, metavar="SAMPLES", help="Hold Time: how long nothing else can be a hit"
+    )
 
 
 def _show_warning(usual: Callable[..., None], message: Warning | str, *more: Any) -> None:

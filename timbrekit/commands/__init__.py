@@ -18,8 +18,10 @@ from timbrekit.commands.output import (
     OK,
     Bar,
     Interruptible,
+    counted,
     finish,
     finite,
+    hits_found,
     keep,
     quiet_or_say,
     say,
@@ -57,7 +59,7 @@ def train(options: argparse.Namespace) -> int:
     for finding in prepared.findings:
         talk(f"  note: {finding.advice}")
     hits = prepared.hits
-    talk(f"  {_counted(len(hits), 'hit')} found, {len(hits.dropped)} dropped")
+    talk(f"  {hits_found(prepared)}")
     talk(f"  heard at {prepared.recording.sample_rate} Hz with {_knobs(hits.settings)}")
     test = None
     if options.test:
@@ -110,7 +112,7 @@ def rehearse(options: argparse.Namespace) -> int:
     if not options.json:
         whose = {"given": "as given", "model": "the model's own", "default": "the plug-in's defaults"}
         say(
-            f"{_counted(result['triggers'], 'hit')} played, {result['seconds']:.1f} s of sound in {options.output}"
+            f"{counted(result['triggers'], 'hit')} played, {result['seconds']:.1f} s of sound in {options.output}"
             f" (at {result['sample_rate']} Hz, with {_knobs(DetectorSettings(**result['detector']))},"
             f" {whose[result['detector_from']]})"
         )
@@ -134,9 +136,9 @@ def onsets(options: argparse.Namespace) -> int:
         whose = "these settings" if _detector(options) else "its defaults"
         say(
             f"At {rate} Hz, with {whose} ({_knobs(settings)}), the plug-in triggers "
-            f"{_counted(len(found.triggers), 'time')} on {recording.name}."
+            f"{counted(len(found.triggers), 'time')} on {recording.name}."
         )
-        heard = f"Of {_counted(len(suggestion.reference_onsets), 'hit')} heard, its defaults catch "
+        heard = f"Of {counted(len(suggestion.reference_onsets), 'hit')} heard, its defaults catch "
         heard += f"{suggestion.caught_default}"
         if suggestion.changed:
             heard += (
@@ -148,7 +150,7 @@ def onsets(options: argparse.Namespace) -> int:
             places = ", ".join(f"{at / rate:.2f}" for at in suggestion.unsure[:MOST_PLACES])
             more = " …" if len(suggestion.unsure) > MOST_PLACES else ""
             say(
-                f"Not sure of {_counted(len(suggestion.unsure), 'more sound')}, faint or covered by what rings: at "
+                f"Not sure of {counted(len(suggestion.unsure), 'more sound')}, faint or covered by what rings: at "
                 f"{places}{more} s. If they are hits, play them harder, or turn down the Trigger Threshold."
             )
         if rate != SAMPLE_RATE and options.sample_rate is None:
@@ -210,7 +212,7 @@ def inspect(options: argparse.Namespace) -> int:
     if not options.json:
         say(
             f"{recording.name}: {recording.duration_s:.1f} s, {recording.channels} channel(s) at "
-            f"{recording.source_rate} Hz, {_counted(len(hits), 'hit')}"
+            f"{recording.source_rate} Hz, {counted(len(hits), 'hit')}"
         )
         whose = "as given" if prepared.suggestion is None else "as train uses them for this recording"
         say(f"  heard at {recording.sample_rate} Hz with {_knobs(hits.settings)}, {whose}")
@@ -285,10 +287,6 @@ def _knobs(settings: DetectorSettings) -> str:
         f"Trigger Threshold {settings.on_threshold:g}, Retrigger Threshold {settings.off_threshold:g}, "
         f"Hold Time {settings.hold}"
     )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _parameter_table() -> list[dict[str, Any]]:

@@ -41,6 +41,23 @@ def say(words: str) -> None:
     print(words, flush=True)
 
 
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def hits_found(prepared: Any) -> str:
+    """How many hits there are, and what became of the others."""
+    dropped, missed = (
+        len(prepared.hits.dropped),
+        len(prepared.suggestion.missed) if prepared.suggestion else 0,
+    )
+    words = f"{counted(len(prepared.hits), 'hit')} found"
+    words += f"; {dropped} more came too soon after another and will not sound" if dropped else ""
+    return words + (
+        f"; about {missed} that an attentive listener would count are not heard" if missed else ""
+    )
+
+
 def quiet_or_say(options: argparse.Namespace) -> Callable[[str], None]:
     """What tells of each step: nothing with ``--json``, whose one object stands alone."""
     return say if not options.json else lambda words: None
