@@ -240,17 +240,6 @@ def _function(name: str) -> Callable[[argparse.Namespace], int]:
     return getattr(importlib.import_module(module), function)
 
 
-def add_command(choices: Any, name: str, run: str, help_text: str) -> argparse.ArgumentParser:
-    parser = choices.add_parser(name, help=help_text, description=_sentence(help_text))
-    parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    return parser
-
-
-def _sentence(words: str) -> str:
-    return words[0].upper() + words[1:] + ("" if words.endswith("?") else ".")
-
-
 def _detector_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the plug-in's onset controls")
     group.add_argument(

@@ -9,7 +9,7 @@ LARGEST_NUMBER = 2**31 - 1
 
 def add_command(choices: Any, name: str, run: str, help_text: str) -> argparse.ArgumentParser:
     """Add a command that calls the function ``run`` of ``timbrekit.commands``."""
-    parser = choices.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
+    parser = choices.add_parser(name, help=help_text, description=_sentence(help_text))
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     return parser
@@ -26,3 +26,7 @@ def whole(least: int) -> Callable[[str], int]:
 
     parse.__name__ = "whole number"  # argparse says "invalid whole number value"
     return parse
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:] + ("" if words.endswith("?") else ".")
