@@ -610,7 +610,7 @@ def test_options_become_the_plan(tmp_path, monkeypatch):
     assert main([*arguments, "--table", "played", "--models", "mlp", "--no-bounds"]) == 0
     assert main([*arguments, "--presets", "kick,snare-2", "--batch", "3", "--jobs", "4"]) == 0
     (played, *_), (paper, folder, jobs, *_) = asked
-    rows = ("timbrekit mlp", "published", "loudness alone")
+    rows = ("timbrekit", "published", "loudness alone")  # each recipe's own model
     assert played == Plan(("x.wav",), **{**PLAYED, "rows": rows, "seeds": 2, "first_seed": 7})
     assert paper == Plan(("x.wav",), presets=("kick", "snare-2"), seeds=2, first_seed=7, batch=3)
     assert (folder, jobs) == (tmp_path, 4)
