@@ -8,7 +8,7 @@ from pathlib import Path
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.recording_panel import find_sample
-from timbrekit.notebook.widgets import say
+from timbrekit.notebook.words import say
 from timbrekit.session import Session
 from timbrekit.session.archive import pack_session, unpack_session
 from timbrekit.session.state import digest_of
