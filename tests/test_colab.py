@@ -39,6 +39,14 @@ def test_an_upload_comes_back_under_the_name_it_was_saved_as(fake):
     assert colab.upload() == colab.Upload("x (1).wav", b"second")
 
 
+def test_what_is_said_never_breaks_inside_a_word(fake, shown, capsys):
+    fake.answer_js = lambda script: {"error": "NotAllowedError"}
+    colab.record()
+    colab.work_folder()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 2 and max(map(len, lines)) <= 96
+
+
 def test_a_cancelled_upload_is_said_and_gives_none(fake, capsys):
     assert colab.upload() is None
     assert "Nothing was uploaded" in capsys.readouterr().out

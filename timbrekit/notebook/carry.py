@@ -7,8 +7,8 @@ from pathlib import Path
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
-from timbrekit.notebook.recording_panel import find_sample
-from timbrekit.notebook.widgets import say
+from timbrekit.notebook.recording_panel import SAMPLE_NAME, find_sample
+from timbrekit.notebook.words import say
 from timbrekit.session import Session
 from timbrekit.session.archive import pack_session, unpack_session
 from timbrekit.session.state import digest_of
@@ -62,7 +62,11 @@ def bring_session(folder: Path) -> Session | None:
 def take_along(session: Session) -> None:
     """Hand over the session as a zip where the next notebook cannot find it by itself, and say which it is."""
     if not colab.in_colab():
-        say("The next notebook goes on with this: all of them share one folder on this computer.")
+        hits = "" if session.state.hits is None else f" and its {session.state.hits} hits"
+        say(
+            f'The next notebook goes on with "{session.state.recording or SAMPLE_NAME}"{hits}: all of them share one '
+            "folder on this computer."
+        )
     elif colab.is_on_drive(session.folder):
         say("The next notebook goes on with this if keep_my_work_on_google_drive is ticked there, too.")
     elif session.recording_path is None or is_sample(session):

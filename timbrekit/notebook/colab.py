@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from timbrekit.notebook.words import say
 from timbrekit.recording.formats import AUDIO_ENDINGS
 from timbrekit.session import default_folder, safe_name
 
@@ -47,16 +48,16 @@ def upload() -> Upload | None:
     try:
         uploaded = files.upload()  # {name: content}; several where several were chosen
     except _message.MessageError as error:
-        print(
+        say(
             f"The upload did not work ({error}). Allow cookies for Colab, or choose your Drive, and run this again."
         )
         return None
     if not uploaded:
-        print("Nothing was uploaded. Run this step again and choose a file, or go on with what there is.")
+        say("Nothing was uploaded. Run this step again and choose a file, or go on with what there is.")
         return None
     name, content = next(iter(uploaded.items()))
     if len(uploaded) > 1:
-        print(f'{len(uploaded)} files were uploaded; "{name}" is used, the others are not.')
+        say(f'{len(uploaded)} files were uploaded; "{name}" is used, the others are not.')
     return Upload(name, content)
 
 
@@ -81,7 +82,7 @@ def record() -> Upload | None:
     try:
         result = output.eval_js(f'timbrekitRecordForColab("{place}", {LONGEST_RECORDING_SECONDS})')
         if "error" in result:
-            print(
+            say(
                 f"The browser gave no sound ({result['error']}). Allow the microphone (the icon in the address bar) "
                 "and run this step again, or upload a file."
             )
@@ -91,7 +92,7 @@ def record() -> Upload | None:
             for start in range(0, result["bytes"], PIECE)
         ]
     except _message.MessageError as error:
-        print(f"The recording did not arrive ({error}). Run this step again, or upload a file.")
+        say(f"The recording did not arrive ({error}). Run this step again, or upload a file.")
         return None
     return Upload("my recording.wav", b"".join(pieces))
 
@@ -109,7 +110,7 @@ def download(path: str | Path) -> None:
         from google.colab import files
 
         files.download(str(path))
-        print(f"{path.name} ({_size(path)}) is on its way to your browser's downloads.")
+        say(f"{path.name} ({_size(path)}) is on its way to your browser's downloads.")
         return
     from IPython.display import HTML, display
 
@@ -139,14 +140,14 @@ def mount_drive() -> Path | None:
         The folder "My Drive", or None where it was refused or failed, or outside Colab; a sentence says so.
     """
     if not in_colab():
-        print("Google Drive can only be connected in Colab; here your files are on this computer.")
+        say("Google Drive can only be connected in Colab; here your files are on this computer.")
         return None
     from google.colab import _message, drive
 
     try:
         drive.mount(str(DRIVE))
     except (_message.MessageError, ValueError) as error:  # refused, closed, or Drive's own failure
-        print(f"Google Drive is not connected ({error}). You can go on without it.")
+        say(f"Google Drive is not connected ({error}). You can go on without it.")
         return None
     # Both names are the same folder; which one there is has changed over the years.
     return next((DRIVE / name for name in ("MyDrive", "My Drive") if (DRIVE / name).is_dir()), None)
@@ -163,7 +164,7 @@ def work_folder(keep_on_drive: bool = False, name: str = "my session") -> Path:
     my_drive = mount_drive() if keep_on_drive else None
     if my_drive is not None:
         return my_drive / "timbrekit" / safe_name(name, fallback="my session")
-    print("Your work stays on Colab's machine and goes when it is switched off: download it at the end.")
+    say("Your work stays on Colab's machine and goes when it is switched off: download it at the end.")
     return Path("/content") / default_folder(name)
 
 

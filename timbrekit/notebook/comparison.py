@@ -36,7 +36,7 @@ class Compared:
         means, spreads = self.measured.errors.mean(0), self.measured.errors.std(0)
         cells = [f"{mean:#.3g} ± {spread:#.2g}" for mean, spread in zip(means, spreads, strict=True)]
         named = dict(zip(titles, cells, strict=True))
-        return {"": self.name, **named, "mean ratio": f"{self.measured.error_ratio:.2f}"}
+        return {"": self.name, "mean ratio": f"{self.measured.error_ratio:.2f}", **named}
 
 
 def compare(

@@ -22,7 +22,8 @@ from timbrekit.notebook.step import Panel, Step, in_order
 from timbrekit.notebook.train_step import train_in
 from timbrekit.notebook.training_panel import TrainingPanel
 from timbrekit.notebook.verdict_panel import VerdictPanel
-from timbrekit.notebook.widgets import PicturePanel, in_words, say, show_html, table_html
+from timbrekit.notebook.widgets import PicturePanel, in_words, show_html, table_html
+from timbrekit.notebook.words import say
 from timbrekit.notebook.work import FIRST_PRESET, Work
 from timbrekit.presets import load_preset
 from timbrekit.recording import describe

@@ -5,7 +5,7 @@ from dataclasses import replace
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.step import Step
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
-from timbrekit.notebook.widgets import say
+from timbrekit.notebook.words import say
 from timbrekit.notebook.work import Work
 from timbrekit.training.recipes import make_settings
 from timbrekit.workflow import prepare, train_model

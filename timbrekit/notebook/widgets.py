@@ -9,7 +9,6 @@ import functools
 import html
 import io
 import math
-import textwrap
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.colab import Upload, in_colab
+from timbrekit.notebook.words import say
 from timbrekit.recording.formats import AUDIO_ENDINGS
 from timbrekit.synth.base import Parameter
 
@@ -44,7 +44,6 @@ _PLAY_PART = (
 )
 NOTHING = b""  # no picture
 LOGARITHMIC = {"Hz": 24, "ms": 8}  # steps an octave
-LINE = 96  # letters, of what a step says
 
 
 def audio_uri(samples: ArrayLike, sample_rate: int) -> str:
@@ -243,11 +242,6 @@ def in_words(step: Callable[..., Any]) -> Callable[..., Any]:
             return None
 
     return said
-
-
-def say(words: str) -> None:
-    """Print, with lines that end between words: notebooks break them anywhere."""
-    print(textwrap.fill(words, LINE))
 
 
 def path_field(on_upload: Callable[[Upload], None], on_error: Callable[[str], None]) -> ipywidgets.Text:
