@@ -234,7 +234,7 @@ class Journey:
     def _look(self) -> None:
         """Grey out what is shown of other choices."""
         state = self.session.state
-        why = f'This is of other choices than there are now: the recording is "{state.recording}"'
+        why = f'This was made with other choices. By now the recording is "{state.recording}"'
         why += f" and the sound {self.work.preset().title}." if state.preset else "."
         for step in self.steps.values():
             step.look(why)
