@@ -167,6 +167,14 @@ def test_a_deep_leap_is_followed_once_it_is_beyond_doubt_or_lasts():
     assert lasting == [60] * 11 + [48] * 2
 
 
+def test_a_doubtful_beginning_gives_way_to_what_is_surer():
+    """As a note begins, a formant is heard first; and leaps here and there do not add up to one that lasts."""
+    followed, _, _ = follow([76] + [58] * 4, [0.78] + [0.85] * 4, [-30] * 5, first_memory())
+    assert followed == [76, 58, 58, 58, 58]
+    astray, _, _ = follow([60, *[76, 66] * 4], [1] + [0.7] * 8, [-20] * 9, first_memory())
+    assert astray == [60] * 9
+
+
 @pytest.fixture(scope="module")
 def heard_of(tonal_dir):
     """What is heard of the first minute of a recording. What comes later has no say in what is heard before."""

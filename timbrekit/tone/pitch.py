@@ -188,8 +188,8 @@ def loudness_of(windows: Tensor, tables: tuple[Tensor, Tensor], floor: float = F
 
 
 def first_memory() -> list[float]:
-    """What :func:`follow` remembers before the first hop: pitch, its share of voice, hops of a leap so far."""
-    return [60.0, 0.0, 0.0]
+    """What :func:`follow` remembers: pitch, its share of voice, hops of a leap so far, where to, trust in the pitch."""
+    return [60.0, 0.0, 0.0, 60.0, 0.0]
 
 
 def follow(
@@ -211,6 +211,8 @@ def follow(
 ) -> tuple[list[float], list[float], list[float]]:
     """From raw pitch to one that can be played: held where there is none, doubtful leaps only if they last.
 
+    A leap is doubtful only beside a pitch that was surer: as a note begins, a formant may be heard before the note is.
+
     Args:
         pitch, confidence, loudness: one number for each hop, of :func:`measure`.
         memory: of the hops before. It is left as it is: TorchScript may take a list that was just made for a constant.
@@ -218,7 +220,7 @@ def follow(
     Returns:
         Pitch in semitones, the share of the harmonics that sounds (0 to 1), and the memory after these hops.
     """
-    held, voiced_before, waited = memory[0], memory[1], memory[2]
+    held, voiced_before, waited, goal, trust = memory[0], memory[1], memory[2], memory[3], memory[4]
     pitches: list[float] = []
     voiced: list[float] = []
     for n in range(len(pitch)):
@@ -228,14 +230,20 @@ def follow(
         needed, longest = certain, patience
         if pitch[n] < held - deep:
             needed, longest = certain_deep, patience_deep
-        doubtful = voiced_before > 0.0 and abs(pitch[n] - held) > step and confidence[n] < needed
-        if share > 0.0 and doubtful and waited < longest:
+        leaps = voiced_before == 0.0 or abs(pitch[n] - held) > step
+        lasts = (
+            waited >= longest and abs(pitch[n] - goal) <= step
+        )  # to where the hop before would have leapt, too
+        goal = pitch[n]
+        doubtful = voiced_before > 0.0 and leaps and confidence[n] < min(needed, trust)
+        if share > 0.0 and doubtful and not lasts:
             waited += 1.0
         else:
             waited = 0.0
             if share > 0.0:
                 held = min(max(pitch[n], lowest), highest)
+                trust = confidence[n] if leaps else max(trust, confidence[n])
         voiced_before = share
         pitches.append(held)
         voiced.append(share)
-    return pitches, voiced, [held, voiced_before, waited]
+    return pitches, voiced, [held, voiced_before, waited, goal, trust]

@@ -46,7 +46,7 @@ class Listener {
 
   restart() {
     this.window.fill(0);
-    [this.pitch, this.voiced, this.waited] = [60, 0, 0];
+    [this.pitch, this.voiced, this.waited, this.goal, this.trust] = [60, 0, 0, 60, 0];
   }
 
   // A hop of samples in; { pitch, voiced, loudness } of the window that ends with them out.
@@ -56,7 +56,7 @@ class Listener {
     window.set(hop, WINDOW - HOP);
     const [period, confidence] = this.yin();
     const loudness = this.measureLoudness();
-    this.follow(f32(69 + 12 * Math.log2(this.RATE / 440 / period)), confidence, loudness);
+    this.follow(f32(69 + 12 * Math.log2(this.RATE / 440 / period)), f32(confidence), loudness);
     return { pitch: this.pitch, voiced: this.voiced, loudness };
   }
 
@@ -125,12 +125,18 @@ class Listener {
     const share = heard ? clip((confidence - this.UNSURE) / (this.SURE - this.UNSURE), 0, 1) : 0;
     const isDeep = pitch < this.pitch - this.DEEP;
     const [needed, longest] = isDeep ? [this.CERTAIN_DEEP, this.DEEP_HOPS] : [this.CERTAIN, this.LEAP_HOPS];
-    const isDoubtful = this.voiced > 0 && Math.abs(pitch - this.pitch) > this.STEP && confidence < needed;
-    if (share > 0 && isDoubtful && this.waited < longest) {
+    const leaps = this.voiced === 0 || Math.abs(pitch - this.pitch) > this.STEP;
+    const lasts = this.waited >= longest && Math.abs(pitch - this.goal) <= this.STEP;
+    this.goal = pitch;
+    const isDoubtful = this.voiced > 0 && leaps && confidence < Math.min(needed, this.trust);
+    if (share > 0 && isDoubtful && !lasts) {
       this.waited += 1;
     } else {
       this.waited = 0;
-      if (share > 0) this.pitch = clip(pitch, this.LOWEST_PITCH, this.HIGHEST_PITCH);
+      if (share > 0) {
+        this.pitch = clip(pitch, this.LOWEST_PITCH, this.HIGHEST_PITCH);
+        this.trust = leaps ? confidence : Math.max(this.trust, confidence);
+      }
     }
     this.voiced = share;
   }
