@@ -1,6 +1,6 @@
 // What all pages have beside the ways to play: panic, recording what sounds, delays.
 // What all pages do calls what each page's own scripts say: `sound`, the pictures `wave` and `scope`, WORDS,
-// studyFile() once a file was loaded, prepareFile() before it plays, and instrumentDelays(rate).
+// studyFile() once a file was loaded, prepareFile() before it plays, instrumentDelays(rate), and showRate(rate).
 
 // Runs what a click asks for; a refused audio thread is told once, any other failure by its name.
 async function attempt(work) {
@@ -85,6 +85,7 @@ function showLatency() {
     element("dd", { class: "sum", text: seconds(sum) }),
   ];
   $("latency").replaceChildren(...known.flatMap(row), ...total);
+  showRate(context.sampleRate);
 }
 setInterval(showLatency, 2000);
 

@@ -10,6 +10,7 @@ const instrumentDelays = (rate) => [
   ["Hearing a pitch: half of its window", CENTRE / rate],
   ["Collecting 256 samples, and gliding to them", (2 * HOP) / rate],
 ];
+function showRate() {} // it plays at 48 kHz alone
 
 const wave = new Waveform($("wave"));
 const scope = new Trail($("trail"), model);

@@ -165,17 +165,15 @@ $("forget").addEventListener("click", () => {
   showRanges();
 });
 
-// The rate is known only once the sound runs.
-function showRate() {
-  if (!sound.context) return;
+// What depends on the rate, which is known only once the sound runs.
+function showRate(rate) {
   detectorSliders.forEach(({ show }) => show());
-  const [here, there] = [sound.context.sampleRate, model.sample_rate].map((rate) => `${rate / 1000} kHz`);
+  const [here, there] = [rate, model.sample_rate].map((hertz) => `${hertz / 1000} kHz`);
   $("rate").hidden = here === there;
   $("rate").textContent =
     `The model was trained for ${there}, and this browser plays at ${here}, so it sounds a little different here. ` +
     `Set your sound card to ${there}, or train a model for ${here}.`;
 }
-setInterval(showRate, 2000);
 
 // ---------------------------------------------------------------- start
 
