@@ -290,7 +290,7 @@ def test_what_was_trained_is_kept_when_measuring_is_stopped(run, recording, tmp_
 # --- Ctrl-C ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process alone")
 def test_ctrl_c_during_training_keeps_the_best_and_writes_it(recording, tmp_path):
     """A real process and a real signal, sent once the first epoch has been told of.
 
@@ -323,7 +323,7 @@ def test_ctrl_c_during_training_keeps_the_best_and_writes_it(recording, tmp_path
     assert json.loads((tmp_path / "out" / "report.json").read_text())["training"]["interrupted"] is True
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process alone")
 def test_ctrl_c_in_the_warm_start_is_answered_within_two_seconds(recording, tmp_path):
     command = [sys.executable, "-m", "timbrekit.cli", "train", str(recording), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(

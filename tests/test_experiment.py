@@ -654,6 +654,17 @@ def test_other_recordings_are_what_is_unseen_one_for_each_drum(tmp_path, capsys)
     assert (unseen["error_ratio"] < 1).all() and unseen["image"].between(0, 1).all()
     command = ["experiment", *drums, "--table", "played", "--out", str(tmp_path / "x"), "--test", tests[0]]
     assert main(command) == 2 and "one for each" in capsys.readouterr().err
+    command = [
+        "experiment",
+        str(tmp_path),
+        "--table",
+        "played",
+        "--out",
+        str(tmp_path / "x"),
+        "--test",
+        tests[0],
+    ]
+    assert main(command) == 2 and "is a folder" in capsys.readouterr().err
 
 
 def test_neither_table_touches_the_others_results(drums, tmp_path):

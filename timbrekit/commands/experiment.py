@@ -62,6 +62,11 @@ def _check_experiment(options: argparse.Namespace) -> None:
             f"There are {len(options.recordings)} recordings and {len(options.test)} for --test: name one for each, in "
             "the same order."
         )
+    folders = [path for path in options.recordings if path.is_dir()] if options.test else []
+    if folders:
+        raise OutputError(
+            f"{folders[0]} is a folder, which may hold many drums; --test needs one recording for each. Leave it out."
+        )
     if not options.merge and not (options.recordings and options.out):
         raise OutputError("Name the recordings or folders of hits, and a folder for the results with --out.")
 

@@ -20,7 +20,7 @@ from timbrekit.presets import Preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.hits import Hits, cut_windows
 from timbrekit.results.report import measure_held_out
-from timbrekit.results.unseen import OtherTake, measure_unseen, other_take
+from timbrekit.results.unseen import OtherTake, match_played, other_take
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import Variant, train_many
 from timbrekit.training.published import SEARCH, as_exported, published_preset, published_windows
@@ -217,10 +217,11 @@ def _situations(
     ]
     if other is not None:
         played = measure_as_played(module, other.samples, other.take, synth=synth, initial_ranges=ranges)
-        unseen = measure_unseen(played, played, other.take, "second take", take)
-    elif len(split.test):
-        unseen = measure_unseen(again, again, take, "end of take", take, split.test)
+        heard, rows = other.take, np.arange(len(played.played))
     else:
+        played, heard, rows = again, take, again.among(split.test)
+    if not len(rows):
         return measured
-    image = unseen.image and unseen.image.correlation
-    return [*measured, Measured(unseen.played, unseen.intended, "unseen", len(unseen.played), image=image)]
+    match = match_played(played, heard, rows)
+    unseen = Measured(played.played[rows], played.intended[rows], "unseen", len(rows))
+    return [*measured, replace(unseen, image=match and match.correlation)]

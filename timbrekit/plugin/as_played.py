@@ -42,6 +42,19 @@ class Followed:
         """Mean of the seven features' ratios."""
         return float(self.ratio_per_feature.mean())
 
+    @property
+    def rank_correlation(self) -> NDArray[np.float64]:
+        """``(7,)`` Spearman correlation of played with intended differences; 0 where one of them never moves."""
+        return rank_correlations(self.played, self.intended)
+
+    def figures(self) -> dict[str, Any]:
+        """Plain values: error ratios and rank correlations."""
+        return {
+            "error_ratio": self.error_ratio,
+            "error_ratio_per_feature": by_feature(self.ratio_per_feature),
+            "rank_correlation": by_feature(self.rank_correlation),
+        }
+
 
 @dataclass(frozen=True)
 class AsPlayed(Followed):
@@ -66,17 +79,10 @@ class AsPlayed(Followed):
         first = np.abs(self.played - self.intended)[:FIRST_HITS].mean(0) + LEAST
         return float((first / scale).mean())
 
-    @property
-    def rank_correlation(self) -> NDArray[np.float64]:
-        """``(7,)`` Spearman correlation of played with intended differences; 0 where one of them never moves."""
-        return rank_correlations(self.played, self.intended)
-
     def summary(self) -> dict[str, Any]:
         """Plain values for report.json."""
         return {
-            "error_ratio": self.error_ratio,
-            "error_ratio_per_feature": by_feature(self.ratio_per_feature),
-            "rank_correlation": by_feature(self.rank_correlation),
+            **self.figures(),
             "first_8_error_ratio": self.first_hits_error_ratio,
             "hits": len(self.played),
             "sample_rate": self.rehearsal.sample_rate,

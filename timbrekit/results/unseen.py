@@ -19,7 +19,6 @@ from timbrekit.plugin.as_played import (
     by_feature,
     cut_hits,
     measure_as_played,
-    rank_correlations,
 )
 from timbrekit.plugin.rehearse import Network
 from timbrekit.recording import Recording
@@ -53,18 +52,12 @@ class Unseen(Followed):
     velocity_image: ImageMatch | None
     scatter: float | None  # of the player, who meant eight hits to be the same; None where they are not known
 
-    @property
-    def rank_correlation(self) -> NDArray[np.float64]:
-        return rank_correlations(self.played, self.intended)
-
     def summary(self) -> dict[str, Any]:
         """Plain values for report.json and ``timbrekit measure``."""
         return {
             "source": self.source,
             "hits": len(self.played),
-            "error_ratio": self.error_ratio,
-            "error_ratio_per_feature": by_feature(self.ratio_per_feature),
-            "rank_correlation": by_feature(self.rank_correlation),
+            **self.figures(),
             "velocity_only": {
                 "error_ratio": self.velocity.error_ratio,
                 "error_ratio_per_feature": by_feature(self.velocity.ratio_per_feature),
@@ -169,8 +162,8 @@ def measure_unseen(
         intended=model.intended[rows],
         source=source,
         velocity=Followed(velocity.played[beside], velocity.intended[beside]),
-        image=_match(model, take, rows),
-        velocity_image=_match(velocity, take, beside),
+        image=match_played(model, take, rows),
+        velocity_image=match_played(velocity, take, beside),
         scatter=scatter_of(trained_on),
     )
 
@@ -189,7 +182,13 @@ def scatter_of(take: Take) -> float | None:
     return float(scatter.mean()) if scatter.mean() <= LARGEST_SCATTER else None
 
 
-def _match(played: AsPlayed, take: Take, rows: NDArray) -> ImageMatch | None:
+def match_played(played: AsPlayed, take: Take, rows: NDArray) -> ImageMatch | None:
+    """Are those of a take's hits that sound alike played alike?
+
+    Args:
+        played: a rehearsal of the take.
+        rows: of ``played``.
+    """
     rate = take.hits.sample_rate
     recorded = take.hits.segments[played.hits[rows]] * take.gain
     sounds = cut_hits(played.rehearsal.audio, played.triggers[rows], rate).numpy() * played.gain

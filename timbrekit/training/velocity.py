@@ -12,7 +12,7 @@ from torch import nn
 
 from timbrekit.features import TimbreFeatures
 from timbrekit.loss import feature_difference_loss, spread_weights
-from timbrekit.mapping import Mapping, build_network
+from timbrekit.mapping import NUM_INPUTS, Mapping
 from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.take import CHUNK, Take
 
@@ -32,8 +32,7 @@ def velocity_mapping(take: Take, preset: "Preset", steepness: float) -> Mapping:
         preset: the sound; the levels that are raised are those marked as ``velocity`` in the table.
         steepness: dB for a dB.
     """
-    network = build_network("linear", outputs=len(preset.parameters))
-    layer = nn.Linear(network[0].in_features, len(preset.parameters))
+    layer = nn.Linear(NUM_INPUTS, len(preset.parameters))
     span = float(take.maximum[0] - take.minimum[0])
     damping = preset.damping_vector()
     with torch.no_grad():
@@ -43,7 +42,7 @@ def velocity_mapping(take: Take, preset: "Preset", steepness: float) -> Mapping:
                 reach = (parameter.maximum - parameter.minimum) * float(damping[index])
                 layer.weight[index, 0] = steepness * span / reach
         layer.bias.copy_(-layer.weight[:, 0] * take.inputs[take.reference, 0])
-    network[0] = layer
+    network = nn.Sequential(layer, nn.Hardtanh())
     mapping = Mapping(network, torch.from_numpy(preset.normalized()), torch.from_numpy(damping))
     return mapping.eval().requires_grad_(False)
 
