@@ -112,7 +112,7 @@ def train_published(lesson: Lesson, cpu_seconds: float) -> tuple[Published, int]
 
 
 def train_ours(lesson: Lesson, cpu_seconds: float) -> Trained:
-    """Train timbrekit's instrument for about so long: for as many steps as fit, by the time that the first ones take."""
+    """Train timbrekit's instrument for about so long: as many steps as fit, by the time that the first ones take."""
     began = time.process_time()
     train(lesson, Settings(steps=TRIED, validate_every=TRIED))
     steps = int(TRIED * cpu_seconds / (time.process_time() - began))
@@ -140,7 +140,7 @@ def main() -> None:
     lesson = prepare(samples, hear(samples))
     network, steps = train_published(lesson, options.cpu_seconds)
     weights = sum(values.numel() for values in network.parameters())
-    print(f"published: {weights} weights, {steps} steps, {measure_held_out(network, lesson)}")
+    print(f"published: {weights} weights, {steps} steps, {measure_held_out(network, lesson)}", flush=True)
     if options.model:
         ours, words = load_instrument(options.model)[0], str(options.model)
     else:
