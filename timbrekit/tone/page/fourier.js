@@ -20,16 +20,26 @@ class Fourier {
     for (let span = 1, stride = half / 2; span < half; span *= 4, stride /= 4) {
       for (let j = 0; j < span; j++) {
         const t = j * stride;
-        const [c1, s1, c2, s2, c3, s3] = [cos[2 * t], sin[2 * t], cos[t], sin[t], cos[3 * t], sin[3 * t]];
+        const c1 = cos[2 * t];
+        const s1 = sin[2 * t];
+        const c2 = cos[t];
+        const s2 = sin[t];
+        const c3 = cos[3 * t];
+        const s3 = sin[3 * t];
         for (let a = j; a < half; a += 4 * span) {
-          const [b, c, d] = [a + span, a + 2 * span, a + 3 * span];
+          const b = a + span;
+          const c = b + span;
+          const d = c + span;
           const bRe = x[b] * c1 + y[b] * s1;
           const bIm = y[b] * c1 - x[b] * s1;
           const cRe = x[c] * c2 + y[c] * s2;
           const cIm = y[c] * c2 - x[c] * s2;
           const dRe = x[d] * c3 + y[d] * s3;
           const dIm = y[d] * c3 - x[d] * s3;
-          const [sumRe, sumIm, gapRe, gapIm] = [x[a] + bRe, y[a] + bIm, x[a] - bRe, y[a] - bIm];
+          const sumRe = x[a] + bRe;
+          const sumIm = y[a] + bIm;
+          const gapRe = x[a] - bRe;
+          const gapIm = y[a] - bIm;
           x[a] = sumRe + cRe + dRe;
           y[a] = sumIm + cIm + dIm;
           x[b] = gapRe + cIm - dIm;

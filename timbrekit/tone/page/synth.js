@@ -119,7 +119,10 @@ class Room {
 }
 
 function addProduct({ re, im }, a, b) {
-  const [aRe, aIm, bRe, bIm] = [a.re, a.im, b.re, b.im];
+  const aRe = a.re;
+  const aIm = a.im;
+  const bRe = b.re;
+  const bIm = b.im;
   for (let k = 0; k < re.length; k++) {
     re[k] += aRe[k] * bRe[k] - aIm[k] * bIm[k];
     im[k] += aRe[k] * bIm[k] + aIm[k] * bRe[k];
