@@ -16,7 +16,7 @@ from timbrekit.errors import TrainingError
 from timbrekit.recording import Recording, read_recording, write_wav
 from timbrekit.tone.findings import tone_findings
 from timbrekit.tone.instrument import Instrument, load_instrument
-from timbrekit.tone.measure import Measured, compare, measure_held_out, octave_errors, rank_correlation
+from timbrekit.tone.measure import Measured, compare, measure_held_out, octave_errors
 from timbrekit.tone.pitch import CENTRE, HOP, RATE, Heard, hear
 from timbrekit.tone.report import picture, verdict
 from timbrekit.tone.train import Settings, Trained, divide, draw_starts, prepare, train
@@ -189,15 +189,6 @@ def test_a_comparison_takes_what_sounds_a_lag_later():
 def test_octave_errors_are_told_from_wrong_notes():
     distance = np.array([0.0, 0.9, 7.0, 11.5, -12.4, 24.0, 30.0])
     assert octave_errors(distance).tolist() == [False, False, False, True, True, True, False]
-
-
-def test_rank_correlation_is_spearmans():
-    from scipy.stats import spearmanr
-
-    random = np.random.default_rng(0)
-    a = random.normal(size=200)
-    b = a**3 + random.normal(size=200)
-    assert rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic)
 
 
 def test_the_verdict_says_what_falls_short():
