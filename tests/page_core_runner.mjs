@@ -69,7 +69,7 @@ const TASKS = {
     const preset = [...player.synth.values];
     const hits = [];
     const detections = [];
-    player.onHit = ({ position, ...vectors }) =>
+    player.onHit = ({ position, told, ...vectors }) =>
       hits.push({
         position,
         ...Object.fromEntries(Object.entries(vectors).map(([name, v]) => [name, [...v]])),

@@ -19,7 +19,7 @@ DRUM_PAGE = PageKind(
     folder=FURNITURE / "drum",
     core=("core.js", "player.js"),
     names=("Player", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
-    scripts=("pictures.js", "pads.js", "page.js"),
+    scripts=("pictures.js", "pads.js", "loop.js", "midi.js", "page.js"),
     headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",
     save="Save the 808",
 )
