@@ -64,6 +64,7 @@ function followOutput(now) {
   bar("stage-out", shownOutput);
 }
 
+const USUAL_VOLUME = -3; // dB: an 808 at full scale stays below the limiter
 const LOWEST_VOLUME = -40; // dB; the slider's end is silence
 const VOLUME = {
   id: "volume",
@@ -71,7 +72,7 @@ const VOLUME = {
   min: LOWEST_VOLUME,
   max: 12,
   step: 0.5,
-  value: 0,
+  value: USUAL_VOLUME,
   text: (value) => (value > LOWEST_VOLUME ? withUnit(value, "dB") : "off"),
   help: "Of what you hear, not of what is recorded and saved",
 };
@@ -134,7 +135,9 @@ function redraw() {
 
 // Called at the end of a page's own script.
 function begin() {
-  slider($("volume-place"), VOLUME, (value) => sound.setVolume(value > LOWEST_VOLUME ? value : -Infinity));
+  const setVolume = (value) => sound.setVolume(value > LOWEST_VOLUME ? value : -Infinity);
+  slider($("volume-place"), VOLUME, setVolume);
+  setVolume(USUAL_VOLUME);
   $("latency-help").textContent = WORDS.latency;
   $("first").textContent = WORDS.first;
   showInstruments();

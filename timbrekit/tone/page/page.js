@@ -27,12 +27,20 @@ const sound = new Sound(model, {
     scope.push(meters.hops);
     const last = meters.hops.at(-1);
     if (last) showNow(last);
+    meters.hops.forEach(flashAtOnset);
     if (sound.track) listenTo(meters.hops);
   },
   onHit() {},
   onFileEnd: () => showFile(),
   onMicrophoneEnd: () => microphoneEnded(),
 });
+
+let sounding = false;
+function flashAtOnset({ asked }) {
+  const sounds = asked.loudness > model.loudness[0];
+  if (sounds && !sounding) flash(1);
+  sounding = sounds;
+}
 
 function showNow({ pitch, voiced, loudness, asked, keyed }) {
   const show = (place, sounds, hertz) => {
