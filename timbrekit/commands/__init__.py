@@ -255,21 +255,6 @@ def page(options: argparse.Namespace) -> int:
     return OK
 
 
-def export(options: argparse.Namespace) -> int:
-    from timbrekit.export.check import open_model
-
-    if options.to == "nn-tilde":
-        from timbrekit.export.nn_tilde.write import write_nn_tilde as write
-    else:
-        from timbrekit.export.flucoma import write_flucoma as write
-    keep(options.model, options.out)
-    write(open_model(options.model), options.out)
-    if not options.json:
-        say(f"Wrote {options.out}")
-    finish(options, {"output": str(options.out)})
-    return OK
-
-
 def _detector(options: argparse.Namespace) -> DetectorSettings | None:
     """The settings asked for, the plug-in's defaults in place of those left out; None if none were given."""
     given = {key: getattr(options, key) for key in ("on_threshold", "off_threshold", "hold")}
