@@ -13,6 +13,7 @@ from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.journey import Journey
 from timbrekit.notebook.live import PagePanel
+from timbrekit.notebook.player import player_html
 from timbrekit.notebook.recording_panel import LAST, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
 from timbrekit.notebook.widgets import (
@@ -21,7 +22,6 @@ from timbrekit.notebook.widgets import (
     show_html,
     show_panel,
     show_picture,
-    sounds_html,
     table_html,
 )
 from timbrekit.recording import Recording, describe, read_recording
@@ -106,7 +106,7 @@ class ToneJourney:
         def show(samples: np.ndarray) -> None:
             self.played = play(instrument, samples, transpose)
             versions = {"what is played": samples, "the instrument": self.played.samples}
-            sounds.value = sounds_html(versions, RATE)
+            sounds.value = player_html(versions, RATE)
             picture.value = _spectrograms(versions)
             for words in describe(self.played.findings):
                 say(words)
