@@ -219,11 +219,11 @@ def test_while_it_trains_the_panel_says_how_to_stop_and_draws_what_was_reached()
         progress(Epoch(1, 9, 1.0, 0.9, 5))
         panel._tell()
         assert re.search(
-            r"Round 1 of 9, about \d+ s left\. Error 0\.900, best so far 0\.900", panel.words.value
+            r"Epoch 1 of 9, about \d+ s left\. Error 0\.900, best so far 0\.900", panel.words.value
         )
         assert "keep the best so far, press ■" in panel.hint.value
         progress(Epoch(2, 9, 1.0, 0.8, 5))
-        raise KeyboardInterrupt  # as ■ does before the first round is done
+        raise KeyboardInterrupt  # as ■ does before the first epoch is done
 
     with pytest.raises(KeyboardInterrupt):
         panel.watch(work)
@@ -335,7 +335,7 @@ def test_the_recording_before_leaves_nothing_in_the_one_after(short_take, tmp_pa
     suggested = journey.hits.suggestion.settings
     assert journey.hits is not old and journey.work.detector() == suggested and suggested.on_threshold < 31
     assert not outdated(journey.steps["hits"]) and not outdated(journey.steps["train"])
-    assert journey.session.is_trained and "rounds" in journey.steps["train"].text
+    assert journey.session.is_trained and "epochs" in journey.steps["train"].text
 
 
 def test_a_panel_notices_that_another_notebook_has_changed_the_recording(session, short_take):

@@ -82,7 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
         default=RECIPES[0],
         help="how to train: timbrekit's way (default), or the paper's",
     )
-    train.add_argument("--epochs", type=whole(1), help="rounds of training (default: as the recipe has it)")
+    train.add_argument(
+        "--epochs", type=whole(1), help="times through all hits (default: as the recipe has it)"
+    )
     train.add_argument("--seed", type=whole(0), default=0, help="of everything random (default: %(default)s)")
     train.add_argument(
         "--device",

@@ -12,7 +12,7 @@ from timbrekit.notebook import colab
 from timbrekit.notebook.player import player_html
 from timbrekit.notebook.widgets import NOTHING, path_field, show_panel, upload_button
 from timbrekit.recording import Recording, describe, read_recording
-from timbrekit.results.plots import new_figure, plot_hits, to_png
+from timbrekit.results.plots import new_figure, plot_hits, set_title, to_png
 from timbrekit.session import Session, safe_name
 
 LAST, UPLOAD, MICROPHONE, DRIVE, SAMPLE = RECORDING_SOURCES = (
@@ -178,6 +178,7 @@ class RecordingPanel:
         figure, ax = new_figure(9.5, 2.2)
         plot_hits(ax, recording.samples, recording.sample_rate, ())
         ax.get_legend().remove()
+        set_title(ax, "Your recording")
         self.png = to_png(figure)
         self.sound.value = player_html({"You": recording.samples}, recording.sample_rate)
 

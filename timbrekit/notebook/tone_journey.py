@@ -71,7 +71,7 @@ class ToneJourney:
         settings = Settings(steps=steps, validate_every=VALIDATE_EVERY)
         if is_fast():
             settings = replace(settings, steps=FAST_EPOCHS, validate_every=2)
-            say(FAST_WORDS.replace("rounds", "steps"))
+            say(FAST_WORDS.replace("epochs", "steps"))
         folder = self.session.folder / "models" / f"{self.session.choices[:8]}-{settings.steps}"
         if (folder / MODEL).is_file() and not (folder / UNFINISHED).exists():
             say("You have trained on this recording before; that instrument is used.")

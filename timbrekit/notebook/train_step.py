@@ -46,7 +46,7 @@ def train_in(
         raise TimbrekitError(f"Stopped before there was a model. {how} when you run this again.") from None
     early = "stopped early, the best so far is kept" if outcome.trained.interrupted else "done"
     panel.done(
-        f"Training is {early}: {len(outcome.trained.history)} rounds, {outcome.trained.seconds:.0f} s. "
+        f"Training is {early}: {len(outcome.trained.history)} epochs, {outcome.trained.seconds:.0f} s. "
         f"{outcome.report['verdict'].partition('. ')[0]}."
     )
     work.keep_model(outcome.played["after_primer"])
