@@ -41,6 +41,7 @@ import numpy as np  # noqa: E402
 from takes import RATE, varied_strokes  # noqa: E402
 
 from timbrekit.export.check import check_model  # noqa: E402
+from timbrekit.results.bundle import bundle_contents  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LONGEST_RUN_MS = (
@@ -123,7 +124,12 @@ def cell(page, title):
 
 def player_in(cell):
     """The frame of a step's player, ready to play."""
-    frame = cell.locator("iframe.timbrekit-player").element_handle().content_frame()
+    place = cell.locator("iframe.timbrekit-player").first
+    for _ in range(100):
+        frame = place.element_handle().content_frame()
+        if frame is not None:
+            break
+        cell.page.wait_for_timeout(100)
     frame.wait_for_function("!document.getElementById('play').disabled")
     return frame
 
@@ -225,10 +231,11 @@ def test_a_user_gets_from_the_sample_to_a_zip(page):
         link.click()
     with zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes())) as archive:
         assert archive.testzip() is None
-        names = {"model.pt", "card.txt", "primer.wav", "preset.json", "preview.wav", "play.html"}
-        assert set(archive.namelist()) == names
+        stem = "snare_minute as Snare 1"
+        assert download.value.suggested_filename == f"{stem}.zip"
+        assert set(archive.namelist()) == set(bundle_contents(stem))
         model = Path(download.value.path()).with_name("model.pt")
-        model.write_bytes(archive.read("model.pt"))
+        model.write_bytes(archive.read(f"{stem}.pt"))
     assert check_model(model).ready
 
 

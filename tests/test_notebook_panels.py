@@ -27,7 +27,6 @@ from timbrekit.presets import load_preset  # noqa: E402
 from timbrekit.recording import read_recording  # noqa: E402
 from timbrekit.recording.onsets import DetectorSettings  # noqa: E402
 from timbrekit.recording.suggest import suggest_settings  # noqa: E402
-from timbrekit.results.bundle import NAME  # noqa: E402
 from timbrekit.session import Session  # noqa: E402
 from timbrekit.training.fast.train import Epoch  # noqa: E402
 
@@ -283,7 +282,19 @@ def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatc
     panel.use(4.0)
     assert not np.array_equal(panel.audition.versions["remapped"], loud)
     second.download()
-    assert (second.session.model_dir / NAME).is_file()
+    assert (second.session.model_dir / "take as Snare 3.zip").is_file()
+
+    second.play_live()
+    second.steps["play"].panel.name.value = "My third snare"
+    assert "<title>My third snare" in html.unescape(second.steps["play"].panel.frame.value)
+    second.show_verdict()
+    assert "My third snare" in second.steps["verdict"].text
+    second.download()
+    assert (second.session.model_dir / "My third snare.zip").is_file()
+    shown = []
+    monkeypatch.setattr("timbrekit.notebook.journey.show_html", shown.append)
+    second.show_instruments()
+    assert "My third snare" in shown[0] and "follows you" in shown[0]
     second.choose_preset("snare-1")
     assert not second.session.is_trained
 

@@ -1,4 +1,4 @@
-"""Listening to the result: four versions of the take in one player, with the plug-in's sensitivity."""
+"""Listening to the result: four versions of the take in one player, with the plug-in's Neurality."""
 
 import html
 
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from timbrekit.notebook.player import Marks, player_html
 from timbrekit.notebook.plots import spectrogram_pair
 from timbrekit.notebook.widgets import picture_widget, slider
+from timbrekit.plugin.knobs import NEURALITY
 from timbrekit.plugin.rehearse import SENSITIVITY_RANGE, Network
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings
 from timbrekit.results.audition import ORIGINAL, PRESET, REMAPPED, Audition, make_audition
@@ -65,31 +66,29 @@ class AuditionPanel:
         sample_rate: int,
         settings: DetectorSettings,
         primer: ArrayLike | None = None,
-        sensitivity: float = 1.0,
+        neurality: float = 1.0,
     ):
         """``primer``: sent through the plug-in first, as the card says to; None is a plug-in just opened."""
         self._samples, self._drum = samples, drum_title(synth)
         self._make = lambda amount: make_audition(
             module, self._samples, sample_rate, settings, amount, primer, synth=synth
         )
-        self._sensitivity = slider(
-            ipywidgets.FloatSlider, "Sensitivity (Neurality)", SENSITIVITY_RANGE, 0.1, sensitivity
-        )
+        self._neurality = slider(ipywidgets.FloatSlider, NEURALITY.title, SENSITIVITY_RANGE, 0.1, neurality)
         self.words, self.player = ipywidgets.HTML(), ipywidgets.HTML()
         self.picture = picture_widget(b"")
-        self.audition = self._make(sensitivity)
-        self._sensitivity.observe(lambda change: self.use(change["new"]), names="value")
-        self.box = ipywidgets.VBox([self._sensitivity, self.words, self.player, self.picture])
+        self.audition = self._make(neurality)
+        self._neurality.observe(lambda change: self.use(change["new"]), names="value")
+        self.box = ipywidgets.VBox([self._neurality, self.words, self.player, self.picture])
         self._redraw()
 
     def take(self, samples: ArrayLike) -> None:
         """Rehearse another recording, at the same sample rate."""
         self._samples = samples
-        self.use(self._sensitivity.value)
+        self.use(self._neurality.value)
 
-    def use(self, sensitivity: float) -> None:
-        """Rehearse again with another sensitivity."""
-        self.audition = self._make(sensitivity)
+    def use(self, neurality: float) -> None:
+        """Rehearse again with another Neurality."""
+        self.audition = self._make(neurality)
         self._redraw()
 
     @property

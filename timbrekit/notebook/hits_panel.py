@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from timbrekit.features import onset_features
 from timbrekit.notebook.player import Marks, marks_html, new_id, player_html
 from timbrekit.notebook.widgets import hits_html, slider
+from timbrekit.plugin.knobs import HOLD, RETRIGGER, TRIGGER
 from timbrekit.recording import Recording
 from timbrekit.recording.hits import onset_windows
 from timbrekit.recording.onsets import (
@@ -88,12 +89,12 @@ class HitsPanel:
         number, whole = ipywidgets.FloatSlider, ipywidgets.IntSlider
         self._sliders = {
             "on_threshold": slider(
-                number, "Trigger Threshold (dB)", ON_THRESHOLD_RANGE, 0.5, start.on_threshold
+                number, f"{TRIGGER.title}, {TRIGGER.unit}", ON_THRESHOLD_RANGE, 0.5, start.on_threshold
             ),
             "off_threshold": slider(
-                number, "Retrigger Threshold (dB)", OFF_THRESHOLD_RANGE, 0.01, start.off_threshold
+                number, f"{RETRIGGER.title}, {RETRIGGER.unit}", OFF_THRESHOLD_RANGE, 0.01, start.off_threshold
             ),
-            "hold": slider(whole, "Hold Time (samples)", HOLD_RANGE, 50, start.hold),
+            "hold": slider(whole, f"{HOLD.title}, {HOLD.unit}", HOLD_RANGE, 50, start.hold),
         }
         for control in self._sliders.values():
             control.observe(self._moved, names="value")

@@ -127,7 +127,8 @@ class ToneJourney:
     @in_words
     def play_live(self) -> None:
         """The page, below the cell: microphone where the browser permits it, recordings, keys, MIDI."""
-        panel = PagePanel(render_tone_page(*load_instrument(self._need_instrument() / MODEL)))
+        folder = self._need_instrument()
+        panel = PagePanel(lambda: render_tone_page(*load_instrument(folder / MODEL)))
         show_panel(panel.box, panel.png, panel.text)
 
     @in_words

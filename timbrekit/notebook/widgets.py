@@ -122,8 +122,8 @@ def slider(
         step=step,
         value=value,
         description=words,
-        style={"description_width": "14em"},
-        layout=ipywidgets.Layout(width="42em"),
+        style={"description_width": "initial"},
+        layout=ipywidgets.Layout(width="50em"),
         continuous_update=False,
     )
 

@@ -111,7 +111,7 @@ class Work:
         samples, rate = soundfile.read(self.session.model_dir / "primer.wav", dtype="float32")
         return resample(samples, rate, self.rate())
 
-    def audition(self, path: Path, sensitivity: float) -> AuditionPanel:
+    def audition(self, path: Path, neurality: float) -> AuditionPanel:
         recording = self.recording(self.rate(), path)
         return AuditionPanel(
             self.module(),
@@ -120,7 +120,7 @@ class Work:
             recording.sample_rate,
             self.detector(),
             self.primer(),
-            sensitivity,
+            neurality,
         )
 
     def module(self) -> torch.jit.ScriptModule:

@@ -158,8 +158,7 @@ def _outline(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndar
 def plot_timbre_space(ax: "Axes", intended: ArrayLike, played: ArrayLike | None = None) -> None:
     """Where each hit lies in loudness and brightness, and where the plug-in plays it.
 
-    Differences from the reference hit (the star, at 0, 0). An arrow leads from each hit to where it is played: short
-    arrows mean that the synthesiser follows.
+    Differences from the reference hit (the star, at 0, 0). Short arrows mean that the synthesiser follows.
 
     Args:
         ax: axes to draw on.
@@ -190,12 +189,8 @@ def plot_timbre_space(ax: "Axes", intended: ArrayLike, played: ArrayLike | None 
 def plot_losses(ax: "Axes", train: Sequence[float], validation: Sequence[float], epochs: int = 0) -> None:
     """Error over the epochs of training: on the hits trained on, and on those held back; the best is marked.
 
-    Where none are held back to choose the epoch, both errors are the same, and one is drawn.
-
-    Args:
-        ax: axes to draw on.
-        train, validation: errors, one an epoch.
-        epochs: that there will be; the axis reaches as far.
+    Where none are held back to choose the epoch, both errors are the same, and one is drawn. The axis reaches as far as
+    there will be ``epochs``.
     """
     done = np.arange(1, max(len(train), len(validation)) + 1)
     ax.plot(done[: len(train)], train, color=BLUE, label="hits it learns from")
@@ -212,10 +207,8 @@ def plot_losses(ax: "Axes", train: Sequence[float], validation: Sequence[float],
 
 
 def count_ticks(last: int) -> list[int]:
-    """Whole numbers from 1 to ``last``, with round steps between them."""
-    step = next(
-        size for power in (1, 10, 100, 1000) for size in (power, 2 * power, 5 * power) if size * 8 >= last
-    )
+    """Whole numbers from 1 to ``last`` in round steps."""
+    step = next(size * 10**power for power in range(9) for size in (1, 2, 5) if 8 * size * 10**power >= last)
     return sorted({1, last, *(tick for tick in range(step, last, step) if 2 * (last - tick) > step)})
 
 
