@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrekit.export.model_file import SCHEMA
+from timbrekit.export.model_file import HOSTS, SCHEMA
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.plugin.as_played import AsPlayed, Followed, by_feature, error_ratio
 from timbrekit.plugin.primer import Primer
@@ -189,10 +189,15 @@ def _for_torchdrum(report: dict[str, Any]) -> list[str]:
 
 
 def _for_no_plugin(preset: Preset) -> list[str]:
-    return [
+    lines = [
         f"This model plays the synthesiser {preset.synth}, which no plug-in holds. Hear it with any recording:",
         "timbrekit rehearse model.pt RECORDING OUT.wav",
     ]
+    if preset.synth in HOSTS["page"][1]:
+        lines += ["Play it in a browser:", "timbrekit page model.pt --out play.html"]
+    if preset.synth in HOSTS["nn-tilde"][1]:
+        lines += ["In Max or Pure Data, with nn~:", "timbrekit export model.pt --to nn-tilde --out play.ts"]
+    return lines
 
 
 def detector_json(settings: DetectorSettings) -> dict[str, float]:
