@@ -43,7 +43,7 @@ const TASKS = {
 
   // values: rows of normalised parameters; strikes: [sample, row]; the synth runs freely from sample 0
   synth({ rate, table, values, strikes, noise, length, out }) {
-    const synth = new core.Snare808(rate);
+    const synth = new core.Voice(rate);
     const next = noiseFrom(noise);
     const physical = values.map((row) => row.map((value, i) => core.toPhysical(value, table[i])));
     synth.set(physical[strikes[0][1]]);
@@ -67,6 +67,7 @@ const TASKS = {
   play({ model, rate, samples, noise, configure, block, panicAt, out }) {
     const player = new core.Player(model, rate, noiseFrom(noise));
     const preset = [...player.synth.values];
+    const began = process.cpuUsage();
     const hits = [];
     const detections = [];
     player.onHit = ({ position, told, ...vectors }) =>
@@ -83,8 +84,9 @@ const TASKS = {
       if (at === panicAt) player.panic();
       player.process(input.subarray(at, at + size), audio.subarray(at, at + size));
     }
+    const seconds = process.cpuUsage(began).user / 1e6;
     writeFloats(out, audio);
-    return { hits, detections, broken: player.meters.broken, preset };
+    return { hits, detections, broken: player.meters.broken, preset, seconds };
   },
 
   // a drum whose instrument is changed at a sample; strikes: rows of a sample and the features that are told there

@@ -196,6 +196,8 @@ def check(options: argparse.Namespace) -> int:
             say(f"{options.model.name} is ready for the plug-in.")
         for line in (*(() if result.ready else further), *result.notes):
             say(f"  {line}")
+        if result.hosts:
+            say(f"  It plays in: {', '.join(result.hosts)}.")
         if result.metadata:
             say(f"  Written by timbrekit: {result.metadata.get('name')}, {result.metadata.get('date')}")
     finish(options, finite(asdict(result)))

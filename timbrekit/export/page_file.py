@@ -49,7 +49,12 @@ class PageKind:
     def core_source(self) -> str:
         """The audio core, one JavaScript module: what the page, its audio thread and the tests run."""
         common = (FURNITURE / name for name in COMMON)
-        return "\n".join(map(_read, (*common, *(self.folder / name for name in self.core))))
+        return "\n".join(map(_read, (*common, *map(self._find, self.core))))
+
+    def _find(self, name: str) -> Path:
+        """A script of its own, or of those that pages share."""
+        own = self.folder / name
+        return own if own.exists() else FURNITURE / name
 
     def render(self, title: str, model: dict[str, Any]) -> str:
         """The page's HTML.

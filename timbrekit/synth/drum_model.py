@@ -67,9 +67,16 @@ class DrumModel:
             )
         t = self._at(rate, parameters.device)
         physical = t["low"] + parameters.double() * t["span"]
+        return self._played(rate, samples, physical, draws, parameters.dtype)
+
+    def _played(
+        self, rate: int, samples: int, physical: Tensor, draws: tuple[Tensor, ...], dtype: torch.dtype
+    ) -> Tensor:
+        """As :meth:`render`, of parameters ``(batch, 16)`` in physical units and 64 bits."""
+        t = self._at(rate, physical.device)
         knobs = {p.key: physical[:, i : i + 1] for i, p in enumerate(self.parameters)}
         harder = knobs["strike"] - t["reference_loudness"]  # dB
-        sound = parameters.new_zeros(len(parameters), samples)
+        sound = torch.zeros(len(physical), samples, dtype=dtype, device=physical.device)
         if "modes" in self.parts and len(self.drum.frequency):
             sound = sound + ringing(t, knobs, harder, rate, samples, sound.dtype)
         if "noise" in self.parts:
@@ -106,8 +113,7 @@ class DrumModel:
         if len(triggers) and (triggers[0] < 0 or np.any(np.diff(triggers) <= 0)):
             raise ValueError("triggers must be ascending sample indices from 0 on")
         start = seed * 7919 if noise is None else int((float(np.asarray(noise)[0]) + 1) / 2 * (PERIOD - 1))
-        low, high = np.array([(p.minimum, p.maximum) for p in self.parameters]).T
-        normalized = torch.from_numpy((physical - low) / (high - low))
+        rows = torch.from_numpy(physical.copy())
         cut = int(END_FADE * sample_rate)
         longest = int(self.drum.seconds * 2.5 * sample_rate) + 1
         audio = np.zeros(num_samples, np.float32)
@@ -116,7 +122,9 @@ class DrumModel:
             length = int(min(longest, following - trigger + cut, num_samples - trigger))
             draws = (torch.tensor([(start + trigger) % PERIOD]),)
             with torch.no_grad():
-                sound = self.render(sample_rate, length, normalized[row : row + 1].float(), draws)[0].numpy()
+                sound = self._played(sample_rate, length, rows[row : row + 1], draws, torch.float32)[
+                    0
+                ].numpy()
             since = np.arange(length) - (following - trigger)
             audio[trigger : trigger + length] += sound * np.clip(1 - since / cut, 0, 1).astype(np.float32)
         return audio

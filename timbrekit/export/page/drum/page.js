@@ -147,12 +147,12 @@ const sensitivity = {
 };
 const wet = {
   id: "wet",
-  title: "Input / 808",
+  title: `Input / ${Voice.title}`,
   min: 0,
   max: 1,
   step: 0.01,
   value: 1,
-  text: (v) => `${Math.round(v * 100)} % 808`,
+  text: (v) => `${Math.round(v * 100)} % ${Voice.title}`,
 };
 slider($("output"), sensitivity, (value) => configure({ sensitivity: value }));
 slider($("output"), wet, (value) => configure({ wet: value }));

@@ -1,4 +1,14 @@
-// The whole instrument: hears, decides, plays. Joined to core.js, which it builds on, when the page is built.
+// The whole instrument: hears, decides, plays. Joined to core.js and a synthesiser's voice when the page is built.
+//
+// A voice is a class `Voice` of what one synthesiser plays:
+//   static title, step, groups: what people call it; the step to which its host rounds parameters, or null; its
+//     parameters in groups for the page, each [heading, keys]
+//   constructor(rate, drum): Hz; the drum, where the model holds one
+//   set(values): parameters in physical units and in the model's order, from the next sample on
+//   trigger(): a stroke at the next sample, with the values set last
+//   next(noise): one sample out of one of white noise in -1..1
+//   silence(): at once
+//   values: those set last
 
 // model: what build_page puts into the page: preset values, parameter table, network, training ranges and
 // detector settings. rate: Hz of the samples that will be fed. noise: one value in -1..1 per call.
@@ -13,7 +23,7 @@ export class Player {
     this.network = makeNetwork(model.network);
     this.ranges = new FeatureRanges(model.onset_features);
     this.detector = new OnsetDetector(rate, {});
-    this.synth = new Snare808(rate);
+    this.synth = new Voice(rate, model.drum);
     this.synth.set(this.preset.map((value, i) => toPhysical(value, this.parameters[i])));
     this.recent = new Float32Array(WINDOW); // ring of the last input samples
     this.position = 0; // samples played so far
