@@ -48,7 +48,7 @@ def check_equal(core, instrument, model, samples, tolerance=1e-4):
     expected = play(instrument, samples)
     hops = len(expected.asked)
     white = white_noise(1, hops, torch.Generator().manual_seed(0))
-    noise = np.concatenate([white.numpy().ravel() / np.sqrt(3), np.zeros(4 * HOP)])
+    noise = np.concatenate([white.numpy().ravel(), np.zeros(8 * HOP)])
     audio, result = play_in_node(core, model, samples, noise=core.write("noise", noise), fitted=True)
     assert result["fit"]["octaves"] == expected.octaves
     for name in ("pitch", "voiced", "loudness"):
