@@ -63,8 +63,7 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
         OutputError: the page would be larger than `MAXIMUM_BYTES`, or cannot be written.
     """
     content = render_page(metadata)
-    drum = metadata.get("drum")
-    most = MAXIMUM_BYTES + (len(script_json(drum)) if drum else 0)
+    most = MAXIMUM_BYTES + (len(script_json(metadata["drum"])) if "drum" in metadata else 0)
     if len(content) > most:
         raise OutputError(
             f"The page for {metadata['name']!r} would be {len(content)} bytes; the limit is {most}. "

@@ -29,6 +29,7 @@ class DrumVoice(NnVoice):
     ATTACK: Final[float] = ATTACK
     END_FADE: Final[float] = END_FADE
     TINY: Final[float] = TINY
+    FAINT: Final[float] = -28.0  # a mode below e^-28 is over
     BLOCK: Final[int] = BLOCK
     STEP: Final[int] = STEP
     PERIOD: Final[int] = PERIOD
@@ -98,36 +99,45 @@ class DrumVoice(NnVoice):
             self.room = onset_room(self.onsets.shape[2], self.rate).to(torch.float32)
 
     def struck(self, values: list[float]) -> dict[str, Tensor]:
-        """What a stroke with these parameters plays."""
+        """What a stroke with these parameters plays. Amplitudes as logarithms, angles in radians."""
         t = self.numbers
         harder = values[15] - self.reference
-        frequency = t["frequency"] * math.pow(2.0, values[0] / 12.0)
+        radians = t["frequency"] * (math.pow(2.0, values[0] / 12.0) * 2.0 * math.pi / self.rate)
         octaves = torch.log2(t["frequency"] / self.main_frequency)
         level = t["level"] + t["level_slope"] * harder + values[3] + octaves * values[4]
-        amplitude = torch.exp(level * self.DB) * (frequency < self.HIGHEST * self.rate)
+        level = torch.where(
+            radians < self.HIGHEST * 2.0 * math.pi, level * self.DB, torch.full_like(level, -1e4)
+        )
         decay = t["decay"] * torch.exp(t["decay_slope"] * harder + octaves * (values[6] * math.log(2.0)))
         decay = decay * (100.0 / values[5] / self.rate)
-        turns = frequency / self.rate
-        fine = torch.arange(self.BLOCK).to(torch.float64)
-        steady = turns[self.glides :].unsqueeze(1) * fine
-        angle = ((steady - steady.floor()) * (2.0 * math.pi)).to(torch.float32)
-        size = torch.exp((decay[self.glides :].unsqueeze(1) * -fine).clamp_min(self.TINY).to(torch.float32))
+        # Until when gliding modes, and any, are heard.
+        heard = (level - self.FAINT) / decay.clamp_min(1e-12)
         coloured = values[7] + t["octaves"] * values[8]
         early = t["noise_level"] + t["noise_slope"] * harder + coloured
         late = t["late_level"] + t["late_slope"] * harder + coloured + values[10]
-        faster = 100.0 / values[9] / self.rate
+        glides = self.glides
+        fine = torch.arange(self.BLOCK, dtype=torch.float64)
+        angle = radians[glides:].unsqueeze(1) * fine
+        size = torch.exp(decay[glides:].unsqueeze(1) * -fine)
         return {
             "clock": torch.tensor([0, -1]),  # samples: its age, and that at which the next one came, or -1
             "knobs": torch.tensor(values, dtype=torch.float64),
-            "turns": turns,
-            "amplitude": amplitude,
-            "decay": decay,
-            "phase": t["phase"],
-            "fine": torch.cat([size * torch.cos(angle), size * torch.sin(angle)]),  # (2 modes, 256)
-            "early": early * self.DB,
-            "late": late * self.DB,
-            "early_decay": t["noise_decay"] * faster,
-            "late_decay": t["late_decay"] * faster,
+            "heard": torch.stack([_latest(heard[:glides]), _latest(heard[glides:])]),
+            "glide_radians": radians[:glides].unsqueeze(1),
+            "glide_phase": t["phase"][:glides].unsqueeze(1),
+            "glide_level": level[:glides].unsqueeze(1),
+            "glide_decay": decay[:glides].unsqueeze(1),
+            # The rest as cosines and then as sines: -sin x is cos (x + pi / 2).
+            "radians": radians[glides:].repeat(2),
+            "phase": torch.cat([t["phase"][glides:], t["phase"][glides:] + math.pi / 2]),
+            "level": level[glides:].repeat(2),
+            "decay": decay[glides:].repeat(2),
+            "fine": torch.cat([size * torch.cos(angle), size * torch.sin(angle)]).to(
+                torch.float32
+            ),  # (…, 256)
+            "noise": torch.cat([early, late]).unsqueeze(1) * self.DB,  # (40, 1)
+            "noise_decay": torch.cat([t["noise_decay"], t["late_decay"]]).unsqueeze(1)
+            * (100.0 / values[9] / self.rate),
             "onset": self.onset(values[11] + values[15], values[12], values[15]),
         }
 
@@ -158,10 +168,13 @@ class DrumVoice(NnVoice):
         values: list[float] = stroke["knobs"].tolist()
         clock: list[int] = stroke["clock"].tolist()
         age, cut = clock[0], clock[1]
+        heard: list[float] = stroke["heard"].tolist()
         places = torch.arange(age, age + count)
-        sound = self.steady(stroke, age, count)
-        if self.glides > 0:
-            sound = sound + self.gliding(stroke, values, places)
+        sound = torch.zeros(count)
+        if age < heard[0]:
+            sound = self.gliding(stroke, values, places.to(torch.float64))
+        if age < heard[1]:
+            sound = sound + self.steady(stroke, age, count)
         if age < self.ATTACK * self.rate:
             sound = sound * (places / (self.ATTACK * self.rate)).clamp_max(1.0)
         if self.noisy:
@@ -180,40 +193,34 @@ class DrumVoice(NnVoice):
 
     def steady(self, stroke: dict[str, Tensor], age: int, count: int) -> Tensor:
         """The modes that do not glide: each power z^(a + b) is z^a, for every 256th sample, times z^b."""
-        coarse = torch.arange(age, age + count, self.BLOCK).to(torch.float64).unsqueeze(1)  # (blocks, 1)
-        turns = stroke["turns"][self.glides :] * coarse
-        angle = (turns - turns.floor()) * (2.0 * math.pi) + stroke["phase"][self.glides :]
-        size = torch.exp((stroke["decay"][self.glides :] * -coarse).clamp_min(self.TINY))
-        size = size * stroke["amplitude"][self.glides :]
-        left = torch.cat([size * torch.cos(angle), -size * torch.sin(angle)], 1).to(torch.float32)
-        return torch.matmul(left, stroke["fine"]).flatten()[:count]
+        coarse = torch.arange(age, age + count, self.BLOCK, dtype=torch.float64).unsqueeze(1)  # (blocks, 1)
+        size = torch.exp((stroke["level"] - stroke["decay"] * coarse).clamp_min(self.FAINT))
+        left = size * torch.cos(stroke["radians"] * coarse + stroke["phase"])
+        return torch.matmul(left.to(torch.float32), stroke["fine"]).flatten()[:count]
 
-    def gliding(self, stroke: dict[str, Tensor], values: list[float], places: Tensor) -> Tensor:
+    def gliding(self, stroke: dict[str, Tensor], values: list[float], times: Tensor) -> Tensor:
         amount, time = math.pow(2.0, values[1] / 12.0) - 1.0, values[2] / 1000.0 * self.rate
-        warped = places - amount * time * torch.expm1(places.to(torch.float64) / -time)
-        turns = stroke["turns"][: self.glides].unsqueeze(1) * warped  # (modes, n)
-        angle = (turns - turns.floor()) * (2.0 * math.pi) + stroke["phase"][: self.glides].unsqueeze(1)
-        size = torch.exp((stroke["decay"][: self.glides].unsqueeze(1) * -places).clamp_min(self.TINY))
-        sizes = (size * stroke["amplitude"][: self.glides].unsqueeze(1)).to(torch.float32)
-        return (torch.cos(angle.to(torch.float32)) * sizes).sum(0)
+        warped = times - torch.expm1(times / -time) * (amount * time)
+        size = torch.exp((stroke["glide_level"] - stroke["glide_decay"] * times).clamp_min(self.FAINT))
+        waves = torch.cos(stroke["glide_radians"] * warped + stroke["glide_phase"]) * size  # (modes, n)
+        return waves.sum(0).to(torch.float32)
 
     def noises(self, stroke: dict[str, Tensor], places: Tensor, age: int, hiss: Tensor) -> Tensor:
         """The bands, whose levels are straight lines between every 64th sample."""
-        steps = torch.div(places, self.STEP, rounding_mode="floor")
+        count = places.shape[0]
         first = age // self.STEP
-        count = (age + places.shape[0] - 1) // self.STEP - first + 2
-        grid = torch.arange(first, first + count).to(torch.float64) * self.STEP
-        early = stroke["early"].unsqueeze(1) - stroke["early_decay"].unsqueeze(1) * grid
-        late = stroke["late"].unsqueeze(1) - stroke["late_decay"].unsqueeze(1) * grid
-        levels = torch.exp(early.clamp_min(self.TINY)) + torch.exp(late.clamp_min(self.TINY))
-        levels = levels.to(torch.float32)  # (20, count)
-        part = (places - steps * self.STEP) / float(self.STEP)
-        left, right = levels.index_select(1, steps - first), levels.index_select(1, steps - first + 1)
-        sound = (torch.lerp(left, right, part) * hiss).sum(0)
+        last = (age + count - 1) // self.STEP + 1
+        grid = torch.arange(first * self.STEP, (last + 1) * self.STEP, self.STEP, dtype=torch.float64)
+        both = torch.exp((stroke["noise"] - stroke["noise_decay"] * grid).clamp_min(self.TINY))
+        levels = both.view(2, hiss.shape[0], grid.shape[0]).sum(0).to(torch.float32)  # (20, grid)
+        at = (places - first * self.STEP) / float(self.STEP)
+        steps = at.to(torch.int64)
+        left, right = levels.index_select(1, steps), levels.index_select(1, steps + 1)
+        sound = (torch.lerp(left, right, at - steps) * hiss).sum(0)
         if age >= self.room.shape[0]:
             return sound
-        room = self.room[age : age + places.shape[0]]
-        return sound * torch.cat([room, torch.ones(places.shape[0] - room.shape[0])])
+        room = self.room[age : age + count]
+        return sound * torch.cat([room, torch.ones(count - room.shape[0])])
 
     def goes_on(self, stroke: dict[str, Tensor], count: int) -> bool:
         """Makes a stroke so many samples older. Whether it still sounds then."""
@@ -230,6 +237,10 @@ class DrumVoice(NnVoice):
     def cut(self) -> int:
         """Samples in which a stroke fades when the next one comes."""
         return int(self.END_FADE * self.rate)
+
+
+def _latest(ages: Tensor) -> Tensor:
+    return torch.cat([ages, torch.zeros(1, dtype=torch.float64)]).max()
 
 
 def _numbers(drum: Drum) -> dict[str, np.ndarray]:

@@ -27,8 +27,8 @@ NN_OPERATORS = (
         f"aten::{name}"
         for name in """
         Float Int __and__ __getitem__ __not__ _set_item append bitwise_and bitwise_right_shift bitwise_xor copy_ cumsum
-        expm1 fft_irfft fft_rfft floordiv fmod full_like hann_window i0 len linspace log10 log2 polar rand remainder
-        square tan
+        expm1 fft_irfft fft_rfft floordiv fmod full_like hann_window i0 len linspace log10 log2 max polar rand remainder
+        repeat square tan
         """.split()
     }
     | {
