@@ -29,7 +29,10 @@ SETTINGS = DetectorSettings(on_threshold=14.0, off_threshold=5.0, hold=1500)
 def model(tmp_path_factory):
     mapping = trained_mapping()
     metadata = metadata_of(mapping)
-    metadata |= {"name": "Küchensnare", "detector": {"on_threshold": 14.0, "off_threshold": 5.0, "hold": 1500}}
+    metadata |= {
+        "name": "Küchensnare",
+        "detector": {"on_threshold": 14.0, "off_threshold": 5.0, "hold": 1500},
+    }
     return write_model(mapping, metadata, tmp_path_factory.mktemp("model") / "model.pt").path
 
 

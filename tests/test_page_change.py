@@ -74,7 +74,9 @@ def test_a_change_amid_a_stroke_loses_no_hit(run, models, strokes, offset):
     before, _ = run(models[:1], strokes)
     detection = before[4]["position"] - 257
     hits, _ = run(models, strokes, at=detection + offset)
-    assert [(hit["position"], hit["raw"]) for hit in hits] == [(hit["position"], hit["raw"]) for hit in before]
+    assert [(hit["position"], hit["raw"]) for hit in hits] == [
+        (hit["position"], hit["raw"]) for hit in before
+    ]
 
 
 def test_a_hit_that_is_told_sounds_at_once_with_the_features_it_was_told(run, models):
@@ -82,7 +84,9 @@ def test_a_hit_that_is_told_sounds_at_once_with_the_features_it_was_told(run, mo
     hits, audio = run(models[:1], np.zeros(30_000, np.float32), strikes=told)
     assert [hit["position"] for hit in hits] == [1_000, 20_000]
     assert all(hit["told"] for hit in hits)
-    np.testing.assert_allclose([hit["features"] for hit in hits], [features for _, features in told], atol=1e-6)
+    np.testing.assert_allclose(
+        [hit["features"] for hit in hits], [features for _, features in told], atol=1e-6
+    )
     ranges = models[0]["onset_features"]
     assert hits[0]["raw"][0] == pytest.approx(ranges["maximum"][0])
     assert hits[1]["raw"][0] == pytest.approx(ranges["minimum"][0])
@@ -94,4 +98,6 @@ def test_a_told_hit_is_played_as_a_heard_one_with_these_features(run, models, st
     silence = np.zeros(1_000, np.float32)
     for hit in heard:
         (again,), _ = run(models[:1], silence, strikes=[[0, hit["features"]]])
-        np.testing.assert_allclose(again["physical"], hit["physical"], atol=0.011)  # a step of the host's rounding
+        np.testing.assert_allclose(
+            again["physical"], hit["physical"], atol=0.011
+        )  # a step of the host's rounding

@@ -157,7 +157,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="nn~ in Max and Pure Data; FluCoMa; or a MIDI file of a recording's hits",
     )
     export.add_argument(
-        "--recording", type=Path, help="of drumming, for --to midi: its hits, with what the model makes of them"
+        "--recording",
+        type=Path,
+        help="of drumming, for --to midi: its hits, with what the model makes of them",
     )
     export.add_argument("--out", type=Path, required=True, help="file to write")
 

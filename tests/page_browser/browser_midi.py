@@ -15,7 +15,8 @@ MIDI = """(() => {
     send(bytes, when = 0) {
       const [status, ...data] = bytes;
       const seven = (x) => Number.isInteger(x) && x >= 0 && x < 128;
-      if (data.length + 1 !== lengths[status & 0xf0] || !data.every(seven)) throw new TypeError(`no MIDI message: ${[...bytes]}`);
+      const whole = data.length + 1 === lengths[status & 0xf0] && data.every(seven);
+      if (!whole) throw new TypeError(`no MIDI message: ${[...bytes]}`);
       sent.push({ bytes: [...bytes], when });
     },
   });

@@ -40,7 +40,9 @@ def play(page, *messages):
 
 
 @pytest.mark.parametrize(("velocity", "loudness"), [(1, 0.0), (64, 0.5), (127, 1.0)])
-def test_a_note_strikes_with_its_velocity_as_loudness_and_the_rest_in_the_middle(midi_page, velocity, loudness):
+def test_a_note_strikes_with_its_velocity_as_loudness_and_the_rest_in_the_middle(
+    midi_page, velocity, loudness
+):
     play(midi_page, [0x99, 38, velocity], [0x89, 38, 0])
     until(midi_page, ONE_HIT)
     assert features(midi_page) == pytest.approx([loudness, 0.5, 0.5], abs=1e-5)
@@ -275,9 +277,7 @@ def test_instruments_come_from_pages_descriptions_and_model_files(visit, address
     assert page.inner_text("h1") == "A model file"
     for number in range(1, 4):
         same = ["network", "preset", "parameters", "onset_features", "detector"]
-        mine, other = (
-            page.evaluate(f"timbrekit.instruments[{i}].model") for i in (number, 1)
-        )
+        mine, other = (page.evaluate(f"timbrekit.instruments[{i}].model") for i in (number, 1))
         assert {key: mine[key] for key in same} == {key: other[key] for key in same}
     assert page.complaints == [] and notices(page) == ""
 

@@ -34,7 +34,9 @@ UNCHANGED = 64  # the value of a controller whose parameter is as in the preset
 FEATURE_TITLES = {"loudness": "Loudness", "centroid": "Brightness", "flatness": "Noisiness"}  # as on the page
 
 
-def hits_of(model: ModelFile, samples: np.ndarray, rate: int, settings: DetectorSettings | None = None) -> Rehearsal:
+def hits_of(
+    model: ModelFile, samples: np.ndarray, rate: int, settings: DetectorSettings | None = None
+) -> Rehearsal:
     """Play a recording through a model as a host does that knows the training's ranges, as after the primer.
 
     Args:
@@ -98,7 +100,9 @@ def explanation(titles: list[str]) -> list[str]:
         "Velocity: loudness; 1 is the softest hit of the training, 127 the loudest.",
     ]
     features = zip(range(FIRST_FEATURE, 128), ONSET_FEATURES, strict=False)
-    lines += [f"CC {number}: {FEATURE_TITLES[name]}; 0 to 127 is the training's range." for number, name in features]
+    lines += [
+        f"CC {number}: {FEATURE_TITLES[name]}; 0 to 127 is the training's range." for number, name in features
+    ]
     parameters = zip(range(FIRST_PARAMETER, 128), titles, strict=False)
     lines += [
         f"CC {number}: {title}; {UNCHANGED} is the preset's, 1 and 127 are its whole range below and above."
@@ -159,7 +163,9 @@ def _titles(model: ModelFile) -> list[str]:
     try:
         titles = [f"{p['title']} ({p['unit']})" for p in model.metadata["parameters"]]
     except (KeyError, TypeError) as error:
-        raise ModelFileError(f"{model.name} does not say what its parameters are. Export it again.") from error
+        raise ModelFileError(
+            f"{model.name} does not say what its parameters are. Export it again."
+        ) from error
     if len(titles) > MOST_PARAMETERS:
         raise ModelFileError(
             f"{model.name} has {len(titles)} parameters, and MIDI leaves {MOST_PARAMETERS} controllers free for them "
