@@ -14,7 +14,8 @@ MIDI = """(() => {
     type: "output",
     send(bytes, when = 0) {
       const [status, ...data] = bytes;
-      const whole = data.length + 1 === lengths[status & 0xf0] && data.every((x) => Number.isInteger(x) && x >= 0 && x < 128);
+      const seven = (x) => Number.isInteger(x) && x >= 0 && x < 128;
+      const whole = data.length + 1 === lengths[status & 0xf0] && data.every(seven);
       if (!whole) throw new TypeError(`no MIDI message: ${[...bytes]}`);
       sent.push({ bytes: [...bytes], when });
     },

@@ -192,7 +192,7 @@ def test_a_browser_without_midi_is_told_so(visit, address):
     page = visit("about:blank")
     page.add_init_script("delete Navigator.prototype.requestMIDIAccess")
     page.goto(address["tone"])
-    assert "This browser has no Web MIDI" in page.inner_text("#midi-state")
+    assert "There is no Web MIDI here" in page.inner_text("#midi-state")
     assert not page.locator("#midi").is_visible()
 
 

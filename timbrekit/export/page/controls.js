@@ -141,7 +141,7 @@ function begin() {
   $("latency-help").textContent = WORDS.latency;
   $("first").textContent = WORDS.first;
   showInstruments();
-  beginMidi();
+  showMidi();
   redraw();
   listDevices();
   requestAnimationFrame(followOutput);

@@ -32,10 +32,12 @@ function receiveMidi(bytes) {
 async function connectMidi() {
   await sound.start();
   clearNotice("midi");
+  $("midi-state").textContent = "Waiting for the browser: it asks you beside the address.";
   let access;
   try {
     access = await navigator.requestMIDIAccess();
   } catch (error) {
+    showMidi();
     tellMidi(error);
     return;
   }
@@ -52,10 +54,12 @@ async function connectMidi() {
 
 $("midi").addEventListener("click", () => attempt(connectMidi));
 
-function beginMidi() {
+// Whether it can be had at all, before anybody asked.
+function showMidi() {
   const has = Boolean(navigator.requestMIDIAccess);
   $("midi").hidden = !has;
   $("midi-state").textContent = has
     ? `${WORDS.midi} The browser asks you first.`
-    : "This browser has no Web MIDI; Chrome, Edge and Firefox have. The rest of the page plays.";
+    : "There is no Web MIDI here. Chrome and Edge have it, Firefox for pages from a web server, Safari not. " +
+      "The rest of the page plays.";
 }

@@ -18,6 +18,7 @@ const bar = (place, decibels) =>
 
 async function enterStage() {
   onStage = true;
+  document.documentElement.classList.add("on-stage");
   $("stage-name").textContent = model.name;
   $("stage").hidden = false;
   $("stage").focus();
@@ -28,6 +29,7 @@ async function enterStage() {
 function leaveStage() {
   if (!onStage) return;
   onStage = false;
+  document.documentElement.classList.remove("on-stage");
   $("stage").hidden = true;
   $("to-stage").focus();
   awake?.release();
