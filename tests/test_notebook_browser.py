@@ -207,6 +207,10 @@ def test_a_user_gets_from_the_sample_to_a_zip(page):
     assert player.evaluate("[timbrekit.run.at, timbrekit.run.end]") == [start, end]
     player.wait_for_function("!timbrekit.playing")
 
+    # Back again: what follows is of these choices once more.
+    hits.get_by_role("button", name="Suggested").click()
+    page.wait_for_function("!document.querySelector('.timbrekit-outdated')")
+
     # The four versions: a change goes on at its place; starting this player stops the other.
     versions = player_in(cell(page, "6 · Listen"))
     titles = versions.locator("#versions button").all_inner_texts()

@@ -58,5 +58,5 @@ def train_in(
         f"Training is {early}: {len(outcome.trained.history)} epochs, {outcome.trained.seconds:.0f} s. "
         f"{outcome.report['verdict'].partition('. ')[0]}."
     )
-    work.keep_model(outcome.played["after_primer"])
+    work.keep_model(None if outcome.trained.interrupted else outcome.played["after_primer"])
     return panel

@@ -130,9 +130,11 @@ class Work:
             self._models[path] = open_model(path)
         return self._models[path].module
 
-    def keep_model(self, played: AsPlayed) -> None:
-        """The present choices have been trained, perhaps not for the first time."""
-        self.played[self.session.model_dir] = played
+    def keep_model(self, played: AsPlayed | None) -> None:
+        """The present choices have been trained, perhaps not for the first time. None: the whole was not measured."""
+        self.played.pop(self.session.model_dir, None)
+        if played is not None:
+            self.played[self.session.model_dir] = played
         self._models.pop(self.session.model_path, None)
 
     def measured(self) -> AsPlayed:

@@ -125,8 +125,7 @@ def plot_hits(
     kept, dropped, missed = (np.asarray(marks, float) / sample_rate for marks in (kept, dropped, missed))
     time, low, high = _outline(samples, sample_rate)
     peak = float(np.abs(samples).max(initial=0)) or 1.0
-    for mark in kept:
-        ax.axvline(mark, ymin=0.04, ymax=0.88, color=SKY, linewidth=0.7, alpha=0.6, zorder=1)
+    ax.vlines(kept, -peak, peak, colors=SKY, linewidth=0.7, alpha=0.6, zorder=1)
     ax.fill_between(time, low, high, color=INK, linewidth=0.3, zorder=2)
     ax.plot([], [], "|", color=BLUE, markersize=9, markeredgewidth=1.5, label=f"hit, kept ({len(kept)})")
     if len(kept):
