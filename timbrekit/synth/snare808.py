@@ -11,7 +11,7 @@ and r^b, each taken in double precision and only then rounded: as exact as the w
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from timbrekit.synth.base import Parameter
 from timbrekit.synth.highpass import high_pass_from_zero_state, high_pass_in_steady_state
+from timbrekit.synth.outer import outer_product
 from timbrekit.synth.parameters import (
     ATTACK_MS,
     DECAY_LOG,
@@ -162,7 +163,7 @@ def _powers(rates: Tensor, sample_rate: int, samples: int, dtype: torch.dtype) -
     coarse, fine = _exponents(1, count, rates.device)
     powers = torch.exp(torch.log(rates)[..., None] * torch.cat([coarse, fine])).to(dtype)
     coarse, fine = powers.split([len(coarse), len(fine)], -1)
-    return _Outer.apply(coarse, fine)[..., :count]
+    return outer_product(coarse, fine)[..., :count]
 
 
 def _envelopes(powers: Tensor, sample_rate: int, samples: int) -> Tensor:
@@ -200,32 +201,27 @@ def _oscillators(step: Tensor, mod: Tensor, sweep_sum: Tensor, phases: Tensor) -
         mod, phases: ``(batch, 2)``.
         sweep_sum: ``(batch, 1, samples)``.
     """
-    dtype, samples, turn = sweep_sum.dtype, sweep_sum.shape[-1], 2 * math.pi
+    dtype, samples = sweep_sum.dtype, sweep_sum.shape[-1]
+    swing = (2 * math.pi * step * mod).to(dtype)
+    angles = steady_angles(step, phases.double(), samples, dtype)
+    return torch.sin(torch.addcmul(angles, sweep_sum, swing[..., None]))
+
+
+def steady_angles(step: Tensor, phases: Tensor, samples: int, dtype: torch.dtype) -> Tensor:
+    """``(batch, 2, samples)`` in radians, whole turns left out now and then: phases that advance by ``step``.
+
+    Args:
+        step: ``(batch, 2)`` cycles per sample.
+        phases: ``(batch, 2)`` at the first sample, in cycles.
+        samples, dtype: of the result.
+    """
+    turn = 2 * math.pi
     coarse, fine = _exponents(0, samples, step.device)
-    turns = torch.addcmul(phases[..., None].double(), step[..., None], coarse)
+    turns = torch.addcmul(phases[..., None], step[..., None], coarse)
     turns = turns - turns.detach().floor()  # whole turns go in double precision
     within = step[..., None] * (turn * fine)
     steady = ((turn * turns).to(dtype)[..., None] + within.to(dtype)[..., None, :]).flatten(2)
-    swing = (turn * step * mod).to(dtype)
-    return torch.sin(torch.addcmul(steady[..., :samples], sweep_sum, swing[..., None]))
-
-
-class _Outer(torch.autograd.Function):
-    """``(…, m)`` and ``(…, n)`` to their outer products ``(…, m n)``; backwards as matrix products.
-
-    By itself autograd goes back through two products of the full size, ten times as slow.
-    """
-
-    @staticmethod
-    def forward(context: Any, left: Tensor, right: Tensor) -> Tensor:
-        context.save_for_backward(left, right)
-        return (left[..., :, None] * right[..., None, :]).flatten(-2)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = context.saved_tensors
-        gradient = gradient.unflatten(-1, (left.shape[-1], right.shape[-1]))
-        return (gradient @ right[..., None])[..., 0], (left[..., None, :] @ gradient)[..., 0, :]
+    return steady[..., :samples]
 
 
 @cache  # never forgotten: what is captured on a GPU looks at it where it lies
