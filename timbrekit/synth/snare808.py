@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from timbrekit.synth import snare808_updates
 from timbrekit.synth.base import Parameter
+from timbrekit.synth.closed_forms import exponents, outer_product, steady_angles
 from timbrekit.synth.highpass import high_pass_from_zero_state, high_pass_in_steady_state
-from timbrekit.synth.outer import outer_product
 from timbrekit.synth.parameters import (
     ATTACK_MS,
     DECAY_LOG,
@@ -35,7 +36,6 @@ BELOW_SILENCE = float(np.nextafter(np.float32(SILENCE), np.float32(0)))  # the l
 # Samples, 2^10 * 9 and 2^11 * 9: fast FFTs. The longer noise comes round once within what the features look at, which
 # none of their frames of 2048 samples can tell.
 NOISE_PERIODS = (9216, 18_432)
-BLOCK = 256  # samples; a length of the outer products, not of anything audible
 
 
 def attack_ramp(sample_rate: int) -> np.ndarray:
@@ -76,6 +76,18 @@ class Snare808:
         """As ``Synth.render``. The noise filter is in steady state; what is carried from hit to hit is its state."""
         return self.sound(rate, samples, parameters, *draws, steady_state=True, carry_state=carry_state)
 
+    def render_updates(
+        self,
+        rate: int,
+        samples: int,
+        parameters: Tensor,
+        starts: tuple[int, ...],
+        draws: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """As ``Synth.render_updates``. Every set of parameters starts the noise filter in zero state."""
+        return snare808_updates.render(rate, samples, parameters, starts, *draws)
+
+    stream_updates = staticmethod(snare808_updates.play)  # as ``Synth.stream_updates``
     stream = staticmethod(play)  # as ``Synth.stream``, in the plug-in's own arithmetic, sample by sample
 
     def sound(
@@ -160,7 +172,7 @@ class Snare808:
 def _powers(rates: Tensor, sample_rate: int, samples: int, dtype: torch.dtype) -> Tensor:
     """``(batch, kinds, samples)`` of rates ``(batch, kinds)``: rate^m, m = 1 just after the attack."""
     count = max(0, samples - len(_attack(sample_rate, rates.device)[0]))
-    coarse, fine = _exponents(1, count, rates.device)
+    coarse, fine = exponents(1, count, rates.device)
     powers = torch.exp(torch.log(rates)[..., None] * torch.cat([coarse, fine])).to(dtype)
     coarse, fine = powers.split([len(coarse), len(fine)], -1)
     return outer_product(coarse, fine)[..., :count]
@@ -207,23 +219,6 @@ def _oscillators(step: Tensor, mod: Tensor, sweep_sum: Tensor, phases: Tensor) -
     return torch.sin(torch.addcmul(angles, sweep_sum, swing[..., None]))
 
 
-def steady_angles(step: Tensor, phases: Tensor, samples: int, dtype: torch.dtype) -> Tensor:
-    """``(batch, 2, samples)`` in radians, whole turns left out now and then: phases that advance by ``step``.
-
-    Args:
-        step: ``(batch, 2)`` cycles per sample.
-        phases: ``(batch, 2)`` at the first sample, in cycles.
-        samples, dtype: of the result.
-    """
-    turn = 2 * math.pi
-    coarse, fine = _exponents(0, samples, step.device)
-    turns = torch.addcmul(phases[..., None], step[..., None], coarse)
-    turns = turns - turns.detach().floor()  # whole turns go in double precision
-    within = step[..., None] * (turn * fine)
-    steady = ((turn * turns).to(dtype)[..., None] + within.to(dtype)[..., None, :]).flatten(2)
-    return steady[..., :samples]
-
-
 @cache  # never forgotten: what is captured on a GPU looks at it where it lies
 def _ranges(parameters: tuple[Parameter, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Minima and spans ``(14,)``."""
@@ -238,12 +233,6 @@ def _attack(sample_rate: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """The attack ``(samples,)``, and for each of its samples and the one after it the sum of all before."""
     ramp = torch.from_numpy(attack_ramp(sample_rate)).to(device)
     return ramp, torch.nn.functional.pad(ramp.cumsum(0, dtype=torch.float64), (1, 0))
-
-
-def _exponents(first: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Coarse and fine steps whose sums are ``first, first + 1 …``, at least ``count`` of them."""
-    coarse = torch.arange(first, count + first, BLOCK, dtype=torch.float64, device=device)
-    return coarse, torch.arange(BLOCK, dtype=torch.float64, device=device)
 
 
 def white_noise(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float32) -> Tensor:

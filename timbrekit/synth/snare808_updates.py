@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from timbrekit.compiled import compiled
-from timbrekit.synth.highpass import BLOCK, fast_length, high_pass_switched_on
-from timbrekit.synth.outer import outer_product
+from timbrekit.synth.closed_forms import BLOCK, outer_product, steady_angles
+from timbrekit.synth.highpass import fast_length, high_pass_switched_on
 from timbrekit.synth.parameters import (
     ATTACK_MS,
     DECAY_LOG,
@@ -24,7 +24,6 @@ from timbrekit.synth.parameters import (
     PARAMETERS,
     SILENCE,
 )
-from timbrekit.synth.snare808 import steady_angles
 from timbrekit.synth.snare808_stream import white_noise
 from timbrekit.synth.updates import glide_samples, shares, spans
 
@@ -111,7 +110,9 @@ def _sum_before(log_rate: Tensor, levels: Tensor, first: int) -> Tensor:
         first: samples since the end of the attack at the first of them: ``r^first + … = (r^first - r^m) / (1 - r)``,
             until the cut to 0.
     """
-    cut = torch.exp(log_rate * torch.ceil(math.log(SILENCE) / log_rate.detach()))  # the first level that is cut
+    cut = torch.exp(
+        log_rate * torch.ceil(math.log(SILENCE) / log_rate.detach())
+    )  # the first level that is cut
     begin = torch.maximum(torch.exp(log_rate * first), cut)
     scale = 1 / -torch.expm1(log_rate)
     begin, cut, scale = (each.to(levels.dtype)[..., None] for each in (begin, cut, scale))
@@ -132,7 +133,9 @@ def _envelopes(log_rates: Tensor, first: int, end: int, rate: int, dtype: torch.
     begin = max(first, attack)
     count = max(0, end - begin)
     device = log_rates.device
-    coarse = torch.arange(begin + 1 - attack, begin + 1 - attack + max(count, 1), BLOCK, device=device).double()
+    coarse = torch.arange(
+        begin + 1 - attack, begin + 1 - attack + max(count, 1), BLOCK, device=device
+    ).double()
     fine = torch.arange(BLOCK, dtype=torch.float64, device=device)
     powers = torch.exp(log_rates[..., None] * torch.cat([coarse, fine])).to(dtype)
     decay = outer_product(*powers.split([len(coarse), BLOCK], -1))[..., :count]
@@ -227,7 +230,10 @@ def _stream(rows, when, is_trigger, noise, rate, glide, attack):
     audio = np.zeros(len(noise), dtype=np.float32)
     old, new = np.zeros(14), np.zeros(14)  # tunings: before the glide, and after
     level, level_old = np.zeros(4), np.zeros(4)  # envelopes: pitch, oscillator 1, oscillator 2, noise
-    start, risen = np.zeros(4), np.zeros(4, dtype=np.int64)  # where each rises from; samples since it was at 1
+    start, risen = (
+        np.zeros(4),
+        np.zeros(4, dtype=np.int64),
+    )  # where each rises from; samples since it was at 1
     rising = np.zeros(4, dtype=np.bool_)
     state, state_old = np.zeros(2), np.zeros(2)  # of the noise filters
     phase1 = 0.0
