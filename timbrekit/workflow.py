@@ -24,6 +24,7 @@ from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.measure import detector_of
+from timbrekit.results.naming import check_name, default_name
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
 from timbrekit.results.unseen import error_bars, measure_end, measure_other, other_take
@@ -105,6 +106,7 @@ def train_model(
     bounds: bool = False,
     checkpoint: str | Path | None = None,
     test: Recording | None = None,
+    name: str | None = None,
 ) -> Outcome:
     """Train, rehearse, prove and write ``model.pt, report.json, report.png, rehearsal.wav, primer.wav, card.txt``.
 
@@ -121,6 +123,7 @@ def train_model(
         checkpoint: file in which work that was cut off is found again (``training.fast.train``); removed at the end.
         test: another recording of the same drum, at the same gain and sample rate, to measure the model on. Without it
             the end of the take is held out for that.
+        name: of the instrument, for people; made of the recording's and the preset's if None.
 
     Raises:
         TrainingError: too few hits.
@@ -129,6 +132,7 @@ def train_model(
         OutputError: the folder cannot be written.
     """
     settings = settings or Settings()
+    name = check_name(name) if name else default_name(prepared.recording.name, preset)
     stage = stage or (lambda words: None)
     folder = Path(folder)
     _check_writable(folder)
@@ -161,12 +165,14 @@ def train_model(
             hits.settings,
             take.minimum,
             take.maximum,
+            name,
             training={
                 "recording_seconds": recording.duration_s,
                 "hits": len(take),
                 "settings": settings.to_json(),
                 "error_ratio": held_out.error_ratio,
             },
+            feature_median=take.onset.median(0).values,
         )
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
@@ -184,7 +190,7 @@ def train_model(
             reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
             reached["onset information"] = predict_from_onsets(take)
         found = [asdict(finding) for finding in prepared.findings]
-        report = build_report(preset, take, trained, held_out, played, primer, found, unseen, reached)
+        report = build_report(name, preset, take, trained, held_out, played, primer, found, unseen, reached)
         write_wav(staging / "rehearsal.wav", played["after_primer"].rehearsal.audio, rate)
         write_wav(staging / "primer.wav", primer.samples, primer.sample_rate)
         (staging / "card.txt").write_text(write_card(report, preset), encoding="utf-8")

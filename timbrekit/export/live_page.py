@@ -42,7 +42,7 @@ def page_kind(synth: str = SNARE808) -> PageKind:
         folder=FURNITURE / "drum",
         core=("core.js", *scripts, "player.js"),
         names=("Player", "Voice", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
-        scripts=("pictures.js", "pads.js", "page.js"),
+        scripts=("pictures.js", "pads.js", "loop.js", "midi.js", "page.js"),
         headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",
         save=f"Save the {title}",
     )
@@ -63,7 +63,8 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
         OutputError: the page would be larger than `MAXIMUM_BYTES`, or cannot be written.
     """
     content = render_page(metadata)
-    most = MAXIMUM_BYTES + (len(script_json(metadata["drum"])) if "drum" in metadata else 0)
+    drum = metadata.get("drum")
+    most = MAXIMUM_BYTES + (len(script_json(drum)) if drum else 0)
     if len(content) > most:
         raise OutputError(
             f"The page for {metadata['name']!r} would be {len(content)} bytes; the limit is {most}. "

@@ -122,6 +122,12 @@ export class FeatureRanges {
     this.heard = { minimum: [Infinity, Infinity, Infinity], maximum: [-Infinity, -Infinity, -Infinity] };
   }
 
+  // Features 0..1 of the trained ranges in their own units.
+  raw(features) {
+    const { minimum, maximum } = this.trained;
+    return Float32Array.from(features, (at, i) => minimum[i] + at * (maximum[i] - minimum[i]));
+  }
+
   normalize(raw) {
     const { minimum, maximum } = this.heard;
     raw.forEach((value, i) => {

@@ -27,6 +27,7 @@ export class Player {
     this.synth.set(this.preset.map((value, i) => toPhysical(value, this.parameters[i])));
     this.recent = new Float32Array(WINDOW); // ring of the last input samples
     this.position = 0; // samples played so far
+    this.told = []; // features of hits that sound with the next sample
     this.countdown = -1; // samples until the trigger; -1 while no window is being collected
     this.onDetection = () => {};
     this.onHit = () => {};
@@ -56,6 +57,20 @@ export class Player {
     this.ranges.reset();
   }
 
+  // A hit that is told instead of heard: features 0..1 within the trained ranges. It sounds with the next sample.
+  strike(features) {
+    this.told.push(features);
+  }
+
+  // `next`, of another model, goes on from all that was heard; this one rings out, and hears nothing from now on.
+  handOver(next) {
+    next.detector = Object.assign(this.detector, { settings: next.detector.settings });
+    const { recent, position, countdown, told } = this;
+    Object.assign(next, { recent: recent.slice(), position, countdown, told });
+    next.ranges.heard = this.ranges.heard;
+    Object.assign(this, { detector: new OnsetDetector(this.rate, { on_threshold: Infinity }), countdown: -1, told: [] });
+  }
+
   clearMeters() {
     this.meters = { level: 0, onset: 0, broken: 0 }; // peak 0..1, onset signal in dB, samples replaced
   }
@@ -63,6 +78,7 @@ export class Player {
   // input, output: Float32Array of the same length, mono.
   process(input, output) {
     const { meters } = this;
+    while (this.told.length) this.hit(this.ranges.raw(this.told.shift()), true);
     for (let i = 0; i < output.length; i++) {
       let x = input[i];
       if (!(Math.abs(x) < LOUDEST_INPUT)) {
@@ -89,6 +105,11 @@ export class Player {
       this.recent.map((_, i) => this.recent[(start + i) % WINDOW]),
       this.rate,
     );
+    this.hit(raw, false);
+  }
+
+  // Plays a hit with the features raw: dB, semitones, dB. told: whether it was told instead of heard.
+  hit(raw, told) {
     const features = this.ranges.normalize(raw);
     const modulation = this.network(features);
     const normalized = this.preset.map((value, i) =>
@@ -97,6 +118,6 @@ export class Player {
     const physical = normalized.map((value, i) => toPhysical(value, this.parameters[i]));
     this.synth.set(physical);
     this.synth.trigger();
-    this.onHit({ position: this.position, raw, features, modulation, normalized, physical });
+    this.onHit({ position: this.position, told, raw, features, modulation, normalized, physical });
   }
 }
