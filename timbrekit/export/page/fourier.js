@@ -1,4 +1,4 @@
-// Discrete Fourier transforms of real samples, twice a power of four of them, in 64 bits.
+// Discrete Fourier transforms of real samples whose number is a power of two, in 64 bits.
 class Fourier {
   constructor(size) {
     const half = (this.half = size / 2);
@@ -14,10 +14,20 @@ class Fourier {
   }
 
   // The complex transform of x + iy (Cooley and Tukey 1965), in place, x and y in the order of their bits. Two steps at
-  // once: four values are turned by multiples of the same angle, and added up.
+  // once: four values are turned by multiples of the same angle, and added up. Where the number of steps is odd, the
+  // first, which turns nothing, goes alone.
   transform() {
     const { half, cos, sin, x, y } = this;
-    for (let span = 1, stride = half / 2; span < half; span *= 4, stride /= 4) {
+    const first = Math.log2(half) % 2 ? 2 : 1;
+    for (let a = 0; first === 2 && a < half; a += 2) {
+      const re = x[a + 1];
+      const im = y[a + 1];
+      x[a + 1] = x[a] - re;
+      y[a + 1] = y[a] - im;
+      x[a] += re;
+      y[a] += im;
+    }
+    for (let span = first, stride = half / 2 / first; span < half; span *= 4, stride /= 4) {
       for (let j = 0; j < span; j++) {
         const t = j * stride;
         const c1 = cos[2 * t];
