@@ -79,12 +79,13 @@ async function openInstrument(file) {
   let candidate;
   try {
     candidate = await modelIn(file);
-    if (!WORDS.needs.every((key) => key in candidate) || !plays(candidate)) throw new Error("it does not play here");
+    if (!WORDS.needs.every((key) => key in candidate) || !isAlike(candidate) || !plays(candidate)) throw new Error();
   } catch {
     notice("instrument", `${file.name} holds no instrument that this page plays. ${WORDS.open}`);
     return;
   }
   instruments.push({ model: candidate, settings: {} });
+  sound.add(candidate);
   chooseInstrument(instruments.length - 1);
 }
 
