@@ -14,6 +14,8 @@ function showInstruments() {
     }),
   );
   $("instruments").hidden = instruments.length < 2;
+  const { offsetLeft } = $("instruments").children[chosen];
+  $("instruments").parentElement.scrollLeft = offsetLeft - 40; // where they are too many for a phone's width
 }
 
 // Plays on with another one; does nothing where there is none of that number.
