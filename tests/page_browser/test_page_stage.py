@@ -335,7 +335,7 @@ def test_files_that_hold_no_instrument_for_this_page_are_named(visit, address, s
     for file in (*(tmp_path / name for name in content), site / "tone.html"):
         page.set_input_files("#open-instrument", file)
         until(page, f"document.getElementById('notices').textContent.includes('{file.name}')")
-        assert "holds no instrument that this page plays" in notices(page)
+        assert "holds no instrument that this page plays. It plays drums from a page" in notices(page)
     assert page.evaluate("timbrekit.instruments.length") == 1
     page.keyboard.press("q")
     until(page, ONE_HIT)

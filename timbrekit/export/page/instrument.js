@@ -3,9 +3,9 @@
 
 const { Player } = globalThis.timbrekitCore;
 
-// The instrument as an audio node. Chromium refuses Blob addresses to a double-clicked file, some servers'
+// The instrument as an audio node. number: by which it is chosen again after others. Chromium refuses Blob addresses to a double-clicked file, some servers'
 // policies refuse data addresses: try both.
-async function makeInstrument(context, model, settings, noise) {
+async function makeInstrument(context, model, settings, noise, number = 0) {
   if (!context.audioWorklet) throw new DOMException("no AudioWorklet in this browser", "NotSupportedError");
   const source = ["core", "worklet"].map((id) => document.getElementById(id).textContent).join("\n");
   const addresses = [
@@ -18,7 +18,7 @@ async function makeInstrument(context, model, settings, noise) {
       await context.audioWorklet.addModule(address());
       return new AudioWorkletNode(context, "timbrekit-instrument", {
         outputChannelCount: [1],
-        processorOptions: { model, settings, noise },
+        processorOptions: { model, settings, noise, number },
       });
     } catch (error) {
       refusal = error;

@@ -10,6 +10,7 @@ const PROCESSING = ["echoCancellation", "noiseSuppression", "autoGainControl"];
 class Sound {
   constructor(model, listeners) {
     Object.assign(this, { model, listeners, settings: {}, file: null, refusal: null, volume: 0 });
+    this.models = [model]; // all that were opened
   }
 
   // Called from a click or key, as browsers want it: the context must be started before anything is awaited.
@@ -39,9 +40,10 @@ class Sound {
   async open() {
     this.output = new Output(this.context, this.volume);
     try {
-      this.instrument = await makeInstrument(this.context, this.model, this.settings);
+      this.instrument = await makeInstrument(this.context, this.model, this.settings, "", this.models.indexOf(this.model));
       this.instrument.port.onmessage = ({ data }) => this.receive(data);
       this.instrument.connect(this.output.input);
+      this.models.forEach((model, number) => model !== this.model && this.send({ add: model, number }));
     } catch (error) {
       this.refusal = error;
       this.delayed = new DelayedInstrument(this.output.input, this.model, this.settings, this.listeners.onHit);
@@ -76,11 +78,16 @@ class Sound {
     this.output?.setVolume(decibels);
   }
 
-  // Another instrument plays on from the next sample. What the one before still sounds rings out.
+  // Makes another instrument ready to play.
+  add(model) {
+    this.send({ add: model, number: this.models.push(model) - 1 });
+  }
+
+  // One that was added plays on from the next sample. What the one before still sounds rings out.
   async use(model, settings) {
     this.model = model;
     Object.assign(this.settings, settings);
-    this.send({ model, settings: this.settings });
+    this.send({ play: this.settings, number: this.models.indexOf(model) });
     this.delayed?.use(model, this.settings);
     const { file } = this;
     if (!file || (file.rate === model.sample_rate && !file.made)) return;
