@@ -163,13 +163,18 @@ def build_parser() -> argparse.ArgumentParser:
     page.add_argument("model", type=Path, help=MODEL)
     page.add_argument("--out", type=Path, required=True, help="file to write, such as play.html")
 
-    export = add_command(choices, "export", "export", "write a model for other hosts")
+    export = add_command(choices, "export", "export.export", "write a model, or its hits, for other hosts")
     export.add_argument("model", type=Path, help=MODEL)
     export.add_argument(
         "--to",
-        choices=("nn-tilde", "flucoma"),
+        choices=("nn-tilde", "flucoma", "midi"),
         required=True,
-        help="nn~ in Max and Pure Data, or FluCoMa",
+        help="nn~ in Max and Pure Data; FluCoMa; or a MIDI file of a recording's hits",
+    )
+    export.add_argument(
+        "--recording",
+        type=Path,
+        help="of drumming, for --to midi: its hits, with what the model makes of them",
     )
     export.add_argument("--out", type=Path, required=True, help="file to write")
 

@@ -171,6 +171,7 @@ def train_model(
                 "settings": settings.to_json(),
                 "error_ratio": held_out.error_ratio,
             },
+            feature_median=take.onset.median(0).values,
         )
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")

@@ -196,6 +196,8 @@ def check(options: argparse.Namespace) -> int:
             say(f"{options.model.name} is ready for the plug-in.")
         for line in (*(() if result.ready else further), *result.notes):
             say(f"  {line}")
+        if result.hosts:
+            say(f"  It plays in: {', '.join(result.hosts)}.")
         if result.metadata:
             say(f"  Written by timbrekit: {result.metadata.get('name')}, {result.metadata.get('date')}")
     finish(options, finite(asdict(result)))
@@ -251,21 +253,6 @@ def page(options: argparse.Namespace) -> int:
     if not options.json:
         say(f"Open {options.out} in a browser and play.")
     finish(options, {"page": str(options.out)})
-    return OK
-
-
-def export(options: argparse.Namespace) -> int:
-    from timbrekit.export.check import open_model
-
-    if options.to == "nn-tilde":
-        from timbrekit.export.nn_tilde.write import write_nn_tilde as write
-    else:
-        from timbrekit.export.flucoma import write_flucoma as write
-    keep(options.model, options.out)
-    write(open_model(options.model), options.out)
-    if not options.json:
-        say(f"Wrote {options.out}")
-    finish(options, {"output": str(options.out)})
     return OK
 
 

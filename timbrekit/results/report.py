@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbrekit import __version__
-from timbrekit.export.model_file import SCHEMA
+from timbrekit.export.model_file import HOSTS, SCHEMA
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.plugin.as_played import AsPlayed, Followed, by_feature, error_ratio
 from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER, WHERE
@@ -223,10 +223,15 @@ def _for_torchdrum(report: dict[str, Any], model: str, primer: str) -> list[str]
 
 
 def _for_no_plugin(preset: Preset, model: str) -> list[str]:
-    return [
+    lines = [
         f"This model plays the synthesiser {preset.synth}, which no plug-in holds. Hear it with any recording:",
         f"timbrekit rehearse {model} RECORDING OUT.wav",
     ]
+    if preset.synth in HOSTS["page"][1]:
+        lines += ["Play it in a browser:", f"timbrekit page {model} --out play.html"]
+    if preset.synth in HOSTS["nn-tilde"][1]:
+        lines += ["In Max or Pure Data, with nn~:", f"timbrekit export {model} --to nn-tilde --out play.ts"]
+    return lines
 
 
 def detector_json(settings: DetectorSettings) -> dict[str, float]:
