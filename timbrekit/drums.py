@@ -9,15 +9,17 @@ import torch
 
 from timbrekit.errors import RecordingError
 from timbrekit.presets import Preset, parse_preset, save_preset
-from timbrekit.recording import write_wav
-from timbrekit.recording.one_shot import read_hit
+from timbrekit.recording import resample, write_wav
+from timbrekit.recording.one_shot import check_one_stroke, read_hit
 from timbrekit.results.likeness import beside_floor
 from timbrekit.synth import DRUM
 from timbrekit.synth.drum import MOST_HITS, ONSET_RATE, Drum, parse_drum
 from timbrekit.synth.drum_analysis import LONGEST, analyse
 from timbrekit.synth.drum_model import DrumModel
+from timbrekit.training.take import Take
 
 STEMS = {"modes": ("modes",), "noise": ("noise",), "onset": ("onset",), "sum": ("modes", "noise", "onset")}
+SHORTEST_OF_A_TAKE = 0.12  # s of a hit in a drummed recording that a drum is made of
 SEED_STEP = 20_011  # samples of the noise table between two seeds
 
 
@@ -89,3 +91,33 @@ def write_stems(made: MadeDrum, folder: str | Path) -> list[Path]:
         write_wav(Path(folder) / f"{stem}.wav", sound, ONSET_RATE)
         written.append(Path(folder) / f"{stem}.wav")
     return written
+
+
+def median_hit(take: Take) -> np.ndarray:
+    """The hit of a drummed recording that stands for all of it, ``(samples,)`` at 48 kHz, to make a drum of.
+
+    Of the hits that are long enough and fade, the one that lies nearest to the take's medians; the reference hit if it
+    is one of those.
+
+    Raises:
+        RecordingError: none is.
+    """
+    hits = take.hits
+    middle = take.timbre.quantile(0.5, 0)
+    distance = (take.timbre - middle).abs() / (take.timbre - middle).abs().mean(0).clamp_min(1e-6)
+    order = distance.mean(1).argsort(stable=True).tolist()
+    if take.reference is not None:
+        order.insert(0, take.reference)
+    for index in order:
+        hit = hits.segments[index][: hits.lengths[index]]
+        if len(hit) < SHORTEST_OF_A_TAKE * hits.sample_rate:
+            continue
+        try:
+            check_one_stroke(hit, Path(f"hit {index + 1}"))
+        except RecordingError:
+            continue
+        return resample(hit, hits.sample_rate, ONSET_RATE)
+    raise RecordingError(
+        f"No hit of the recording lasts {1000 * SHORTEST_OF_A_TAKE:.0f} ms and fades before the next one. Record one "
+        "stroke on its own, and upload that."
+    )
