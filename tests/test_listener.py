@@ -25,7 +25,9 @@ def random_window(count, seed=0):
     return torch.rand(count, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-@pytest.mark.parametrize(("bands", "size", "rate"), [(8, 1024, 48_000), (16, 4096, 48_000), (16, 2048, 96_000)])
+@pytest.mark.parametrize(
+    ("bands", "size", "rate"), [(8, 1024, 48_000), (16, 4096, 48_000), (16, 2048, 96_000)]
+)
 def test_mel_bands_are_those_of_librosa(bands, size, rate):
     theirs = librosa.filters.mel(
         sr=rate, n_fft=size, n_mels=bands, fmin=0, fmax=16_000, htk=True, norm=None, dtype=np.float64
@@ -40,7 +42,9 @@ def test_features_are_those_of_a_spectrogram_with_mel_bands(look):
     count, size = len(window), look.fft_size(RATE)
     hann = np.sin(np.pi * (np.arange(count) + 0.5) / count) ** 2
     power = np.abs(np.fft.fft(window.numpy() * hann, size)[: size // 2 + 1]) ** 2 / (hann**2).sum()
-    mel = librosa.filters.mel(sr=RATE, n_fft=size, n_mels=look.bands, fmax=16_000, htk=True, norm=None, dtype=np.float64)
+    mel = librosa.filters.mel(
+        sr=RATE, n_fft=size, n_mels=look.bands, fmax=16_000, htk=True, norm=None, dtype=np.float64
+    )
     bands = 10 * np.log10(mel @ power / mel.sum(1) + 1e-8)
     parts = [10 * np.log10(np.mean(part**2) + 1e-8) for part in np.split(window.numpy(), look.parts)]
     np.testing.assert_allclose(look_features(window, look, RATE), [*bands, *parts], atol=1e-6)
@@ -68,7 +72,9 @@ def test_a_hit_is_heard_alike_in_a_recording_and_on_its_own():
     detections = torch.tensor([20, 9000, 29_000])
     heard = hear_looks(samples, detections, RATE)
     assert heard.shape == (3, 104)
-    segments = torch.stack([torch.nn.functional.pad(samples, (500, 9000))[at : at + 9000] for at in detections])
+    segments = torch.stack(
+        [torch.nn.functional.pad(samples, (500, 9000))[at : at + 9000] for at in detections]
+    )
     torch.testing.assert_close(hear_looks(segments, torch.full((3,), 500), RATE), heard)
     later = hear_looks(samples, detections[1:2] + 8, RATE)
     torch.testing.assert_close(hear_looks(samples, detections[1:2], RATE, shift=8), later)
