@@ -43,9 +43,9 @@ const TASKS = {
 
   // values: rows of normalised parameters; strikes: [sample, row]; the synth runs freely from sample 0
   synth({ rate, table, values, strikes, noise, length, out }) {
-    const synth = new core.Snare808(rate);
+    const synth = new core.VOICES.snare808(rate);
     const next = noiseFrom(noise);
-    const physical = values.map((row) => row.map((value, i) => core.toPhysical(value, table[i])));
+    const physical = values.map((row) => row.map((value, i) => core.toPhysical(value, table[i], synth.step)));
     synth.set(physical[strikes[0][1]]);
     const audio = new Float32Array(length);
     const envelope = new Float32Array(length);
@@ -67,9 +67,10 @@ const TASKS = {
   play({ model, rate, samples, noise, configure, block, panicAt, out }) {
     const player = new core.Player(model, rate, noiseFrom(noise));
     const preset = [...player.synth.values];
+    const began = process.cpuUsage();
     const hits = [];
     const detections = [];
-    player.onHit = ({ position, ...vectors }) =>
+    player.onHit = ({ position, told, ...vectors }) =>
       hits.push({
         position,
         ...Object.fromEntries(Object.entries(vectors).map(([name, v]) => [name, [...v]])),
@@ -83,8 +84,30 @@ const TASKS = {
       if (at === panicAt) player.panic();
       player.process(input.subarray(at, at + size), audio.subarray(at, at + size));
     }
+    const seconds = process.cpuUsage(began).user / 1e6;
     writeFloats(out, audio);
-    return { hits, detections, broken: player.meters.broken, preset };
+    return { hits, detections, broken: player.meters.broken, preset, seconds };
+  },
+
+  // a drum whose instrument is changed at a sample; strikes: rows of a sample and the features that are told there
+  change({ models, rate, samples, noise, at, strikes = [], out }) {
+    let player = new core.Player(models[0], rate, noiseFrom(noise));
+    const leaving = new core.Leaving(rate);
+    const hits = [];
+    player.onHit = ({ position, told, raw, features, physical }) =>
+      hits.push({ position, told, raw: [...raw], features: [...features], physical: [...physical] });
+    const input = readFloats(samples);
+    const audio = new Float32Array(input.length);
+    for (let i = 0; i < input.length; i++) {
+      for (const [, features] of strikes.filter(([when]) => when === i)) player.strike(features);
+      const settings = models[1]?.detector;
+      if (i === at) player = leaving.replace(player, { model: models[1], settings }, noiseFrom(noise));
+      const [block, sound] = [input.subarray(i, i + 1), audio.subarray(i, i + 1)];
+      player.process(block, sound);
+      leaving.mix(sound);
+    }
+    writeFloats(out, audio);
+    return { hits };
   },
 
   // a tone's instrument: what it hears of a whole sound, how it is fitted, and what it plays; keys: rows of a time

@@ -85,10 +85,11 @@ def test_the_decoder_is_causal_and_its_state_is_all_it_remembers():
     torch.manual_seed(0)
     decoder = Decoder(RANGES.pitch, RANGES.loudness).eval()
     controls = [60 + 5 * torch.rand(1, 20), torch.ones(1, 20), -20 + 5 * torch.rand(1, 20)]
-    whole, _, _ = decoder(*controls, torch.zeros(1, 1, HIDDEN))
-    first, _, state = decoder(*(values[:, :7] for values in controls), torch.zeros(1, 1, HIDDEN))
-    second, _, _ = decoder(*(values[:, 7:] for values in controls), state)
-    assert torch.allclose(torch.cat([first, second], 1), whole, atol=1e-6)
+    *whole, _ = decoder(*controls, torch.zeros(1, 1, HIDDEN))
+    *first, state = decoder(*(values[:, :7] for values in controls), torch.zeros(1, 1, HIDDEN))
+    *second, _ = decoder(*(values[:, 7:] for values in controls), state)
+    for parts in zip(first, second, whole, strict=True):
+        assert torch.allclose(torch.cat(parts[:2], 1), parts[2], atol=1e-6)
 
 
 def test_the_loss_is_zero_for_equal_sounds_and_grows_with_distance():

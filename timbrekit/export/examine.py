@@ -55,10 +55,10 @@ class Verdict:
     notes: list[str] = field(default_factory=list)  # what works, but not as well as it could
 
 
-def examine(content: bytes) -> Verdict:
-    """Load a model file and run it over the input cube."""
+def examine(content: bytes, parameters: int = NUM_PARAMETERS) -> Verdict:
+    """Load a model file and run it over the input cube. ``parameters``: that it has to answer with."""
     try:
-        return examine_module(load(content))
+        return examine_module(load(content), parameters)
     except NotAModel as problem:
         return Verdict([str(problem)])
     except MemoryError:

@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from timbrekit.errors import ModelFileError
 from timbrekit.export.archive import NotAModel, read_file, unpack
-from timbrekit.synth import SNARE808
+from timbrekit.synth import DRUM, SNARE808
+from timbrekit.synth.parameters import NUM_PARAMETERS
 
 if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1  # of the description (``timbrekit.export.metadata``)
 EXTRA_FILE = "timbrekit.json"  # its name in the archive
+MOST_PARAMETERS = 200  # of a synthesiser
+# What people call the hosts, and the synthesisers that each has a voice for.
+HOSTS = {
+    "torchdrum": ("TorchDrum", (SNARE808,)),
+    "page": ("the page", (SNARE808, DRUM)),
+    "nn-tilde": ("nn~", (SNARE808, DRUM)),
+    "flucoma": ("FluCoMa", (SNARE808,)),
+}
 
 
 @dataclass(frozen=True)
@@ -23,9 +32,11 @@ class ModelFile:
     """A model that was read and vetted once, to be played and exported from here on."""
 
     path: Path
-    module: torch.jit.ScriptModule  # (n, 3) features in [0, 1] to (n + 1, 14): modulations, then the preset
+    module: (
+        torch.jit.ScriptModule
+    )  # (n, 3) features in [0, 1] to (n + 1, parameters): modulations, then the preset
     metadata: dict[str, Any]  # as written by timbrekit; empty for a file from elsewhere
-    problems: tuple[str, ...] = ()  # why the plug-in cannot use what it answers, one sentence each
+    problems: tuple[str, ...] = ()  # why no host can use what it answers, one sentence each
     undescribed: str | None = None  # why the metadata cannot be relied on
 
     @property
@@ -37,14 +48,15 @@ class ModelFile:
         """The name of the synthesiser that it plays."""
         return synth_of(self.metadata)
 
-    def for_export(self) -> ModelFile:
-        """Itself, if the plug-in would play it and timbrekit described it.
+    def for_export(self, host: str) -> ModelFile:
+        """Itself, if that host (of ``HOSTS``) would play it and timbrekit described it.
 
         Raises:
             ModelFileError: it is not so; says why.
         """
-        if self.problems:
-            raise ModelFileError(f"{self.name} cannot be exported. " + " ".join(self.problems))
+        problem = problem_of_synth(self.metadata, host)
+        if problem or self.problems:
+            raise ModelFileError(f"{self.name} cannot be exported. {problem or ' '.join(self.problems)}")
         if self.undescribed:
             raise ModelFileError(f"{self.name}: {self.undescribed}")
         return self
@@ -55,15 +67,28 @@ def synth_of(metadata: dict[str, Any]) -> str:
     return str(metadata.get("synth", SNARE808))
 
 
-def problem_of_synth(metadata: dict[str, Any]) -> str | None:
-    """Why TorchDrum, or another host that holds the 808 alone, cannot play a model; None where it can."""
-    name = synth_of(metadata)
-    if name == SNARE808:
+def parameters_of_model(metadata: dict[str, Any]) -> int:
+    """How many parameters a model has to answer with."""
+    table = metadata.get("parameters")
+    if synth_of(metadata) == SNARE808 or not isinstance(table, list) or len(table) > MOST_PARAMETERS:
+        return NUM_PARAMETERS
+    return len(table)
+
+
+def problem_of_synth(metadata: dict[str, Any], host: str) -> str | None:
+    """Why a host (of ``HOSTS``) cannot play a model; None where it has a voice for the model's synthesiser."""
+    name, (title, held) = synth_of(metadata), HOSTS[host]
+    if name in held:
         return None
     return (
-        f"The model plays the synthesiser {name[:40]!r}, and this host holds the 808 ({SNARE808}) alone. Train with "
+        f"The model plays the synthesiser {name[:40]!r}, and {title} holds {' and '.join(held)} alone. Train with "
         "one of the 808's presets for it."
     )
+
+
+def hosts_of(metadata: dict[str, Any]) -> list[str]:
+    """What people call the hosts that have a voice for a model's synthesiser."""
+    return [title for host, (title, _) in HOSTS.items() if problem_of_synth(metadata, host) is None]
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from timbrekit.synth.base import Parameter
 from timbrekit.synth.drum import Drum
 from timbrekit.synth.drum_parts import DB, at_rate, noise, onset, onset_window, ringing, three_bands
 from timbrekit.synth.noise_bands import PERIOD, band_centres, noise_table
-from timbrekit.synth.updates import crossfaded
+from timbrekit.synth.updates import crossfaded, glide_samples
 
 END_FADE = 0.005  # s; of the whole sound where the recording ended, and of a sound that the next hit cuts
 NOISE_PIVOT = 1000.0  # Hz at which the noise's colour changes nothing
@@ -68,9 +68,16 @@ class DrumModel:
             )
         t = self._at(rate, parameters.device)
         physical = t["low"] + parameters.double() * t["span"]
+        return self._played(rate, samples, physical, draws, parameters.dtype)
+
+    def _played(
+        self, rate: int, samples: int, physical: Tensor, draws: tuple[Tensor, ...], dtype: torch.dtype
+    ) -> Tensor:
+        """As :meth:`render`, of parameters ``(batch, 16)`` in physical units and 64 bits."""
+        t = self._at(rate, physical.device)
         knobs = {p.key: physical[:, i : i + 1] for i, p in enumerate(self.parameters)}
         harder = knobs["strike"] - t["reference_loudness"]  # dB
-        sound = parameters.new_zeros(len(parameters), samples)
+        sound = torch.zeros(len(physical), samples, dtype=dtype, device=physical.device)
         if "modes" in self.parts and len(self.drum.frequency):
             sound = sound + ringing(t, knobs, harder, rate, samples, sound.dtype)
         if "noise" in self.parts:
@@ -111,7 +118,13 @@ class DrumModel:
         self, rate: int, samples: int, parameters: Tensor, starts: tuple[int, ...], draws: tuple[Tensor, ...]
     ) -> Tensor:
         """As ``Synth.render_updates``: from the sound with the old parameters to the sound with the new ones."""
-        return crossfaded(self, rate, samples, parameters, starts, draws)
+        return crossfaded(
+            lambda values, end: self.render(rate, end, values, draws),
+            samples,
+            parameters,
+            starts,
+            glide_samples(rate),
+        )
 
     def stream_updates(
         self,
@@ -131,8 +144,7 @@ class DrumModel:
         if len(triggers) and (triggers[0] < 0 or np.any(np.diff(triggers) <= 0)):
             raise ValueError("triggers must be ascending sample indices from 0 on")
         start = seed * 7919 if noise is None else int((float(np.asarray(noise)[0]) + 1) / 2 * (PERIOD - 1))
-        low, high = np.array([(p.minimum, p.maximum) for p in self.parameters]).T
-        normalized = torch.from_numpy((np.asarray(physical, float) - low) / (high - low)).float()
+        rows = torch.from_numpy(np.array(physical, float))
         cut = int(END_FADE * sample_rate)
         longest = int(self.drum.seconds * 2.5 * sample_rate) + 1
         audio = np.zeros(num_samples, np.float32)
@@ -142,8 +154,14 @@ class DrumModel:
             draws = (torch.tensor([(start + trigger) % PERIOD]),)
             sets = int(np.asarray(heard)[row])
             with torch.no_grad():
-                sound = self.render_updates(
-                    sample_rate, length, normalized[row : row + 1, :sets], starts[:sets], draws
+                sound = crossfaded(
+                    lambda values, end, draws=draws: self._played(
+                        sample_rate, end, values, draws, torch.float32
+                    ),
+                    length,
+                    rows[row : row + 1, :sets],
+                    starts[:sets],
+                    glide_samples(sample_rate),
                 )[0].numpy()
             since = np.arange(length) - (following - trigger)
             audio[trigger : trigger + length] += sound * np.clip(1 - since / cut, 0, 1).astype(np.float32)

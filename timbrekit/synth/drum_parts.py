@@ -171,9 +171,10 @@ def at_rate(waves: NDArray, rate: int) -> NDArray:
 def three_bands(waves: NDArray, rate: int) -> NDArray:
     """``(hits, 3, samples)`` that add up to the waves ``(hits, samples)``."""
     samples = waves.shape[-1]
-    spectrum = np.fft.rfft(waves, 4 * samples)
-    frequency = np.fft.rfftfreq(4 * samples, 1 / rate)
+    size = 1 << (4 * samples - 1).bit_length()  # a power of two, as hosts transform
+    spectrum = np.fft.rfft(waves, size)
+    frequency = np.fft.rfftfreq(size, 1 / rate)
     edges = [1 / (1 + (frequency / crossover) ** 4) for crossover in CROSSOVERS]
-    low = np.fft.irfft(spectrum * edges[0])[:, :samples]
-    middle = np.fft.irfft(spectrum * (edges[1] - edges[0]))[:, :samples]
+    low = np.fft.irfft(spectrum * edges[0], size)[:, :samples]
+    middle = np.fft.irfft(spectrum * (edges[1] - edges[0]), size)[:, :samples]
     return np.stack([low, middle, waves - low - middle], 1)

@@ -7,14 +7,11 @@ the last update is what these parameters sound like, however wrong the first gue
 """
 
 import math
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from timbrekit.synth.base import Synth
 
 GLIDE = 192  # samples at 44.1 and 48 kHz (4 ms): the least distance of two updates
 
@@ -54,33 +51,33 @@ def shares(starts: tuple[int, ...], samples: int, glide: int) -> Tensor:
 
 
 def crossfaded(
-    synth: "Synth",
-    rate: int,
+    render: Callable[[Tensor, int], Tensor],
     samples: int,
     parameters: Tensor,
     starts: tuple[int, ...],
-    draws: tuple[Tensor, ...],
+    glide: int,
 ) -> Tensor:
     """The update of a synthesiser whose sound is a closed form in time: from one render to the next.
 
     Args:
-        synth: that plays.
-        rate: Hz.
+        render: of parameters ``(batch, parameters)`` and a number of samples, to ``(batch, samples)``.
         samples: to render.
-        parameters: ``(batch, sets, parameters)`` normalised.
+        parameters: ``(batch, sets, parameters)``.
         starts: samples after the trigger at which each set comes, 0 first.
-        draws: of ``synth.draw``, the same for all sets.
+        glide: samples, ``glide_samples``.
 
     Returns:
         ``(batch, samples)``, differentiable.
     """
-    glide = glide_samples(rate)
-    share = shares(starts, samples, glide).to(parameters.device, parameters.dtype)
-    sound = parameters.new_zeros(len(parameters), samples)
+    sound = 0
     for each, (first, end), weight in zip(
-        parameters.unbind(1), spans(starts, samples, glide), share, strict=True
+        parameters.unbind(1),
+        spans(starts, samples, glide),
+        shares(starts, samples, glide).to(parameters.device),
+        strict=True,
     ):
         if first < end:
-            part = synth.render(rate, end, each, draws)[:, first:] * weight[first:end]
+            part = render(each, end)[:, first:]
+            part = part * weight[first:end].to(part.dtype)
             sound = sound + torch.nn.functional.pad(part, (first, samples - end))
     return sound

@@ -37,7 +37,8 @@ TONE_OPERATORS = (
     | {
         f"aten::{name}"
         for name in """
-    __and__ amax amin conj exp2 fft_irfft flip floordiv gather gru nonzero pad repeat_interleave round sin_ unfold
+    __and__ addcmul amax amin argmax conj empty exp2 fft_irfft flip floordiv gather gru nonzero round sin_
+    unflatten unfold uniform_ view_as_complex view_as_real
     """.split()
     }
     | {"prim::abs"}
@@ -113,7 +114,7 @@ def _prove(path: Path, instrument: Instrument) -> None:
 
 
 def hops_of(white: torch.Tensor) -> Callable[[int, int], torch.Tensor]:
-    """Noise ``(hops, 512)``, a row for each hop that is completed, as ``play_in_blocks`` takes it."""
+    """Noise ``(hops, 514)``, a row for each hop that is completed, as ``play_in_blocks`` takes it."""
     return lambda start, end: white[start // HOP : end // HOP]
 
 

@@ -36,5 +36,7 @@ export function decodeFloats(text) {
   }
   const view = new DataView(bytes.buffer);
   const count = Math.floor(text.replace(/=+$/, "").length * 0.1875);
-  return Float32Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true));
+  const floats = new Float32Array(count);
+  for (let i = 0; i < count; i++) floats[i] = view.getFloat32(4 * i, true);
+  return floats;
 }

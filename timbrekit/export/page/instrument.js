@@ -29,9 +29,14 @@ async function makeInstrument(context, model, settings, noise) {
 
 // Stands in where the browser refuses the audio thread: what is played is computed first and sounds then.
 class DelayedInstrument {
-  constructor(context, model, settings, onHit) {
-    Object.assign(this, { context, onHit, playing: new Set() });
-    this.player = new Player(model, context.sampleRate);
+  // output: the node that it sounds through
+  constructor(output, model, settings, onHit) {
+    Object.assign(this, { output, context: output.context, onHit, playing: new Set() });
+    this.use(model, settings);
+  }
+
+  use(model, settings) {
+    this.player = new Player(model, this.context.sampleRate);
     this.player.configure(settings);
     this.player.onHit = (hit) => this.hits.push(hit);
   }
@@ -47,7 +52,7 @@ class DelayedInstrument {
     this.player.process(input, buffer.getChannelData(0));
     this.player.panic();
     const source = new AudioBufferSourceNode(this.context, { buffer });
-    source.connect(this.context.destination);
+    source.connect(this.output);
     source.start();
     const timers = this.hits.map((hit) =>
       setTimeout(() => this.onHit(hit), ((hit.position - start) / rate) * 1000),

@@ -6,14 +6,17 @@ const RECORDING_CHUNK = 16384; // samples sent to the page at a time
 class Instrument extends AudioWorkletProcessor {
   constructor({ processorOptions: { model, settings, noise } }) {
     super();
-    const source = noise === "silent" ? () => 0 : whiteNoise; // silent: to compare with the plug-in's vectors
-    this.player = new Player(model, sampleRate, source);
+    this.noise = noise === "silent" ? () => 0 : whiteNoise; // silent: to compare with the plug-in's vectors
+    this.player = new Player(model, sampleRate, this.noise);
+    this.leaving = new Leaving(sampleRate);
     this.player.configure(settings);
     this.player.onHit = (hit) => this.port.postMessage({ hit });
     this.mono = new Float32Array(128);
     this.sinceMeter = 0;
     this.tape = null; // samples of the recording not sent yet
     this.port.onmessage = ({ data }) => {
+      if (data.model) this.player = this.leaving.replace(this.player, data, this.noise);
+      if (data.call === "panic") this.leaving.silence();
       if (data.call) this.player[data.call](...data.given);
       if (data.record) this.startTape();
       if (data.record === false) this.sendTape(true);
@@ -27,6 +30,7 @@ class Instrument extends AudioWorkletProcessor {
       for (let i = 0; i < output.length; i++) this.mono[i] += channel[i] / channels.length;
     }
     this.player.process(this.mono, output);
+    this.leaving.mix(output);
     for (const other of others) other.set(output);
     this.report(output.length);
     this.record(output);
