@@ -9,7 +9,7 @@ from timbrekit.training.fast.worker import Worker
 from timbrekit.training.looks import draw_asked
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take
-from timbrekit.training.warm_start import MAPPING_BATCH, MAPPING_STEPS, Render
+from timbrekit.training.warm_start import Render
 
 
 class InverseWarmStart(FastWarmStart):
@@ -24,7 +24,7 @@ class InverseWarmStart(FastWarmStart):
             len(self.hits), (MAPPING_STEPS, min(MAPPING_BATCH, len(self.hits))), generator=self.generator
         )
         asked = self._ask(some.flatten()).unflatten(0, some.shape)
-        penalties = torch.full((MAPPING_STEPS,), penalty, dtype=torch.float64)
+        penalties = torch.full((size[0],), penalty, dtype=torch.float64)
         return [asked, self.rings[self.hits][some], asked, penalties]
 
     def _ask(self, rows: Tensor) -> Tensor:
