@@ -20,9 +20,8 @@ class InverseWarmStart(FastWarmStart):
 
     def mapping_batches(self, penalty: float) -> list[Tensor]:
         """As ``WarmStart.mapping_batches``: what is asked for is the input and the aim."""
-        some = torch.randint(
-            len(self.hits), (MAPPING_STEPS, min(MAPPING_BATCH, len(self.hits))), generator=self.generator
-        )
+        size = warm_start.MAPPING_STEPS, min(warm_start.MAPPING_BATCH, len(self.hits))
+        some = torch.randint(len(self.hits), size, generator=self.generator)
         asked = self._ask(some.flatten()).unflatten(0, some.shape)
         penalties = torch.full((size[0],), penalty, dtype=torch.float64)
         return [asked, self.rings[self.hits][some], asked, penalties]
