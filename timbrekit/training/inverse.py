@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from timbrekit.loss import feature_difference_loss
+from timbrekit.training import warm_start
 from timbrekit.training.fast.warm_start import FastWarmStart
 from timbrekit.training.fast.worker import Worker
 from timbrekit.training.looks import draw_asked
