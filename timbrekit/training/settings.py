@@ -56,6 +56,7 @@ class Settings:
     seed: int = 0
     device: str = "cpu"  # or cuda
     jitter: float = 0.03  # augmentation: standard deviation of noise on the inputs, which lie in [0, 1]
+    expected: bool = True  # follow what onsets let expect where hits are few (training/expected.py)
 
     def __post_init__(self):
         if self.device == "mps":
