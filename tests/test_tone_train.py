@@ -32,7 +32,7 @@ def lesson():
 
 @pytest.fixture(scope="module")
 def trained(lesson):
-    """As long as it takes to be better than at the start by far; loudness weighs more, as in a longer run it needs not."""
+    """As long as it takes to be better than at the start by far; loudness weighs more than in a longer run."""
     return train(
         lesson, Settings(steps=110, batch=2, hops=60, warm_up=20, validate_every=55, loudness_weight=0.5)
     )
