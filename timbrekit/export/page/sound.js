@@ -40,10 +40,12 @@ class Sound {
   async open() {
     this.output = new Output(this.context, this.volume);
     try {
+      new Player(this.model, this.context.sampleRate); // so that the audio thread finds `kept` what takes long
       this.instrument = await makeInstrument(this.context, this.model, this.settings, "", this.models.indexOf(this.model));
+      this.handedOver = new Set(kept.keys()); // names of what the audio thread keeps, too
       this.instrument.port.onmessage = ({ data }) => this.receive(data);
       this.instrument.connect(this.output.input);
-      this.models.forEach((model, number) => model !== this.model && this.send({ add: model, number }));
+      this.models.forEach((model) => model !== this.model && this.sendModel(model));
     } catch (error) {
       this.refusal = error;
       this.delayed = new DelayedInstrument(this.output.input, this.model, this.settings, this.listeners.onHit);
@@ -80,7 +82,16 @@ class Sound {
 
   // Makes another instrument ready to play.
   add(model) {
-    this.send({ add: model, number: this.models.push(model) - 1 });
+    this.models.push(model);
+    if (this.instrument) this.sendModel(model);
+  }
+
+  // What takes long is done here, where it makes no sound late.
+  sendModel(model) {
+    new Player(model, this.context.sampleRate);
+    const made = [...kept].filter(([name]) => !this.handedOver.has(name));
+    made.forEach(([name]) => this.handedOver.add(name));
+    this.send({ add: model, number: this.models.indexOf(model), kept: made });
   }
 
   // One that was added plays on from the next sample. What the one before still sounds rings out.
