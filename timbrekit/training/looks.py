@@ -49,6 +49,7 @@ MOST_HITS = 400  # that the estimator remembers, evenly over the take
 LEAST_ASKED, MOST_ASKED = 0.2, 1.15  # of a hit's differences
 MIXED = 0.5  # share of what is asked for that is mixed with another hit, by up to a half
 NOISE = 0.1  # standard deviation, in spreads of the take, on what is asked for and on estimates
+WORSE = 1.4  # times the error of an estimate by what does not know the hit: of other playing they are worse still
 AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
 AIMS_PENALTY = 0.1
 
@@ -153,7 +154,8 @@ def train_looks(
 
     def updates_loss(some: Tensor) -> Tensor:
         shifts = torch.randint(len(SHIFTS), (len(some),), generator=generator)
-        known = estimates[shifts, some]
+        true = (take.intended[some] * weights)[:, None]
+        known = torch.lerp(true, estimates[shifts, some], WORSE)
         known = known + NOISE * torch.randn(known.shape, generator=generator)
         parameters, penalty = model.parameters_and_penalty(known)
         parameters = hold_last(parameters, heard.looks[some])
