@@ -3,8 +3,12 @@
 from functools import cache
 
 import numpy as np
+import torch
 
+from timbrekit.export.metadata import build_metadata
+from timbrekit.mapping import Mapping, build_network
 from timbrekit.presets import Preset
+from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.synth.drum import Drum
 from timbrekit.synth.drum_analysis import analyse
 
@@ -34,5 +38,57 @@ def small_drum() -> Drum:
 
 
 def drum_preset() -> Preset:
-    drum = small_drum()
+    return preset_of(small_drum())
+
+
+@cache
+def full_drum(seed=0) -> Drum:
+    """As much as a drum can hold: 40 modes, ten of which glide, noise in all bands, eight hits."""
+    random = np.random.default_rng(seed)
+    frequency = np.sort(60 * 2 ** random.uniform(0, 7.5, 40))
+    loudness = np.linspace(-32, -12, 8)
+    onset = random.standard_normal((8, 1056)) * np.exp(-np.arange(1056) / 200)
+    return Drum(
+        kind="tom",
+        seconds=1.1,
+        reference=4,
+        glide_amount=0.4,
+        glide_time=0.03,
+        loudness=loudness,
+        frequency=frequency,
+        level=random.uniform(-50, -26, 40),
+        phase=random.uniform(-3, 3, 40),
+        decay=4 * (frequency / 60) ** 0.6,
+        gliding=(np.arange(40) < 10).astype(float),
+        level_slope=random.uniform(0.8, 1.4, 40),
+        decay_slope=np.full(40, 0.01),
+        noise_level=random.uniform(-50, -34, 20),
+        noise_decay=random.uniform(20, 60, 20),
+        late_level=random.uniform(-66, -50, 20),
+        late_decay=random.uniform(3, 9, 20),
+        noise_slope=random.uniform(0.8, 1.4, 20),
+        late_slope=random.uniform(0.8, 1.4, 20),
+        noise_shape=np.interp(np.arange(513), [0, 40, 200, 512], [-12, 0, -6, -40.0]),
+        onset=onset * 10 ** (loudness[:, None] / 20),
+    )
+
+
+def preset_of(drum: Drum) -> Preset:
     return Preset("my-drum", "My drum", drum.values(), synth="drum", drum=drum.to_json())
+
+
+def drum_mapping(preset: Preset, spread=0.5) -> Mapping:
+    """A network that moves every knob of a drum, some of them far."""
+    network = build_network("mlp", outputs=len(preset.parameters))
+    generator = torch.Generator().manual_seed(3)
+    for layer in network:
+        if isinstance(layer, torch.nn.Linear):
+            torch.nn.init.normal_(layer.weight, std=spread, generator=generator)
+    values, damping = torch.from_numpy(preset.normalized()), torch.from_numpy(preset.damping_vector())
+    return Mapping(network, values, damping * 0.5).eval().requires_grad_(False)
+
+
+def drum_metadata(mapping: Mapping, preset: Preset) -> dict:
+    """What a model file with this mapping would say of itself."""
+    lowest, highest = torch.tensor([-38.0, 50.0, -60.0]), torch.tensor([-8.0, 120.0, -3.0])
+    return build_metadata(mapping, preset, RATE, DetectorSettings(), lowest, highest, name="Kitchen drum")

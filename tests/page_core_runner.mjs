@@ -43,9 +43,9 @@ const TASKS = {
 
   // values: rows of normalised parameters; strikes: [sample, row]; the synth runs freely from sample 0
   synth({ rate, table, values, strikes, noise, length, out }) {
-    const synth = new core.Snare808(rate);
+    const synth = new core.VOICES.snare808(rate);
     const next = noiseFrom(noise);
-    const physical = values.map((row) => row.map((value, i) => core.toPhysical(value, table[i])));
+    const physical = values.map((row) => row.map((value, i) => core.toPhysical(value, table[i], synth.step)));
     synth.set(physical[strikes[0][1]]);
     const audio = new Float32Array(length);
     const envelope = new Float32Array(length);
@@ -67,9 +67,10 @@ const TASKS = {
   play({ model, rate, samples, noise, configure, block, panicAt, out }) {
     const player = new core.Player(model, rate, noiseFrom(noise));
     const preset = [...player.synth.values];
+    const began = process.cpuUsage();
     const hits = [];
     const detections = [];
-    player.onHit = ({ position, ...vectors }) =>
+    player.onHit = ({ position, told, ...vectors }) =>
       hits.push({
         position,
         ...Object.fromEntries(Object.entries(vectors).map(([name, v]) => [name, [...v]])),
@@ -83,8 +84,32 @@ const TASKS = {
       if (at === panicAt) player.panic();
       player.process(input.subarray(at, at + size), audio.subarray(at, at + size));
     }
+    const seconds = process.cpuUsage(began).user / 1e6;
     writeFloats(out, audio);
-    return { hits, detections, broken: player.meters.broken, preset };
+    return { hits, detections, broken: player.meters.broken, preset, seconds };
+  },
+
+  // instruments that are changed; changes: rows of a sample and the number of the model that plays from there on;
+  // strikes: rows of a sample and the features that are told there; keys: rows of a sample, a method, what it is given
+  change({ models, rate, samples, noise, settings, changes = [], strikes = [], keys = [], out }) {
+    const first = new core.Player(models[0], rate, noiseFrom(noise));
+    const ensemble = new core.Ensemble(first, 0, noiseFrom(noise));
+    models.forEach((model, number) => number && ensemble.add(number, model));
+    const hits = [];
+    first.onHit = ({ position, told, raw, features, physical }) =>
+      hits.push({ position, told, raw: [...raw], features: [...features], physical: [...physical] });
+    const input = readFloats(samples);
+    const audio = new Float32Array(input.length);
+    for (let i = 0; i < input.length; i++) {
+      for (const [, number] of changes.filter(([when]) => when === i)) {
+        ensemble.play(number, settings ?? models[number].detector);
+      }
+      for (const [, features] of strikes.filter(([when]) => when === i)) ensemble.player.strike(features);
+      for (const [, method, ...given] of keys.filter(([when]) => when === i)) ensemble.player[method](...given);
+      ensemble.process(input.subarray(i, i + 1), audio.subarray(i, i + 1));
+    }
+    writeFloats(out, audio);
+    return { hits };
   },
 
   // a tone's instrument: what it hears of a whole sound, how it is fitted, and what it plays; keys: rows of a time

@@ -165,8 +165,8 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.stdout.close()
 
 
-def node_core(folder: Path, kind: PageKind = DRUM_PAGE) -> NodeCore:
+def node_core(folder: Path, kind: PageKind | None = None) -> NodeCore:
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node (nodejs.org) to run the live page's audio core outside a browser")
-    return NodeCore(folder, node, kind)
+    return NodeCore(folder, node, kind or DRUM_PAGE)

@@ -100,6 +100,14 @@ def test_all_four_versions_are_equally_loud_and_within_full_scale(model, take):
     assert len({len(samples) for samples in audition.versions.values()}) == 1
 
 
+def test_both_together_is_the_sum_of_the_first_two_at_one_level(model, take):
+    """As the notebooks' player adds them up."""
+    audition = make_audition(model, take, RATE)
+    versions = audition.versions
+    added = audition.both_level * (versions[ORIGINAL] + versions[REMAPPED])
+    assert np.allclose(added, versions[MIX], atol=1e-5) and np.abs(added).max() > 0.1
+
+
 def test_the_remapped_version_is_the_rehearsal_at_another_level(model, take):
     audition = make_audition(model, take, RATE, sensitivity=2.0)
     played = rehearse(model, take, RATE, sensitivity=2.0).audio

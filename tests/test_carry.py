@@ -112,7 +112,7 @@ def test_the_zip_of_each_step_brings_ones_own_recording_through_all_five(machine
         assert 'This notebook works on your recording "own.wav".' in said, step
         assert "sample" not in said, step
         ((name, content),) = fake.downloaded
-    assert name == "timbrekit-instrument.zip"
+    assert name == "own as Snare 1.zip"
 
 
 def test_google_drive_brings_it_along_too_and_nothing_is_downloaded(machines, take):
@@ -128,7 +128,7 @@ def test_a_wrong_zip_is_said_and_the_sample_shown(machines, tmp_path):
         archive.writestr("model.pt", b"model")
     content = (tmp_path / "instrument.zip").read_bytes()
     said, _ = machines.run(STEPS[1], [("instrument.zip", content)], go_on_from_a_session_zip=True)
-    assert "is not a session" in said and "with model.pt in it is for the plug-in" in said
+    assert "is not a session" in said and "with a card in it is an instrument" in said
     assert "shows the sample recording" in said
 
 

@@ -11,7 +11,7 @@ from takes import varied_strokes
 from timbrekit.cli import main
 from timbrekit.drums import make_drum
 from timbrekit.errors import RecordingError
-from timbrekit.export.check import open_model
+from timbrekit.export.check import check_model, open_model
 from timbrekit.presets import load_preset
 from timbrekit.recording import write_wav
 from timbrekit.training.settings import Settings
@@ -75,6 +75,11 @@ def test_a_drum_trains_and_rehearses_from_its_model_file_alone(tmp_path, short_w
         prepare(tmp_path / "take.wav"), drum_preset(), tmp_path / "out", Settings(model="mlp", epochs=2)
     )
     assert outcome.report["as_played"]["hits"] == 20
+    card = (tmp_path / "out" / "card.txt").read_text()
+    assert "timbrekit page model.pt" in card and "--to nn-tilde" in card
+    checked = check_model(outcome.model)
+    assert not checked.ready and "TorchDrum holds snare808 alone" in checked.problems[0]
+    assert checked.hosts == ("the page", "nn~")
     model = open_model(outcome.model)
     assert model.synth == "drum" and model.metadata["drum"] == drum_preset().drum
     rehearse_file(outcome.model, tmp_path / "take.wav", tmp_path / "played.wav")

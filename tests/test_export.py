@@ -175,7 +175,9 @@ def test_writing_hands_back_what_opening_the_file_gives(mapping, tmp_path):
     handed = write_model(mapping, metadata_of(mapping), tmp_path / "model.pt")
     opened = open_model(tmp_path / "model.pt")
     assert (handed.path, handed.name) == (opened.path, opened.name) == (tmp_path / "model.pt", "model.pt")
-    assert handed.metadata == opened.metadata and handed.for_export() and opened.for_export()
+    assert (
+        handed.metadata == opened.metadata and handed.for_export("nn-tilde") and opened.for_export("nn-tilde")
+    )
     assert torch.equal(handed.module(PROBES), opened.module(PROBES))
 
 

@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 
 pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
+from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.live import PagePanel, page_in_frame
 
 PAGE = '<!doctype html><title>"a" & b</title>'
@@ -22,6 +23,21 @@ def test_the_frame_holds_the_whole_page_and_may_use_the_microphone():
 )
 def test_the_words_say_how_live_it_can_be_played(monkeypatch, colab, words):
     monkeypatch.setattr("timbrekit.notebook.live.in_colab", lambda: colab)
-    said, page = PagePanel(PAGE).box.children
-    assert words in said.value and "play.html" in said.value
+    said, page = PagePanel(lambda: PAGE).box.children
+    assert words in said.value and "the page from the download" in said.value
     assert page.value == page_in_frame(PAGE)
+
+
+def test_another_name_is_passed_on_and_the_page_is_made_anew():
+    given = []
+
+    def rename(name):
+        if not name.strip():
+            raise TimbrekitError("Give your instrument a name of 1 to 60 letters.")
+        given.append(name)
+
+    panel = PagePanel(lambda: f"<title>{(given or ['first'])[-1]}</title>", "first", rename)
+    panel.name.value = "My <snare>"
+    assert given == ["My <snare>"] and panel.frame.value == page_in_frame("<title>My <snare></title>")
+    panel.name.value = " "
+    assert "1 to 60 letters" in panel.reply.value and given == ["My <snare>"]

@@ -41,6 +41,7 @@ import numpy as np  # noqa: E402
 from takes import RATE, varied_strokes  # noqa: E402
 
 from timbrekit.export.check import check_model  # noqa: E402
+from timbrekit.results.bundle import bundle_contents  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LONGEST_RUN_MS = (
@@ -53,9 +54,6 @@ LAB_SETTINGS = {  # every cell stays in the page, so that it can be looked for
 }
 READY = """async () => { const panel = window.jupyterapp.shell.currentWidget;
     await panel.context.ready; await panel.sessionContext.ready; await panel.sessionContext.session.kernel.info; }"""
-PIXELS = """image => { const canvas = document.createElement('canvas');
-    canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
-    canvas.getContext('2d').drawImage(image, 0, 0); return canvas.toDataURL(); }"""
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +122,18 @@ def cell(page, title):
     return page.locator(".jp-CodeCell", has_text=title)
 
 
+def player_in(cell):
+    """The frame of a step's player, ready to play."""
+    place = cell.locator("iframe.timbrekit-player").first
+    for _ in range(100):
+        frame = place.element_handle().content_frame()
+        if frame is not None:
+            break
+        cell.page.wait_for_timeout(100)
+    frame.wait_for_function("!document.getElementById('play').disabled")
+    return frame
+
+
 def keep(page, name):
     """A screenshot, where they are wanted."""
     folder = os.environ.get("TIMBREKIT_SCREENSHOTS")
@@ -159,11 +169,11 @@ def test_a_user_gets_from_the_sample_to_a_zip(page):
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
     hits = cell(page, "3 · Your hits")
-    picture = hits.locator(".widget-image")
-    picture.wait_for(timeout=LONGEST_RUN_MS)
-    table = hits.locator("table", has=page.locator("button[data-start]"))
-    table.wait_for()
-    rows = table.locator("button[data-start]").count()
+    table = hits.locator("table", has=page.locator("button[data-hit]"))
+    table.wait_for(timeout=LONGEST_RUN_MS)
+    rows = table.locator("button[data-hit]").count()
+    player = player_in(hits)
+    assert player.evaluate("timbrekit.marks.hits.length") == rows
     assert rows > 100
 
     link = cell(page, "8 · Download").locator("a[download]")
@@ -175,8 +185,8 @@ def test_a_user_gets_from_the_sample_to_a_zip(page):
     ):
         show(cell(page, title), page, f"{number}-after-run-all")
 
-    # The detector's slider: the picture and the table follow.
-    before, words = picture.evaluate(PIXELS), hits.locator("b").first.inner_text()
+    # The detector's slider: the player's marks and the table follow.
+    words = hits.locator("b").first.inner_text()
     handle = hits.locator(".noUi-handle, .ui-slider-handle").first
     handle.scroll_into_view_if_needed()
     handle.focus()
@@ -185,29 +195,37 @@ def test_a_user_gets_from_the_sample_to_a_zip(page):
     page.wait_for_function(
         "([cell, words]) => cell.querySelector('b').innerText !== words", arg=[hits.element_handle(), words]
     )
-    page.wait_for_timeout(1500)
-    assert picture.evaluate(PIXELS) != before
-    assert 0 < table.locator("button[data-start]").count() < rows
-    show(picture, page, "3-slider-moved")
+    player.wait_for_function(f"timbrekit.marks.hits.length < {rows}")
+    left = player.evaluate("timbrekit.marks.hits.length")
+    assert 0 < left == table.locator("button[data-hit]").count()
+    show(table, page, "3-slider-moved")
 
     # One hit is played, and stops by itself.
-    sound, part = hits.locator("audio"), table.locator("button[data-start]").nth(4)
-    start, seconds = (float(part.get_attribute(f"data-{name}")) for name in ("start", "seconds"))
-    sound.evaluate("sound => sound.addEventListener('pause', () => { sound.stoppedAt = sound.currentTime; })")
-    part.click()
-    page.wait_for_function("sound => sound.stoppedAt !== undefined", arg=sound.element_handle())
-    assert start < sound.evaluate("sound => sound.stoppedAt") < start + seconds + 0.5
+    table.locator("button[data-hit]").nth(4).click()
+    player.wait_for_function("timbrekit.playing")
+    start, end = player.evaluate("timbrekit.span(4)")
+    assert player.evaluate("[timbrekit.run.at, timbrekit.run.end]") == [start, end]
+    player.wait_for_function("!timbrekit.playing")
 
-    # The four versions: starting one stops the other, and goes on at its place.
-    players = cell(page, "6 · Listen").locator(".timbrekit-sounds").first.locator("audio")
-    assert players.count() == 4
-    show(players.first, page, "6-listen")
-    players.nth(0).evaluate("sound => { sound.currentTime = 10; return sound.play(); }")
-    page.wait_for_function("sound => sound.currentTime > 10.2", arg=players.nth(0).element_handle())
-    players.nth(1).evaluate("sound => sound.play()")
-    page.wait_for_function("sound => sound.currentTime > 10.1", arg=players.nth(1).element_handle())
-    assert players.nth(0).evaluate("sound => sound.paused")
-    players.nth(1).evaluate("sound => sound.pause()")
+    # Back again: what follows is of these choices once more.
+    hits.get_by_role("button", name="Suggested").click()
+    page.wait_for_function("!document.querySelector('.timbrekit-outdated')")
+
+    # The four versions: a change goes on at its place; starting this player stops the other.
+    versions = player_in(cell(page, "6 · Listen"))
+    titles = versions.locator("#versions button").all_inner_texts()
+    assert titles == ["You", "808", "Preset", "Both"]
+    show(cell(page, "6 · Listen").locator("iframe"), page, "6-listen")
+    player.locator("#play").click()
+    player.wait_for_function("timbrekit.playing")
+    versions.evaluate("timbrekit.play(10)")
+    versions.wait_for_function("timbrekit.position() > 10.2")
+    assert not player.evaluate("timbrekit.playing")
+    versions.get_by_role("button", name="You").click()
+    versions.wait_for_function("timbrekit.position() > 10.6")
+    assert versions.evaluate("timbrekit.run.at") == 10  # not started again
+    versions.locator("#play").click()
+    assert not versions.evaluate("timbrekit.playing")
     show(cell(page, "6 · Listen").locator("img").last, page, "6-timbre-space")
     show(cell(page, "7 · Verdict").locator("img").last, page, "7-verdict")
 
@@ -217,10 +235,11 @@ def test_a_user_gets_from_the_sample_to_a_zip(page):
         link.click()
     with zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes())) as archive:
         assert archive.testzip() is None
-        names = {"model.pt", "card.txt", "primer.wav", "preset.json", "preview.wav", "play.html"}
-        assert set(archive.namelist()) == names
+        stem = "snare_minute as Snare 1"
+        assert download.value.suggested_filename == f"{stem}.zip"
+        assert set(archive.namelist()) == set(bundle_contents(stem))
         model = Path(download.value.path()).with_name("model.pt")
-        model.write_bytes(archive.read("model.pt"))
+        model.write_bytes(archive.read(f"{stem}.pt"))
     assert check_model(model).ready
 
 
@@ -256,14 +275,14 @@ def test_from_upload_to_sound_in_three_clicks(page, lab):
 
 
 def test_training_can_be_stopped_while_it_runs_and_keeps_the_best(page, lab):
-    """After a changed preset, with far more rounds than anybody would wait for."""
+    """After a changed preset, with far more epochs than anybody would wait for."""
     _, home = lab
     source = (
         "journey.choose_preset('snare-2'); import timbrekit.notebook.train_step as t; t.is_fast = lambda: False\n"
         "journey.train(epochs=10_000)"
     )
     last = run_in_a_new_cell(page, source)
-    last.locator("p", has_text="Round").wait_for(timeout=LONGEST_RUN_MS)
+    last.locator("p", has_text="Epoch").wait_for(timeout=LONGEST_RUN_MS)
     show(last.get_by_text("To stop here and keep the best so far"), page, "9-training")
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:interrupt-kernel')")  # ■
     last.locator("p", has_text="stopped early, the best so far is kept").wait_for(timeout=LONGEST_RUN_MS)

@@ -7,7 +7,9 @@ import pytest
 from fresh_process import found_in_a_fresh_process
 from matplotlib.image import imread
 
-from timbrekit.results import plots
+from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER
+from timbrekit.results import panel_picture, plots
+from timbrekit.synth.parameters import PARAMETERS
 
 
 @pytest.fixture
@@ -69,6 +71,40 @@ def test_the_best_epoch_is_marked(axes):
     assert (best.get_xdata()[0], best.get_ydata()[0]) == (2, 2)
 
 
+def test_epochs_are_whole_numbers_from_1_to_the_last_that_will_be(axes):
+    plots.plot_losses(axes, [3, 2, 1, 0.5], [3, 2, 2.5, 2.6], epochs=20)
+    assert axes.get_xlim() == (1, 20)
+    assert list(axes.get_xticks()) == [1, 5, 10, 15, 20]
+
+
+@pytest.mark.parametrize(
+    "last, ticks",
+    [
+        (1, [1]),
+        (2, [1, 2]),
+        (7, [1, 2, 3, 4, 5, 6, 7]),
+        (21, [1, 5, 10, 15, 21]),
+        (189, [1, 50, 100, 150, 189]),
+    ],
+)
+def test_ticks_of_what_is_counted_begin_at_1_and_are_round(last, ticks):
+    assert plots.count_ticks(last) == ticks
+
+
+def test_every_panel_has_a_title():
+    draws = (
+        lambda ax: plots.plot_hits(ax, np.zeros(100), 48_000, []),
+        lambda ax: plots.plot_timbre_space(ax, np.zeros((4, 7))),
+        lambda ax: plots.plot_losses(ax, [1], [1]),
+        lambda ax: plots.plot_feature_errors(ax, {"mlp": np.ones(7)}),
+        lambda ax: plots.plot_modulation(ax, np.zeros((3, 14)), PARAMETERS),
+    )
+    for draw in draws:
+        ax = plots.new_figure(6, 3)[1]
+        draw(ax)
+        assert ax.get_title(loc="left")
+
+
 def test_losses_can_be_drawn_before_the_first_epoch_has_ended(axes):
     plots.plot_losses(axes, [], [])
     plots.to_png(axes.figure)
@@ -100,3 +136,15 @@ def test_the_same_data_make_the_same_picture():
 def test_drawing_changes_nothing_global_and_does_not_import_pyplot():
     seen = found_in_a_fresh_process()
     assert seen["style is untouched"] and not seen["pyplot is loaded"]
+
+
+def test_the_drawn_panel_has_every_knob_with_its_value(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(panel_picture, "to_png", lambda figure: drawn.append(figure) or b"")
+    panel_picture.panel_picture({"on_threshold": 15.5, "off_threshold": 8.5, "hold": 1200}, "Attic.pt")
+    (ax,) = drawn[0].axes
+    words = " ".join(text.get_text() for text in ax.texts).replace("\n", " ")
+    for knob in (TRIGGER, RETRIGGER, HOLD, NEURALITY):
+        assert knob.name in words
+    for wanted in ("15.5 dB", "8.5 dB", "1200 samples", "open Attic.pt", "Load"):
+        assert wanted in words

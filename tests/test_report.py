@@ -9,8 +9,10 @@ import pytest
 import torch
 from takes import RATE, still_mapping, tiny_take
 
+from timbrekit import __version__
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.plugin.as_played import AsPlayed, Followed
+from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER, WHERE
 from timbrekit.plugin.primer import Primer
 from timbrekit.presets import load_preset
 from timbrekit.results.auditory_image import ImageMatch
@@ -51,7 +53,9 @@ def report_of(**played):
     measured = measure_held_out(tiny_take(), trained, SNARE)
     primer = Primer(np.zeros(RATE, np.float32), RATE, {48_000: 0.004, 44_100: 0.006})
     situations = {"cold": as_played(0.5), "after_primer": as_played(0.8), **played}
-    return build_report(SNARE, tiny_take(), trained, measured, situations, primer, [], unseen()), primer
+    return build_report(
+        "My snare", SNARE, tiny_take(), trained, measured, situations, primer, [], unseen()
+    ), primer
 
 
 def test_a_model_that_never_moves_has_a_held_out_ratio_of_about_one():
@@ -93,7 +97,7 @@ def test_bounds_stand_beside_the_result():
     measured = measure_held_out(take, trained, SNARE)
     bounds = {"half": half}
     report = build_report(
-        SNARE, take, trained, measured, {"cold": as_played(1)}, primer, [], unseen(), bounds
+        "My snare", SNARE, take, trained, measured, {"cold": as_played(1)}, primer, [], unseen(), bounds
     )
     assert report["bounds"]["half"]["error_ratio"] == pytest.approx(0.5, abs=1e-3)
 
@@ -112,12 +116,29 @@ def test_no_figure_of_hits_that_were_trained_on_stands_on_the_card():
     assert "plays it: " not in card  # as the cards of version 0.1 went on
 
 
+def test_the_card_names_the_files_beside_it():
+    report, _ = report_of()
+    card = write_card(report, SNARE, "My snare.pt", "My snare primer.wav")
+    assert "open My snare.pt" in card and "Send My snare primer.wav" in card
+
+
 def test_the_card_has_what_a_player_dials_in():
     report, _ = report_of(other_rate=as_played(0.7))
     detector = replace(tiny_take().hits.settings, on_threshold=12.5, off_threshold=3.0, hold=2000)
     card = write_card({**report, "detector": detector_json(detector)}, SNARE)
     words = " ".join(card.split())  # its lines are wrapped
-    for wanted in ("12.5", "2000 samples", "primer.wav (1.0 s)", SNARE.title, report["verdict"], "48000 Hz"):
+    for wanted in (
+        "12.5 dB",
+        "2000 samples",
+        "primer.wav (1.0 s)",
+        SNARE.title,
+        report["verdict"],
+        "48000 Hz",
+    ):
         assert wanted in words
+    for knob in (TRIGGER, RETRIGGER, HOLD, NEURALITY):
+        assert knob.name in words and f"({knob.does})" in words
+    assert card.startswith("My snare\n") and f"timbrekit {__version__} with seed 0" in words
+    assert words.index("open the page") < words.index(WHERE) < words.index("Apple Silicon") + 200
     assert "softest, loudest, darkest and brightest" in words
     assert max(map(len, card.splitlines())) <= 120

@@ -1,6 +1,7 @@
 """What every synthesiser keeps, and that a second one goes all the way."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ import timbrekit.synth
 from timbrekit.errors import ModelFileError, PresetError
 from timbrekit.export.check import check_model, open_model
 from timbrekit.export.live_page import build_page
+from timbrekit.export.model_file import HOSTS
+from timbrekit.export.nn_tilde.write import VOICES as nn_voices
 from timbrekit.export.nn_tilde.write import write_nn_tilde
+from timbrekit.export.page_file import FURNITURE
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
 from timbrekit.presets import load_preset, save_preset
 from timbrekit.recording import write_wav
@@ -133,15 +137,23 @@ def test_a_second_synthesiser_trains_rehearses_reports_and_is_refused_for_the_pl
     assert model.synth == "toy"
     checked = check_model(outcome.model)
     assert not checked.ready and checked.problems == [
-        "The model plays the synthesiser 'toy', and this host holds the 808 (snare808) alone. Train with one of the "
-        "808's presets for it."
+        "The model plays the synthesiser 'toy', and TorchDrum holds snare808 alone. Train with one of the 808's "
+        "presets for it."
     ]
+    assert checked.hosts == ()
     with pytest.raises(ModelFileError, match="plays the synthesiser 'toy'"):
         write_nn_tilde(model, tmp_path / "toy.ts")
     with pytest.raises(ModelFileError, match="plays the synthesiser 'toy'"):
         build_page(model.metadata, tmp_path / "toy.html")
     rehearse_file(outcome.model, tmp_path / "take.wav", tmp_path / "played.wav")
     assert (tmp_path / "played.wav").stat().st_size > 100_000
+
+
+def test_a_host_has_a_voice_for_each_synthesiser_that_it_is_said_to_play():
+    player = (FURNITURE / "drum" / "player.js").read_text(encoding="utf-8")
+    voices = re.search(r"VOICES = \{(.*)\}", player)[1]
+    assert {voice.split(":")[0].strip() for voice in voices.split(",")} == set(HOSTS["page"][1])
+    assert set(HOSTS["nn-tilde"][1]) == set(nn_voices)
 
 
 def test_a_preset_of_an_unknown_synthesiser_says_which_there_are(tmp_path):

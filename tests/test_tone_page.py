@@ -48,7 +48,7 @@ def check_equal(core, instrument, model, samples, tolerance=1e-4):
     expected = play(instrument, samples)
     hops = len(expected.asked)
     white = white_noise(1, hops, torch.Generator().manual_seed(0))
-    noise = np.concatenate([white.numpy().ravel() / np.sqrt(3), np.zeros(4 * HOP)])
+    noise = np.concatenate([white.numpy().ravel(), np.zeros(8 * HOP)])
     audio, result = play_in_node(core, model, samples, noise=core.write("noise", noise), fitted=True)
     assert result["fit"]["octaves"] == expected.octaves
     for name in ("pitch", "voiced", "loudness"):
@@ -110,12 +110,10 @@ def test_the_block_size_changes_nothing(core, model, block):
     np.testing.assert_array_equal(blocks, whole)
 
 
-def test_transpose_force_and_volume_do_what_they_say(core, model):
+def test_transpose_and_force_do_what_they_say(core, model):
     tone = note(62, RATE, 0.3, np.random.default_rng(0))
     samples = np.concatenate([np.zeros(10 * HOP), tone]).astype(np.float32)
     plain, _ = play_in_node(core, model, samples)
-    louder, _ = play_in_node(core, model, samples, settings={"volume": 6.0})
-    np.testing.assert_allclose(louder, plain * 10**0.3, atol=1e-6)
     higher, _ = play_in_node(core, model, samples, settings={"transpose": 5})
     assert float(hear(higher).pitch[60:150].median()) == pytest.approx(67, abs=0.05)
     softer, result = play_in_node(core, model, samples, settings={"gain": -10})

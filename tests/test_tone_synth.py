@@ -11,20 +11,21 @@ from timbrekit.tone.synth import (
     BANDS,
     NOISE_FRAME,
     PARTIALS,
+    audible,
     band_matrix,
     bin_power,
-    glide_ramps,
+    glide,
     harmonics,
     noise,
     noise_window,
     room,
-    room_hop,
+    room_hops,
     room_parts,
     white_noise,
 )
 
 HOPS = 96
-RAMPS, SHAPE = glide_ramps(), noise_window()
+GLIDE, SHAPE = glide(), noise_window()
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -32,10 +33,11 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def steady(hertz: float, amplitudes: list[float], hops: int = HOPS) -> torch.Tensor:
-    pitch = torch.full((1, hops + 1), hertz)
+    pitch = torch.full((1, hops + 1), hertz, dtype=torch.float64)
     levels = torch.zeros(1, hops + 1, PARTIALS)
     levels[..., : len(amplitudes)] = torch.tensor(amplitudes)
-    return harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64), RAMPS)[0][0]
+    levels *= audible(hertz * torch.arange(1, PARTIALS + 1))
+    return harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64), GLIDE)[0][0]
 
 
 def spectrum_db(sound: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -62,11 +64,11 @@ def test_nothing_is_folded_back(hertz):
 
 def test_nothing_is_folded_back_within_a_leap():
     """From 300 to 2000 Hz in one hop, with the 60th partial alone: silent from where it would pass 22 kHz."""
-    pitch = torch.tensor([[300.0, 2000.0]])
+    pitch = torch.tensor([[300.0, 2000.0]], dtype=torch.float64)
     levels = torch.zeros(1, 2, PARTIALS)
     levels[..., 0] = 1e-9  # or it would count as a beginning
     levels[..., 59] = 1.0
-    sound, _ = harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64), RAMPS)
+    sound, _ = harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64), GLIDE)
     hertz = 60 * (300 + 1700 * torch.arange(1, HOP + 1) / HOP)
     assert sound[0, hertz > 22_000].abs().max() < 1e-8
     assert sound[0, hertz < 22_000].abs().max() > 0.5
@@ -74,49 +76,49 @@ def test_nothing_is_folded_back_within_a_leap():
 
 def test_a_glide_has_no_steps_in_phase():
     hops = 64
-    pitch = torch.linspace(200, 400, hops + 1)[None]
+    pitch = torch.linspace(200, 400, hops + 1, dtype=torch.float64)[None]
     levels = torch.zeros(1, hops + 1, PARTIALS)
     levels[..., 0] = 1.0
-    sound = harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64), RAMPS)[0][0].double()
+    sound = harmonics(pitch, levels, torch.zeros(1, dtype=torch.float64), GLIDE)[0][0].double()
     largest_step = 2 * math.pi * 400 / RATE
     assert sound.diff().abs().max() < largest_step * 1.001
 
 
 def test_a_tone_begins_at_its_pitch():
-    levels = torch.zeros(1, 3, PARTIALS)
+    levels, phase = torch.zeros(1, 3, PARTIALS), torch.zeros(1, dtype=torch.float64)
     levels[:, 1:, 0] = 1.0
-    glided, _ = harmonics(
-        torch.tensor([[50.0, 500.0, 500.0]]), levels, torch.zeros(1, dtype=torch.float64), RAMPS
-    )
-    straight, _ = harmonics(torch.full((1, 3), 500.0), levels, torch.zeros(1, dtype=torch.float64), RAMPS)
+    pitch = torch.tensor([[50.0, 500.0, 500.0]], dtype=torch.float64)
+    glided, _ = harmonics(pitch, levels, phase, GLIDE)
+    straight, _ = harmonics(torch.full_like(pitch, 500.0), levels, phase, GLIDE)
     assert torch.equal(glided, straight)
 
 
 def test_harmonics_of_single_hops_are_those_of_the_whole():
-    pitch = 220 * 2 ** torch.rand(2, HOPS + 1, generator=generator())
+    pitch = 220 * 2 ** torch.rand(2, HOPS + 1, generator=generator(), dtype=torch.float64)
     levels = torch.rand(2, HOPS + 1, PARTIALS, generator=generator(1)) / PARTIALS
     phase = torch.tensor([0.0, 0.3], dtype=torch.float64)
-    whole, end = harmonics(pitch, levels, phase, RAMPS)
+    whole, end = harmonics(pitch, levels, phase, GLIDE)
     scripted = torch.jit.script(harmonics)
     parts = []
     for n in range(HOPS):
-        part, phase = scripted(pitch[:, n : n + 2], levels[:, n : n + 2], phase, RAMPS)
+        part, phase = scripted(pitch[:, n : n + 2], levels[:, n : n + 2], phase, GLIDE)
         parts.append(part)
     assert torch.allclose(torch.cat(parts, 1), whole, atol=2e-5)
     assert torch.allclose(phase, end, atol=1e-9)
 
 
 def test_gradients_of_amplitudes_agree_with_differences():
-    pitch = torch.tensor([[300.0, 310.0, 600.0]])
+    pitch = torch.tensor([[300.0, 310.0, 600.0]], dtype=torch.float64)
     levels = torch.rand(1, 3, 8, generator=generator()).requires_grad_()
     phase = torch.zeros(1, dtype=torch.float64)
+    tables = glide(8)
     weights = torch.rand(2 * HOP, generator=generator(1)) - 0.5
-    (harmonics(pitch, levels, phase, RAMPS)[0] @ weights).sum().backward()
+    (harmonics(pitch, levels, phase, tables)[0] @ weights).sum().backward()
     for place in ((0, 0, 0), (0, 1, 3), (0, 2, 7)):
         moved = levels.detach().clone()
         moved[place] += 1.0  # the sound is linear in the amplitudes
         difference = (
-            harmonics(pitch, moved, phase, RAMPS)[0] - harmonics(pitch, levels.detach(), phase, RAMPS)[0]
+            harmonics(pitch, moved, phase, tables)[0] - harmonics(pitch, levels.detach(), phase, tables)[0]
         ) @ weights
         assert float(levels.grad[place]) == pytest.approx(float(difference), abs=2e-3)
 
@@ -173,11 +175,11 @@ def test_a_room_is_a_convolution_and_so_it_is_hop_by_hop():
     response = torch.rand(7 * HOP, generator=generator(1)) - 0.5
     expected = np.convolve(sound[0].numpy(), response.numpy())[: 40 * HOP]
     assert room(sound, response)[0].numpy() == pytest.approx(expected, abs=1e-4)
-    scripted, parts, before = torch.jit.script(room_hop), room_parts(response), torch.zeros(HOP)
-    spectra = torch.zeros_like(parts)
+    scripted, parts, before = torch.jit.script(room_hops), room_parts(response), torch.zeros(HOP)
+    ring, place = torch.zeros_like(parts[:7]), 0
     played = []
-    for hop in sound[0].split(HOP):
-        heard, spectra = scripted(hop, before, parts, spectra)
+    for hops in sound[0].split([HOP, 13 * HOP, 26 * HOP]):
+        heard, place = scripted(hops, before, parts, ring, place)
         played.append(heard)
-        before = hop
+        before = hops[-HOP:]
     assert torch.cat(played).numpy() == pytest.approx(expected, abs=1e-4)

@@ -21,7 +21,8 @@ from timbrekit.commands.drum_options import add_command as add_drum_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.commands.tone_options import add_commands as add_tone_commands
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
-from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
+from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER
+from timbrekit.training.names import DEFAULT_MODELS, DEVICES, LISTENERS, MODEL_NAMES, RECIPES
 
 MODEL = "model.pt, as train writes it"
 
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--preset", default="snare-1", help="a preset's name, or a preset file (default: snare-1)"
     )
     train.add_argument("--out", type=Path, required=True, help="folder for the model and its report")
+    train.add_argument("--name", help="of the instrument (default: the recording's and the preset's)")
     train.add_argument(
         "--test",
         type=Path,
@@ -72,9 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--model",
         choices=MODEL_NAMES,
-        help="size of the network (default: {timbrekit}; {published} for --recipe published)".format(
-            **DEFAULT_MODELS
-        ),
+        help=f"size of the network (default: {DEFAULT_MODELS['timbrekit']})",
     )
     train.add_argument(
         "--recipe",
@@ -82,7 +82,16 @@ def build_parser() -> argparse.ArgumentParser:
         default=RECIPES[0],
         help="how to train: timbrekit's way (default), or the paper's",
     )
-    train.add_argument("--epochs", type=whole(1), help="rounds of training (default: as the recipe has it)")
+    train.add_argument(
+        "--listener",
+        choices=LISTENERS,
+        default=LISTENERS[0],
+        help="torchdrum: hears the first 5 ms, for every host (default); mel: listens on while a hit rings and "
+        "corrects the sound, for the page and nn~",
+    )
+    train.add_argument(
+        "--epochs", type=whole(1), help="times through all hits (default: as the recipe has it)"
+    )
     train.add_argument("--seed", type=whole(0), default=0, help="of everything random (default: %(default)s)")
     train.add_argument(
         "--device",
@@ -90,9 +99,17 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         help="to train on (default: a GPU that works, else the CPU)",
     )
-    train.add_argument("--sample-rate", type=whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW")
     train.add_argument(
-        "--bounds", action="store_true", help="also compute what preset and onsets allow (slow)"
+        "--sample-rate",
+        type=whole(1),
+        default=SAMPLE_RATE,
+        metavar="HZ",
+        help="of your DAW (default: %(default)s)",
+    )
+    train.add_argument(
+        "--bounds",
+        action="store_true",
+        help="also compute how well this preset could follow at best (a minute more)",
     )
     _detector_arguments(train)
 
@@ -114,7 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--sensitivity",
         type=float,
         default=1.0,
-        help="0 to 4, how strongly it follows; Neurality in the plug-in (default: %(default)s)",
+        help=f"{NEURALITY.title}: 0 to 4 (default: %(default)s)",
     )
     rehearse.add_argument(
         "--dry-wet",
@@ -134,7 +151,18 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_command(choices, "presets", "presets", "list the presets")
 
-    check = add_command(choices, "check", "check", "is a model file plug-in-ready?")
+    instruments = add_command(
+        choices, "instruments", "instruments.instruments", "list your instruments with their verdicts"
+    )
+    instruments.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path(),
+        help="searched with all folders below it (default: this one)",
+    )
+
+    check = add_command(choices, "check", "check", "is a model file ready for the plug-in?")
     check.add_argument("model", type=Path, help="any model file for TorchDrum")
 
     inspect = add_command(choices, "inspect", "inspect", "show what is wrong with a recording")
@@ -148,13 +176,18 @@ def build_parser() -> argparse.ArgumentParser:
     page.add_argument("model", type=Path, help=MODEL)
     page.add_argument("--out", type=Path, required=True, help="file to write, such as play.html")
 
-    export = add_command(choices, "export", "export", "write a model for other hosts")
+    export = add_command(choices, "export", "export.export", "write a model, or its hits, for other hosts")
     export.add_argument("model", type=Path, help=MODEL)
     export.add_argument(
         "--to",
-        choices=("nn-tilde", "flucoma"),
+        choices=("nn-tilde", "flucoma", "midi"),
         required=True,
-        help="nn~ in Max and Pure Data, or FluCoMa",
+        help="nn~ in Max and Pure Data; FluCoMa; or a MIDI file of a recording's hits",
+    )
+    export.add_argument(
+        "--recording",
+        type=Path,
+        help="of drumming, for --to midi: its hits, with what the model makes of them",
     )
     export.add_argument("--out", type=Path, required=True, help="file to write")
 
@@ -242,18 +275,14 @@ def _function(name: str) -> Callable[[argparse.Namespace], int]:
 
 def _detector_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the plug-in's onset controls")
-    group.add_argument(
-        "--on-threshold", type=float, metavar="DB", help="Trigger Threshold: how sudden a hit is"
-    )
+    group.add_argument("--on-threshold", type=float, metavar="DB", help=TRIGGER.title)
     group.add_argument(
         "--off-threshold",
         type=float,
         metavar="DB",
-        help="Retrigger Threshold: how calm it gets after",
+        help=RETRIGGER.title,
     )
-    group.add_argument(
-        "--hold", type=int, metavar="SAMPLES", help="Hold Time: how long nothing else can be a hit"
-    )
+    group.add_argument("--hold", type=int, metavar="SAMPLES", help=HOLD.title)
 
 
 def _show_warning(usual: Callable[..., None], message: Warning | str, *more: Any) -> None:

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, under names that stay in their folder."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import secrets
 import shutil
 import tempfile
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,10 @@ from timbrekit.errors import OutputError
 STALE_SECONDS = 3600  # whoever still writes a temporary file of that age will never finish
 TEMPORARY_FILE = re.compile(r"\..{0,40}-[0-9a-f]{8}\.tmp(\.[^.]*)?", re.DOTALL)
 TEMPORARY_FOLDER = re.compile(r"\.timbrekit-\w+")  # tempfile adds letters, digits and underscores
+LONGEST_NAME = 120  # bytes of UTF-8; file systems end at 255, and numbers and temporary endings are added
+LONGEST_ENDING = 12  # bytes; what follows a dot further from the end is part of the name
+RESERVED_LETTERS = '<>:"|?*'  # on Windows; / and \ are handled as folders
+RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices on Windows
 _swept: set[Path] = set()  # folders that this process has looked through
 
 
@@ -108,3 +113,29 @@ def staging_folder(folder: Path) -> Iterator[Path]:
         raise OutputError(
             f"Cannot write to {folder}: {error.strerror or error}. Choose another folder, or free some space."
         ) from error
+
+
+def safe_name(name: str, fallback: str = "recording") -> str:
+    """A file name that stays in its folder on every system, as close to ``name`` as that allows.
+
+    Folders before the name, control characters, characters that Windows reserves, and dots and spaces at
+    either end go; spaces inside, accents and emoji stay. At most 121 bytes of UTF-8, with the ending kept.
+    A safe name comes back unchanged.
+    """
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = "".join(
+        "_" if letter in RESERVED_LETTERS or not letter.isprintable() else letter for letter in name
+    )
+    name = _shortened(name.strip(". "), fallback)
+    return _shortened(f"_{name}", fallback) if RESERVED_NAMES.fullmatch(name) else name
+
+
+def _shortened(name: str, fallback: str) -> str:
+    """At most 121 bytes, with a short ending kept."""
+    stem, dot, ending = name.rpartition(".")
+    if not dot or len(ending.encode()) > LONGEST_ENDING:
+        stem, ending = name, ""
+    ending = f".{ending}" if ending else ""
+    room = LONGEST_NAME - len(ending.encode())
+    stem = stem.encode()[:room].decode(errors="ignore").rstrip(". ")
+    return (stem or fallback) + ending

@@ -1,7 +1,7 @@
 """From a recording to a folder with everything a player needs. The command line and the notebooks call this."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,26 @@ from timbrekit import SAMPLE_RATE
 from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
 from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
+from timbrekit.export.model_file import MEL, listener_of
 from timbrekit.export.torchdrum import PluginModel, write_model
 from timbrekit.files import staging_folder, write_json
-from timbrekit.plugin.as_played import AsPlayed, measure_as_played
+from timbrekit.plugin.as_played import AsPlayed
 from timbrekit.plugin.primer import make_primer
-from timbrekit.plugin.rehearse import Network, rehearse
+from timbrekit.plugin.rehearse import rehearse
+from timbrekit.plugin.rehearse_looks import rehearse_looks
 from timbrekit.presets import Preset
-from timbrekit.recording import Recording, read_recording, resample, write_wav
+from timbrekit.recording import Recording, read_recording, write_wav
 from timbrekit.recording.hits import Hits, find_hits
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.recording.take_health import hit_findings
 from timbrekit.results.measure import detector_of
+from timbrekit.results.naming import check_name, default_name
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
-from timbrekit.results.unseen import error_bars, measure_end, measure_other, other_take
+from timbrekit.results.situations import measure_end_alone, measure_situations
+from timbrekit.results.unseen import error_bars, other_take
 from timbrekit.synth import find_synth
-from timbrekit.synth.base import Synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import train
 from timbrekit.training.published import as_exported, published_preset, published_windows
@@ -36,9 +39,9 @@ from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Epoch, Trained
 from timbrekit.training.velocity import fit_velocity
+from timbrekit.workflow_looks import LOOKS_FILES, train_looks_into
 
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
-OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def train_model(
     bounds: bool = False,
     checkpoint: str | Path | None = None,
     test: Recording | None = None,
+    name: str | None = None,
 ) -> Outcome:
     """Train, rehearse, prove and write ``model.pt, report.json, report.png, rehearsal.wav, primer.wav, card.txt``.
 
@@ -121,14 +125,16 @@ def train_model(
         checkpoint: file in which work that was cut off is found again (``training.fast.train``); removed at the end.
         test: another recording of the same drum, at the same gain and sample rate, to measure the model on. Without it
             the end of the take is held out for that.
+        name: of the instrument, for people; made of the recording's and the preset's if None.
 
     Raises:
         TrainingError: too few hits.
         RecordingError: no hit in the other recording.
-        ModelFileError: the model would not work in the plug-in.
+        ModelFileError: the model would not work in its host.
         OutputError: the folder cannot be written.
     """
     settings = settings or Settings()
+    name = check_name(name) if name else default_name(prepared.recording.name, preset)
     stage = stage or (lambda words: None)
     folder = Path(folder)
     _check_writable(folder)
@@ -138,6 +144,14 @@ def train_model(
     other = None if test is None else other_take(test, take)
     if other and settings.split == "contiguous":
         settings = replace(settings, split="whole")
+    if settings.listener == MEL:
+        with staging_folder(folder) as staging:
+            told = (progress, stage, bounds)
+            made = train_looks_into(staging, prepared, take, other, preset, name, settings, *told)
+            _move_into_place(staging, folder, LOOKS_FILES)
+        (folder / "primer.wav").unlink(missing_ok=True)  # of an earlier training: this model needs none
+        report, trained, played = made
+        return Outcome(folder, report, trained, take, played)
     stage("Training")
     source, sound = take, preset
     if settings.recipe == "published":
@@ -161,31 +175,35 @@ def train_model(
             hits.settings,
             take.minimum,
             take.maximum,
+            name,
             training={
                 "recording_seconds": recording.duration_s,
                 "hits": len(take),
                 "settings": settings.to_json(),
                 "error_ratio": held_out.error_ratio,
             },
+            feature_median=take.onset.median(0).values,
         )
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
-        played = _rehearsals(model.module, samples, take, primer.samples, preset.instrument())
-        stage("Measuring on playing that it has not heard")
         velocity = PluginModel(fit_velocity(take, preset, trained.split.train, settings.seed)).eval()
-        again, synth = played["second_pass"], preset.instrument()
-        if other:
-            unseen = measure_other(model.module, velocity, other, take, again.rehearsal.ranges, synth)
-        else:
-            unseen = measure_end(again, velocity, take, samples, trained.split, synth)
+        # Whoever has pressed Stop is not kept waiting: the end of the take is enough.
+        measure = measure_end_alone if trained.interrupted else measure_situations
+        synth = preset.instrument()
+        found = measure(
+            model.module, velocity, samples, take, trained.split, primer.samples, synth, other, stage
+        )
+        played, unseen = found.played, found.unseen
         reached = {}
         if bounds:
             stage("Computing the bounds")
             reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
             reached["onset information"] = predict_from_onsets(take)
-        found = [asdict(finding) for finding in prepared.findings]
-        report = build_report(preset, take, trained, held_out, played, primer, found, unseen, reached)
-        write_wav(staging / "rehearsal.wav", played["after_primer"].rehearsal.audio, rate)
+        findings = [asdict(finding) for finding in prepared.findings]
+        report = build_report(
+            name, preset, take, trained, held_out, played, primer, findings, unseen, reached
+        )
+        write_wav(staging / "rehearsal.wav", found.sound, rate)
         write_wav(staging / "primer.wav", primer.samples, primer.sample_rate)
         (staging / "card.txt").write_text(write_card(report, preset), encoding="utf-8")
         missed = prepared.suggestion.missed if prepared.suggestion else ()
@@ -200,37 +218,14 @@ def train_model(
             missed,
         )
         write_json(staging / "report.json", report)
-        _move_into_place(staging, folder)
+        _move_into_place(staging, folder, FILES)
     if checkpoint:
         Path(checkpoint).unlink(missing_ok=True)  # not before: whatever cuts this off, training is not lost
     return Outcome(folder, report, trained, take, played)
 
 
-def _rehearsals(
-    module: Network, samples: np.ndarray, take: Take, primer: np.ndarray, synth: Synth
-) -> dict[str, AsPlayed]:
-    rate, settings = take.hits.sample_rate, take.hits.settings
-    cold = measure_as_played(module, samples, take, synth=synth)
-    known = {"initial_ranges": cold.rehearsal.ranges, "static": cold.static}
-    played = {
-        "cold": cold,
-        "second_pass": measure_as_played(module, samples, take, synth=synth, **known),
-        "after_primer": measure_as_played(module, samples, take, primer=primer, synth=synth),
-    }
-    if rate in OTHER_RATE:
-        other = OTHER_RATE[rate]
-        resampled = resample(samples, rate, other)
-        hits = find_hits(resampled, other, settings)
-        if len(hits) > 1:
-            primer_there = resample(primer, rate, other)
-            played["other_rate"] = measure_as_played(
-                module, resampled, make_take(hits), primer=primer_there, synth=synth
-            )
-    return played
-
-
-def _move_into_place(staging: Path, folder: Path) -> None:
-    for name in FILES:
+def _move_into_place(staging: Path, folder: Path, names: Sequence[str]) -> None:
+    for name in names:
         os.replace(staging / name, folder / name)
 
 
@@ -274,9 +269,11 @@ def rehearse_file(
     whose = "given" if settings else "model" if own else "default"
     settings = settings or own or DetectorSettings()
     synth = find_synth(opened.synth, opened.metadata.get("drum"))
-    rehearsal = rehearse(
-        opened.module, read.samples, read.sample_rate, settings, primer=before, synth=synth, **options
-    )
+    told = (opened.module, read.samples, read.sample_rate, settings)
+    if listener_of(opened.metadata) == MEL:  # its ranges are fixed: a primer changes nothing
+        rehearsal = rehearse_looks(*told, synth=synth, **options)
+    else:
+        rehearsal = rehearse(*told, primer=before, synth=synth, **options)
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:
         rehearsal.save_trace(trace)

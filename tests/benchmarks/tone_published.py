@@ -1,6 +1,9 @@
 """The published architecture beside timbrekit's own, on the same stretch held out by time, after the same CPU time.
 
-    python -m tests.benchmarks.tone_published RECORDING --cpu-seconds 450 --model out/tone.pt
+    python -m tests.benchmarks.tone_published RECORDING --cpu-seconds 480
+
+Both train on one thread for as much CPU time. ``--model`` measures an instrument that was trained before instead of
+training one.
 
 What is published (DDSP, ICLR 2020, as in the PyTorch version that runs in Pure Data): pitch in Hz and loudness joined
 in one network, a GRU of 512 units, 3.8 million weights, 100 partials, 65 linear bands of noise, a second of room, the
@@ -21,10 +24,11 @@ from timbrekit.tone.instrument import load_instrument
 from timbrekit.tone.loss import SCALES, spectral_loss
 from timbrekit.tone.measure import measure_held_out
 from timbrekit.tone.pitch import HOP, RATE, Heard, hear
-from timbrekit.tone.synth import NOISE_FRAME, glide_ramps, harmonics, noise, noise_window, room, white_noise
-from timbrekit.tone.train import Lesson, Settings, draw_starts, part_loss, prepare
+from timbrekit.tone.synth import NOISE_FRAME, glide, harmonics, noise, noise_window, room, white_noise
+from timbrekit.tone.train import Lesson, Settings, Trained, draw_starts, part_loss, prepare, train
 
 PARTIALS, BANDS, UNITS = 100, 65, 512
+TRIED = 20  # steps, for a guess of how many fit
 
 
 class Published(nn.Module):
@@ -53,10 +57,10 @@ class Published(nn.Module):
         bins = torch.nn.functional.interpolate(bands, NOISE_FRAME // 2 + 1, mode="linear", align_corners=True)
         first = torch.cat([torch.zeros_like(amplitudes[:, :1]), amplitudes], 1)
         tone, _ = harmonics(
-            torch.cat([hertz[:, :1], hertz], 1),
+            torch.cat([hertz[:, :1], hertz], 1).to(torch.float64),
             first,
             torch.zeros(len(pitch), dtype=torch.float64),
-            glide_ramps(),
+            glide(PARTIALS),
         )
         hiss, _ = noise(bins, white, torch.zeros(len(pitch), HOP), noise_window())
         time_s = torch.arange(RATE) / RATE
@@ -107,6 +111,14 @@ def train_published(lesson: Lesson, cpu_seconds: float) -> tuple[Published, int]
     return network.eval(), steps
 
 
+def train_ours(lesson: Lesson, cpu_seconds: float) -> Trained:
+    """Train timbrekit's instrument for about so long: as many steps as fit, by the time that the first ones take."""
+    began = time.process_time()
+    train(lesson, Settings(steps=TRIED, validate_every=TRIED))
+    steps = int(TRIED * cpu_seconds / (time.process_time() - began))
+    return train(lesson, Settings(steps=max(steps, 1)))
+
+
 def _layer(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
     return nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.LeakyReLU()
 
@@ -120,19 +132,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("recording", type=Path)
-    parser.add_argument("--cpu-seconds", type=float, default=450)
-    parser.add_argument(
-        "--model", type=Path, help="of timbrekit tone train, to be measured on the same stretch"
-    )
+    parser.add_argument("--cpu-seconds", type=float, default=480)
+    parser.add_argument("--model", type=Path, help="of timbrekit tone train, instead of training one here")
     options = parser.parse_args()
     torch.set_num_threads(1)
     samples = read_recording(options.recording).samples
     lesson = prepare(samples, hear(samples))
     network, steps = train_published(lesson, options.cpu_seconds)
     weights = sum(values.numel() for values in network.parameters())
-    print(f"published: {weights} weights, {steps} steps, {measure_held_out(network, lesson)}")
+    print(f"published: {weights} weights, {steps} steps, {measure_held_out(network, lesson)}", flush=True)
     if options.model:
-        print(f"timbrekit: {measure_held_out(load_instrument(options.model)[0], lesson)}")
+        ours, words = load_instrument(options.model)[0], str(options.model)
+    else:
+        began = time.process_time()
+        trained = train_ours(lesson, options.cpu_seconds)
+        ours = trained.instrument
+        words = f"{trained.history[-1].number} steps, {time.process_time() - began:.0f} CPU s with finding out how many"
+    weights = sum(values.numel() for values in ours.decoder.parameters())
+    print(f"timbrekit: {weights} weights, {words}, {measure_held_out(ours, lesson)}")
 
 
 if __name__ == "__main__":

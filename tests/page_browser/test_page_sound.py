@@ -10,44 +10,13 @@ from browser_support import (
     assert_pads_and_file_play,
     let_ring,
     notices,
+    render_in_page,
     until,
     until_hits_are_counted,
 )
 from page_support import golden_metadata
 
 from timbrekit.recording.onsets import DetectorSettings, detect
-
-RENDER = """async ({ encoded, model, rate, poison, hits: expected }) => {
-  const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
-  const samples = Float32Array.from(new Int16Array(bytes.buffer), (x) => x / 32768);
-  if (poison) samples.fill(NaN, ...poison);
-  const context = new OfflineAudioContext(1, samples.length, rate);
-  const settings = { fixed: false };
-  const node = await timbrekit.makeInstrument(context, model ?? timbrekit.model, settings, "silent");
-  const triggers = [];
-  node.port.onmessage = ({ data }) => data.hit && triggers.push(data.hit.position);
-  node.connect(context.destination);
-  const buffer = new AudioBuffer({ length: samples.length, sampleRate: rate });
-  buffer.copyToChannel(samples, 0);
-  const source = new AudioBufferSourceNode(context, { buffer });
-  source.connect(node);
-  source.start();
-  const rendered = (await context.startRendering()).getChannelData(0);
-  const out = new Uint8Array(rendered.buffer, rendered.byteOffset, rendered.byteLength);
-  const letters = Array.from(out, (byte) => String.fromCharCode(byte)).join("");
-  for (let tries = 0; triggers.length < expected && tries < 200; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 10)); // messages come after the sound
-  }
-  return { triggers, audio: btoa(letters) };
-}"""
-
-
-def render_in_page(page, samples, rate, hits, model=None, poison=None):
-    """Triggers and sound of int16 samples through the page's audio thread, offline and without noise."""
-    encoded = base64.b64encode(samples.tobytes()).decode()
-    task = {"encoded": encoded, "rate": rate, "hits": hits, "model": model, "poison": poison}
-    result = page.evaluate(RENDER, task)
-    return result["triggers"], np.frombuffer(base64.b64decode(result["audio"]), "<f4")
 
 
 @pytest.mark.parametrize("place", ["file", "localhost"])

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from browser_midi import MIDI, connect
 from browser_support import notices, until
 from page_support import node_core
 from tone_support import lively_instrument, reed
 
 from timbrekit.tone.instrument import Ranges
-from timbrekit.tone.live_page import TONE_PAGE, page_model
+from timbrekit.tone.live_page import TONE_PAGE, page_model, render_tone_page
 from timbrekit.tone.pitch import CENTRE, HOP, RATE, hear
 
 HEARD = "timbrekit.scope.points.at(-1)"
@@ -130,9 +131,10 @@ def test_the_screens_keys_play_louder_lower_down_and_glide(page):
 
 
 def test_midi_plays_bends_and_pushes(page):
-    page.evaluate("() => { navigator.requestMIDIAccess = async () => ({ inputs: new Map() }); }")
+    nothing = "({ inputs: new Map(), outputs: new Map() })"
+    page.evaluate(f"() => {{ navigator.requestMIDIAccess = async () => {nothing}; }}")
     page.click("#midi")
-    until(page, "document.getElementById('midi-state').textContent.includes('Plug one in')")
+    until(page, "document.getElementById('midi-state').textContent.includes('Plug it in')")
     page.evaluate("timbrekit.midiMessage([0x90, 60, 127])")
     until(page, f"{HEARD}?.asked.pitch === 60 && {HEARD}.asked.loudness === -12")
     page.evaluate("timbrekit.midiMessage([0xe0, 0, 96])")
@@ -141,6 +143,41 @@ def test_midi_plays_bends_and_pushes(page):
     until(page, f"{HEARD}.asked.loudness === -30")
     page.evaluate("timbrekit.midiMessage([0x80, 60, 0])")
     until(page, f"!{HEARD}.keyed")
+
+
+def test_a_midi_keyboard_is_listened_to_and_nothing_is_sent(visit, address):
+    page = visit("about:blank")
+    page.add_init_script(MIDI)
+    page.goto(address["tone"])
+    connect(page)
+    page.evaluate("midi.play(0x90, 62, 127)")
+    until(page, f"{HEARD}?.asked.pitch === 62")
+    page.evaluate("midi.play(0x90, 62, 0)")
+    until(page, f"!{HEARD}.keyed")
+    assert page.evaluate("midi.sent") == [] and not page.locator("#midi-more").is_visible()
+    assert page.complaints == []
+
+
+def test_another_tone_plays_on_from_what_is_heard_and_held(page, tmp_path):
+    other = lively_instrument(Ranges((40.0, 60.0), (-40.0, -22.0)))
+    file = tmp_path / "other.html"
+    file.write_text(render_tone_page(other, {"recording": "cello.wav"}), encoding="utf-8")
+    page.set_input_files("#open-instrument", file)
+    until(page, "timbrekit.instruments.length === 2")
+    until(page, STUDIED)
+    assert page.inner_text("h1") == "cello" and page.inner_text("#range") == "E2 to C4"
+    page.keyboard.press("1")
+    page.keyboard.down("a")
+    until(page, f"{HEARD}?.asked.loudness > -18")
+    page.keyboard.press("2")
+    until(page, f"{HEARD}.keyed && {HEARD}.asked.loudness < -27 && {HEARD}.asked.loudness > -29")
+    page.keyboard.up("a")
+    until(page, f"!{HEARD}.keyed")
+    page.click("#play")
+    until(page, f"{HEARD}.asked.voiced > 0.9")
+    hop = page.evaluate(HEARD)
+    assert hop["asked"]["pitch"] == pytest.approx(hop["pitch"] - 12)  # the first one: an octave up
+    assert page.complaints == [] and notices(page) == ""
 
 
 def test_midi_that_is_refused_is_explained(page):
@@ -155,7 +192,7 @@ def test_a_browser_without_midi_is_told_so(visit, address):
     page = visit("about:blank")
     page.add_init_script("delete Navigator.prototype.requestMIDIAccess")
     page.goto(address["tone"])
-    assert "this browser has no Web MIDI" in page.inner_text("#midi-state")
+    assert "There is no Web MIDI here" in page.inner_text("#midi-state")
     assert not page.locator("#midi").is_visible()
 
 

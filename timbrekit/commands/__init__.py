@@ -51,7 +51,9 @@ def train(options: argparse.Namespace) -> int:
         keep(options.recording, options.out / name)
         if options.test:
             keep(options.test, options.out / name)
-    settings = make_settings(options.recipe, options.model, options.epochs, options.seed, options.device)
+    settings = make_settings(
+        options.recipe, options.model, options.epochs, options.seed, options.device, options.listener
+    )
     talk = quiet_or_say(options)
     began = time.perf_counter()
     talk(f"Reading {options.recording.name}")
@@ -70,21 +72,21 @@ def train(options: argparse.Namespace) -> int:
     bar = Bar(talk, sys.stderr.isatty(), options.bounds)
     unfinished = options.out / UNFINISHED
     with Interruptible(bar.stopping), removed_if_empty(options.out), bar:
-        outcome = train_model(
-            prepared, preset, options.out, settings, bar, bar.stage, options.bounds, unfinished, test
-        )
+        told = (bar, bar.stage, options.bounds, unfinished, test, options.name)
+        outcome = train_model(prepared, preset, options.out, settings, *told)
     report = outcome.report
-    talk(report["verdict"])
-    use = (
-        "load model.pt in the plug-in"
-        if preset.synth == SNARE808
-        else "play model.pt with timbrekit rehearse"
-    )
+    talk(f"{report['name']}: {report['verdict']}")
+    if options.listener == "mel":
+        use = "make a page of model.pt with timbrekit page"
+    elif preset.synth == SNARE808:
+        use = "load model.pt in the plug-in"
+    else:
+        use = "play model.pt with timbrekit rehearse"
     talk(f"Everything is in {outcome.folder}: {use}, and read card.txt.")
     summary = {
         key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")
     }
-    summary |= {key: report[key] for key in ("as_played", "detector", "verdict", "unseen")}
+    summary |= {key: report[key] for key in ("name", "as_played", "detector", "verdict", "unseen")}
     finish(options, {"model": str(outcome.model), "seconds": time.perf_counter() - began, **summary})
     return INTERRUPTED if outcome.trained.interrupted else OK
 
@@ -197,6 +199,8 @@ def check(options: argparse.Namespace) -> int:
             say(f"{options.model.name} is ready for the plug-in.")
         for line in (*(() if result.ready else further), *result.notes):
             say(f"  {line}")
+        if result.hosts:
+            say(f"  It plays in: {', '.join(result.hosts)}.")
         if result.metadata:
             say(f"  Written by timbrekit: {result.metadata.get('name')}, {result.metadata.get('date')}")
     finish(options, finite(asdict(result)))
@@ -252,21 +256,6 @@ def page(options: argparse.Namespace) -> int:
     if not options.json:
         say(f"Open {options.out} in a browser and play.")
     finish(options, {"page": str(options.out)})
-    return OK
-
-
-def export(options: argparse.Namespace) -> int:
-    from timbrekit.export.check import open_model
-
-    if options.to == "nn-tilde":
-        from timbrekit.export.nn_tilde.write import write_nn_tilde as write
-    else:
-        from timbrekit.export.flucoma import write_flucoma as write
-    keep(options.model, options.out)
-    write(open_model(options.model), options.out)
-    if not options.json:
-        say(f"Wrote {options.out}")
-    finish(options, {"output": str(options.out)})
     return OK
 
 

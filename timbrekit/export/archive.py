@@ -8,6 +8,7 @@ import io
 import pickletools
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from timbrekit.errors import ModelFileError, first_line
@@ -110,19 +111,24 @@ def _check_pickle(pickled: bytes) -> None:
         ) from error
 
 
-def pack(saved: bytes) -> bytes:
+def pack(saved: bytes, instead: Mapping[str, bytes] | None = None) -> bytes:
     """What ``torch.jit.save`` wrote, as the same bytes for the same model on every machine and at every time.
 
     Left out: the debug records, which hold the source paths of the machine that wrote it; the identifier, which is
     made of them; and the number that torch adds to the name of a class each time it freezes one. Tensors stay
     uncompressed and aligned, as libtorch writes them.
+
+    Args:
+        saved: the archive.
+        instead: other content for parts of it, by name within the archive's folder.
     """
+    instead = instead or {}
     output = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(saved)) as source, zipfile.ZipFile(output, "w") as target:
         for item in source.infolist():
             if item.filename.endswith((".debug_pkl", "/.data/serialization_id")):
                 continue
-            content = source.read(item)
+            content = instead.get(item.filename.partition("/")[2], source.read(item))
             if item.filename.endswith((".py", "/data.pkl")):
                 content = re.sub(rb"\.___torch_mangle_\d+\b", b"", content)
             record = zipfile.ZipInfo(re.sub(r"/___torch_mangle_\d+\.py$", ".py", item.filename), ZIP_DATE)

@@ -15,10 +15,19 @@ from timbrekit.errors import ModelFileError
 from timbrekit.export.archive import NotAModel, read_file, unpack
 from timbrekit.export.examine import Verdict, examine, load
 from timbrekit.export.guard import try_out
-from timbrekit.export.model_file import EXTRA_FILE, ModelFile, description, problem_of_synth, read_metadata
+from timbrekit.export.model_file import (
+    EXTRA_FILE,
+    MEL,
+    ModelFile,
+    description,
+    hosts_of,
+    listener_of,
+    parameters_of_model,
+    problem_with_host,
+    read_metadata,
+)
 from timbrekit.export.torchdrum import PluginModel, serialize
 from timbrekit.mapping import MODEL_NAMES, NUM_INPUTS, Mapping, build_network, count_weights
-from timbrekit.synth.parameters import NUM_PARAMETERS
 
 __all__ = ["CheckResult", "check_model", "open_model", "read_metadata"]
 
@@ -31,6 +40,7 @@ class CheckResult:
     problems: list[str]  # one sentence each
     notes: list[str]  # what works, but not as well as it could
     metadata: dict[str, Any]  # as written by timbrekit; empty for a file from elsewhere
+    hosts: tuple[str, ...] = ()  # that have a voice for what it plays
 
 
 def check_model(path: str | Path) -> CheckResult:
@@ -48,15 +58,18 @@ def check_model(path: str | Path) -> CheckResult:
     metadata, undescribed = description(entries)
     if undescribed and f"extra/{EXTRA_FILE}" in entries:
         notes.append(f"{undescribed} The plug-in does not look at it.")
-    verdict = _examine_guarded(content, entries)
-    problems = verdict.harm or _problems(verdict, metadata)
-    return CheckResult(not problems, problems, notes + verdict.notes, metadata)
+    verdict = _examine_guarded(content, entries, metadata)
+    problems = verdict.harm or verdict.problems
+    hosts = () if problems or undescribed else tuple(hosts_of(metadata))
+    if not problems and (problem := problem_with_host(metadata, "torchdrum")):
+        problems = [problem]
+    return CheckResult(not problems, problems, notes + verdict.notes, metadata, hosts)
 
 
 def open_model(path: str | Path) -> ModelFile:
     """Read a model file and vet it, once: its archive, its operators and a run under guard are known to do no harm.
 
-    Whether the plug-in can use what it answers stands in the result's ``problems``.
+    Whether a host can use what it answers stands in the result's ``problems``.
 
     Raises:
         ModelFileError: there is no such file, or it is no model, or does more than arithmetic.
@@ -65,32 +78,31 @@ def open_model(path: str | Path) -> ModelFile:
     try:
         content = read_file(path)
         entries = unpack(content)
-        verdict = _examine_guarded(content, entries)
+        metadata, undescribed = description(entries)
+        verdict = _examine_guarded(content, entries, metadata)
         if verdict.harm:
             raise NotAModel(verdict.harm[0])
         module = load(content)
     except NotAModel as problem:
         raise ModelFileError(f"{path.name}: {problem}") from problem
-    metadata, undescribed = description(entries)
-    return ModelFile(path, module, metadata, tuple(_problems(verdict, metadata)), undescribed)
+    return ModelFile(path, module, metadata, tuple(verdict.problems), undescribed)
 
 
-def _problems(verdict: Verdict, metadata: dict[str, Any]) -> list[str]:
-    """Why the plug-in cannot use what the model answers."""
-    other_synth = problem_of_synth(metadata)
-    return [other_synth] if other_synth else verdict.problems
-
-
-def _examine_guarded(content: bytes, entries: dict[str, bytes]) -> Verdict:
+def _examine_guarded(content: bytes, entries: dict[str, bytes], metadata: dict[str, Any]) -> Verdict:
     """``examine``, in a process of its own unless all but the numbers is as our own exporter writes it."""
-    return examine(content) if _is_ours(entries) else try_out(content)
+    parameters = parameters_of_model(metadata)
+    if listener_of(metadata) == MEL:
+        return try_out(content, parameters, True)
+    ours = _is_ours(entries, parameters)
+    return examine(content, parameters) if ours else try_out(content, parameters)
 
 
-def _is_ours(entries: dict[str, bytes]) -> bool:
+def _is_ours(entries: dict[str, bytes], parameters: int) -> bool:
     """Whether the exporter, with this torch, writes such a file for one of our networks."""
     program = _program(entries)
     size = sum(len(data) for name, data in entries.items() if name.startswith("constants/"))
-    return any(program == _our_program(*kind) for kind, expected in _our_sizes().items() if size == expected)
+    sizes = _our_sizes(parameters).items()
+    return any(program == _our_program(*kind, parameters) for kind, expected in sizes if size == expected)
 
 
 def _program(entries: dict[str, bytes]) -> frozenset[tuple[str, bytes | int]]:
@@ -103,20 +115,20 @@ def _program(entries: dict[str, bytes]) -> frozenset[tuple[str, bytes | int]]:
 
 
 @cache
-def _our_sizes() -> dict[tuple[str, bool], int]:
+def _our_sizes(parameters: int) -> dict[tuple[str, bool], int]:
     """Bytes of numbers in the file of each of our networks, plain and with a centre folded in."""
     kinds = [(name, centred) for name in MODEL_NAMES for centred in (False, True)]
-    return {kind: 4 * count_weights(PluginModel(_mapping_of(*kind))) for kind in kinds}
+    return {kind: 4 * count_weights(PluginModel(_mapping_of(*kind, parameters))) for kind in kinds}
 
 
 @cache
-def _our_program(name: str, centred: bool) -> frozenset[tuple[str, bytes | int]]:
-    return _program(unpack(serialize(_mapping_of(name, centred), {})))
+def _our_program(name: str, centred: bool, parameters: int) -> frozenset[tuple[str, bytes | int]]:
+    return _program(unpack(serialize(_mapping_of(name, centred, parameters), {})))
 
 
-def _mapping_of(name: str, centred: bool) -> Mapping:
+def _mapping_of(name: str, centred: bool, parameters: int) -> Mapping:
     """One with the structure that a trained one has."""
-    network, values = build_network(name), torch.linspace(0.1, 0.9, NUM_PARAMETERS)
+    network, values = build_network(name, outputs=parameters), torch.linspace(0.1, 0.9, parameters)
     for number, weights in enumerate(network.parameters()):  # torch writes equal tensors only once
         weights.data.fill_(number / 100)
     return Mapping(network, values, values / 2, torch.full((NUM_INPUTS,), 0.5) if centred else None)

@@ -41,7 +41,7 @@ def write_flucoma(model: ModelFile, out: str | Path) -> tuple[Path, Path]:
         OutputError: the files cannot be written.
     """
     out = Path(out)
-    metadata = model.for_export().metadata
+    metadata = model.for_export("flucoma").metadata
     _, preset = run_network(model.module, np.zeros((0, NUM_FEATURES), np.float32))
     try:
         mapping = {"layers": _layers(metadata["network"]["layers"], preset, model.name)}

@@ -17,6 +17,7 @@ from dataclasses import asdict
 
 from timbrekit.errors import ModelFileError
 from timbrekit.export.examine import MEMORY_BYTES, Verdict, examine
+from timbrekit.synth.parameters import NUM_PARAMETERS
 
 SECONDS = 20.0  # for one model; ours take 0.2
 STARTING_SECONDS = 180.0  # importing torch, on a machine that has never done it
@@ -24,13 +25,13 @@ READY = b"ready\n"  # said once all that can be trusted is imported
 
 # The path is handed over, so that what is found there was found here, and nothing in the current folder.
 _PROGRAM = (
-    "import sys; seconds, *sys.path[:] = sys.argv[1:]; "
-    "from timbrekit.export.guard import answer; answer(float(seconds))"
+    "import sys; seconds, parameters, looks, *sys.path[:] = sys.argv[1:]; "
+    "from timbrekit.export.guard import answer; answer(float(seconds), int(parameters), looks == 'True')"
 )
 
 
-def try_out(content: bytes) -> Verdict:
-    """``examine(content)`` of ``timbrekit.export.examine``, in a process of its own.
+def try_out(content: bytes, parameters: int = NUM_PARAMETERS, hears_looks: bool = False) -> Verdict:
+    """``examine(content, parameters, hears_looks)`` of ``timbrekit.export.examine``, in a process of its own.
 
     Args:
         content: of a model file whose archive was looked into (``timbrekit.export.archive.unpack``).
@@ -38,7 +39,7 @@ def try_out(content: bytes) -> Verdict:
     Raises:
         ModelFileError: the process cannot be started.
     """
-    said, status = _run(content)
+    said, status = _run(content, parameters, hears_looks)
     if not said.startswith(READY):
         raise _cannot_start("it takes too long" if status is None else f"it ended with status {status}")
     if said.endswith(b"}\n"):
@@ -53,11 +54,17 @@ def try_out(content: bytes) -> Verdict:
     )
 
 
-def _run(content: bytes) -> tuple[bytes, int | None]:
+def _run(content: bytes, parameters: int, hears_looks: bool) -> tuple[bytes, int | None]:
     """What a process that is given ``content`` says, and its exit status: None where it had to be stopped."""
     try:
         finished = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, str(SECONDS), *filter(None, sys.path)],
+            [
+                sys.executable,
+                "-c",
+                _PROGRAM,
+                *map(str, (SECONDS, parameters, hears_looks)),
+                *filter(None, sys.path),
+            ],
             input=content,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -78,7 +85,7 @@ def _cannot_start(reason: str) -> ModelFileError:
     )
 
 
-def answer(seconds: float) -> None:
+def answer(seconds: float, parameters: int, hears_looks: bool) -> None:
     """In that process: the verdict on the model on standard input, written to standard output. Does not return."""
     output = os.dup(1)
     os.dup2(2, 1)  # what libtorch prints is no answer
@@ -88,7 +95,7 @@ def answer(seconds: float) -> None:
     if hasattr(signal, "setitimer"):  # not on Windows, where STARTING_SECONDS are allowed besides
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-    os.write(output, json.dumps(asdict(examine(content))).encode() + b"\n")
+    os.write(output, json.dumps(asdict(examine(content, parameters, hears_looks))).encode() + b"\n")
     os._exit(0)
 
 

@@ -1,7 +1,7 @@
 """A drum's model as one HTML file that plays in a browser: `timbrekit page MODEL --out play.html`.
 
-The instrument is in ``page/drum/core.js`` and ``page/drum/player.js``; what surrounds it is every page's
-(``page_file``).
+The instrument is in ``page/drum/core.js``, the synthesisers' voices, and ``page/drum/player.js``, which says what a
+voice is and holds their list; what surrounds it is every page's (``page_file``).
 """
 
 import base64
@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export.model_file import problem_of_synth
+from timbrekit.export.model_file import problem_with_host, synth_of
 from timbrekit.export.page_file import FURNITURE, PageKind, script_json, write_page
+from timbrekit.synth import DRUM, parameters_of
 
 MAXIMUM_BYTES = 200_000  # a page is mailed and kept beside the model; more means something went in by mistake
 DRUM_PAGE = PageKind(
     folder=FURNITURE / "drum",
-    core=("core.js", "player.js"),
-    names=("Player", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
-    scripts=("pictures.js", "pads.js", "page.js"),
+    core=("core.js", "fourier.js", "drum_tables.js", "drum.js", "snare808.js", "player.js"),
+    names=("Player", "kept", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
+    scripts=("pictures.js", "pads.js", "loop.js", "midi.js", "page.js"),
     headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",
-    save="Save the 808",
+    save="Save what it becomes",
 )
 
 # What the page reads of a model's metadata. Provenance that it does not show stays out of the file.
@@ -52,9 +53,11 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
         OutputError: the page would be larger than `MAXIMUM_BYTES`, or cannot be written.
     """
     content = render_page(metadata)
-    if len(content) > MAXIMUM_BYTES:
+    drum = metadata.get("drum")
+    most = MAXIMUM_BYTES + (len(script_json(drum)) if drum else 0)
+    if len(content) > most:
         raise OutputError(
-            f"The page for {metadata['name']!r} would be {len(content)} bytes; the limit is {MAXIMUM_BYTES}. "
+            f"The page for {metadata['name']!r} would be {len(content)} bytes; the limit is {most}. "
             "Its network is too large to carry in a page: train with --model mlp and try again."
         )
     return write_page(content, out)
@@ -74,10 +77,13 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
             f"The model's metadata lack {', '.join(missing)}, which the live page needs. "
             "Export the model again with this version of timbrekit."
         )
-    problem = problem_of_synth(metadata)
+    problem = problem_with_host(metadata, "page")
     if problem:
         raise ModelFileError(f"The page cannot be written. {problem}")
-    model = {key: metadata[key] for key in MODEL_KEYS}
+    model = {"synth": synth_of(metadata), **{key: metadata[key] for key in MODEL_KEYS}}
+    if synth_of(metadata) == DRUM:
+        parameters_of(DRUM, metadata.get("drum"))  # refuses a damaged one
+        model["drum"] = metadata["drum"]
     absent = [p["key"] for p in model["parameters"] if p["key"] not in model["preset"]["values"]]
     if absent:
         raise ModelFileError(

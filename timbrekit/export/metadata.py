@@ -30,6 +30,7 @@ def build_metadata(
     feature_maximum: Tensor,
     name: str | None = None,
     training: dict[str, Any] | None = None,
+    feature_median: Tensor | None = None,
 ) -> dict[str, Any]:
     """Everything that a player of the model, or its owner a year later, needs to know.
 
@@ -41,6 +42,7 @@ def build_metadata(
         feature_minimum, feature_maximum: ``(3,)`` ranges of the onset features over the training take.
         name: for people; the preset's title by default.
         training: how it came about: hits used, errors, seed and the like. Plain JSON values.
+        feature_median: ``(3,)`` of the onset features over the training take.
     """
     return {
         "schema": SCHEMA,
@@ -59,6 +61,7 @@ def build_metadata(
             "window_samples": ONSET_WINDOW,
             "minimum": [float(value) for value in feature_minimum],
             "maximum": [float(value) for value in feature_maximum],
+            **({} if feature_median is None else {"median": [float(value) for value in feature_median]}),
         },
         "detector": {
             "on_threshold": float(detector.on_threshold),

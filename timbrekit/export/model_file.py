@@ -9,13 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from timbrekit.errors import ModelFileError
 from timbrekit.export.archive import NotAModel, read_file, unpack
-from timbrekit.synth import SNARE808
+from timbrekit.synth import DRUM, SNARE808
+from timbrekit.synth.parameters import NUM_PARAMETERS
 
 if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1  # of the description (``timbrekit.export.metadata``)
+LOOKS_SCHEMA = 2  # of one with a mapping over looks, which readers of 1 would take for another model
+TORCHDRUM, MEL = "torchdrum", "mel"  # listeners
 EXTRA_FILE = "timbrekit.json"  # its name in the archive
+MOST_PARAMETERS = 200  # of a synthesiser
+# What people call the hosts, the synthesisers that each has a voice for, and the listeners that it hears with.
+HOSTS = {
+    "torchdrum": ("TorchDrum", (SNARE808,), (TORCHDRUM,)),
+    "page": ("the page", (SNARE808, DRUM), (TORCHDRUM, MEL)),
+    "nn-tilde": ("nn~", (SNARE808, DRUM), (TORCHDRUM, MEL)),
+    "flucoma": ("FluCoMa", (SNARE808,), (TORCHDRUM,)),
+}
 
 
 @dataclass(frozen=True)
@@ -23,9 +34,11 @@ class ModelFile:
     """A model that was read and vetted once, to be played and exported from here on."""
 
     path: Path
-    module: torch.jit.ScriptModule  # (n, 3) features in [0, 1] to (n + 1, 14): modulations, then the preset
+    module: (
+        torch.jit.ScriptModule
+    )  # (n, 3) features in [0, 1] to (n + 1, parameters): modulations, then the preset
     metadata: dict[str, Any]  # as written by timbrekit; empty for a file from elsewhere
-    problems: tuple[str, ...] = ()  # why the plug-in cannot use what it answers, one sentence each
+    problems: tuple[str, ...] = ()  # why no host can use what it answers, one sentence each
     undescribed: str | None = None  # why the metadata cannot be relied on
 
     @property
@@ -37,14 +50,15 @@ class ModelFile:
         """The name of the synthesiser that it plays."""
         return synth_of(self.metadata)
 
-    def for_export(self) -> ModelFile:
-        """Itself, if the plug-in would play it and timbrekit described it.
+    def for_export(self, host: str) -> ModelFile:
+        """Itself, if that host (of ``HOSTS``) would play it and timbrekit described it.
 
         Raises:
             ModelFileError: it is not so; says why.
         """
-        if self.problems:
-            raise ModelFileError(f"{self.name} cannot be exported. " + " ".join(self.problems))
+        problem = problem_with_host(self.metadata, host)
+        if problem or self.problems:
+            raise ModelFileError(f"{self.name} cannot be exported. {problem or ' '.join(self.problems)}")
         if self.undescribed:
             raise ModelFileError(f"{self.name}: {self.undescribed}")
         return self
@@ -55,15 +69,38 @@ def synth_of(metadata: dict[str, Any]) -> str:
     return str(metadata.get("synth", SNARE808))
 
 
-def problem_of_synth(metadata: dict[str, Any]) -> str | None:
-    """Why TorchDrum, or another host that holds the 808 alone, cannot play a model; None where it can."""
-    name = synth_of(metadata)
-    if name == SNARE808:
+def parameters_of_model(metadata: dict[str, Any]) -> int:
+    """How many parameters a model has to answer with."""
+    table = metadata.get("parameters")
+    if synth_of(metadata) == SNARE808 or not isinstance(table, list) or len(table) > MOST_PARAMETERS:
+        return NUM_PARAMETERS
+    return len(table)
+
+
+def listener_of(metadata: dict[str, Any]) -> str:
+    """What a model hears with: ``torchdrum`` or ``mel``. Files of schema 1 do not say: all hear as TorchDrum does."""
+    return str(metadata.get("listener", TORCHDRUM))
+
+
+def problem_with_host(metadata: dict[str, Any], host: str) -> str | None:
+    """Why a host (of ``HOSTS``) cannot play a model; None where it can: it hears so, and has a voice for its synth."""
+    name, (title, held, listeners) = synth_of(metadata), HOSTS[host]
+    if listener_of(metadata) not in listeners:
+        return (
+            f"The model listens on while a hit rings (listener {listener_of(metadata)[:20]!r}), and {title} listens "
+            "once. Train without --listener mel for it, or play this model in the page or nn~."
+        )
+    if name in held:
         return None
     return (
-        f"The model plays the synthesiser {name[:40]!r}, and this host holds the 808 ({SNARE808}) alone. Train with "
+        f"The model plays the synthesiser {name[:40]!r}, and {title} holds {' and '.join(held)} alone. Train with "
         "one of the 808's presets for it."
     )
+
+
+def hosts_of(metadata: dict[str, Any]) -> list[str]:
+    """What people call the hosts that can play a model."""
+    return [HOSTS[host][0] for host in HOSTS if problem_with_host(metadata, host) is None]
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -97,9 +134,9 @@ def description(entries: dict[str, bytes]) -> tuple[dict[str, Any], str | None]:
         metadata = None
     if not isinstance(metadata, dict):
         return {}, "The description inside the file (timbrekit.json) is damaged."
-    if metadata.get("schema") != SCHEMA:
+    if metadata.get("schema") != (LOOKS_SCHEMA if listener_of(metadata) == MEL else SCHEMA):
         return metadata, (
             f"The description inside the file has schema {str(metadata.get('schema'))[:20]}, and this timbrekit reads "
-            f"schema {SCHEMA}: update timbrekit."
+            f"schemas {SCHEMA} and {LOOKS_SCHEMA}: update timbrekit."
         )
     return metadata, None

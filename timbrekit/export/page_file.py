@@ -16,8 +16,21 @@ from typing import Any
 from timbrekit.files import atomic_path
 
 FURNITURE = Path(__file__).parent / "page"
-COMMON = "common.js"  # what the cores of all instruments begin with
-SCRIPTS = ("instrument.js", "sound.js", "view.js", "messages.js", "inputs.js", "controls.js")
+COMMON = ("common.js", "ensemble.js")  # what the cores of all instruments begin with
+SCRIPTS = (
+    "instrument.js",
+    "output.js",
+    "wav.js",
+    "sound.js",
+    "view.js",
+    "messages.js",
+    "inputs.js",
+    "midi.js",
+    "instruments.js",
+    "stage.js",
+    "controls.js",
+)
+OUTPUT = "@@output@@"  # in below.html: where recording and latency stand
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,13 @@ class PageKind:
 
     def core_source(self) -> str:
         """The audio core, one JavaScript module: what the page, its audio thread and the tests run."""
-        return "\n".join((_read(FURNITURE / COMMON), *(_read(self.folder / name) for name in self.core)))
+        common = (FURNITURE / name for name in COMMON)
+        return "\n".join(map(_read, (*common, *map(self._find, self.core))))
+
+    def _find(self, name: str) -> Path:
+        """A script of its own, or of those that pages share."""
+        own = self.folder / name
+        return own if own.exists() else FURNITURE / name
 
     def render(self, title: str, model: dict[str, Any]) -> str:
         """The page's HTML.
@@ -73,7 +92,7 @@ class PageKind:
             "headphones": html.escape(self.headphones),
             "save": html.escape(self.save),
             "try": _read(self.folder / "try.html"),
-            "below": _read(self.folder / "below.html"),
+            "below": _read(self.folder / "below.html").replace(OUTPUT, _read(FURNITURE / "output.html")),
             "model": script_json(model),
             "core": core,
             "worklet": worklet,

@@ -19,7 +19,7 @@ from timbrekit.errors import ModelFileError
 from timbrekit.export.archive import pack, unpack
 from timbrekit.export.examine import examine_module, load
 from timbrekit.export.metadata import fold_centre
-from timbrekit.export.model_file import EXTRA_FILE, ModelFile, description, problem_of_synth
+from timbrekit.export.model_file import EXTRA_FILE, ModelFile, description
 from timbrekit.files import atomic_path
 from timbrekit.mapping import NUM_INPUTS, Mapping
 
@@ -67,8 +67,7 @@ def write_model(mapping: Mapping, metadata: dict[str, Any], path: str | Path) ->
         written = temporary.read_bytes()
         module = _prove(written, mapping, MAX_MODEL_BYTES + MAX_DRUM_BYTES * ("drum" in metadata))
     described, undescribed = description(unpack(written))
-    problem = problem_of_synth(described)
-    return ModelFile(Path(path), module, described, (problem,) if problem else (), undescribed)
+    return ModelFile(Path(path), module, described, (), undescribed)
 
 
 def serialize(mapping: Mapping, metadata: dict[str, Any]) -> bytes:

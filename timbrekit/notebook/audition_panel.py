@@ -1,4 +1,4 @@
-"""Listening to the result: four versions of the take, hit by hit, with the plug-in's sensitivity."""
+"""Listening to the result: four versions of the take in one player, with the plug-in's Neurality."""
 
 import html
 
@@ -6,14 +6,18 @@ import ipywidgets
 import numpy as np
 from numpy.typing import ArrayLike
 
+from timbrekit.notebook.player import Marks, player_html
 from timbrekit.notebook.plots import spectrogram_pair
-from timbrekit.notebook.widgets import picture_widget, slider, sounds_html
+from timbrekit.notebook.widgets import picture_widget, slider
+from timbrekit.plugin.knobs import NEURALITY
 from timbrekit.plugin.rehearse import SENSITIVITY_RANGE, Network
-from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.results.audition import ORIGINAL, PRESET, REMAPPED, Audition, hit_span, make_audition
+from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings
+from timbrekit.results.audition import ORIGINAL, PRESET, REMAPPED, Audition, make_audition
+from timbrekit.synth import SNARE808
 from timbrekit.synth.base import Synth
 
 PICTURED_SECONDS = 8.0
+YOU, BOTH, ALONE = "You", "Both", "Preset"
 
 
 def busiest_stretch(
@@ -37,8 +41,22 @@ def audition_picture(audition: Audition) -> bytes:
     return spectrogram_pair(versions[ORIGINAL][part], versions[REMAPPED][part], rate, start / rate)
 
 
+def drum_title(synth: Synth) -> str:
+    """What the version that follows the player is called."""
+    return "808" if synth.name == SNARE808 else "Drum"
+
+
+def audition_player(audition: Audition, drum: str, autoplay: bool = False) -> str:
+    """HTML of a player of all four versions, the drum machine's heard first. ``drum``: what that is called."""
+    rate, versions = audition.sample_rate, audition.versions
+    hits = np.asarray(audition.rehearsal.triggers) - TRIGGER_DELAY
+    sounds = {YOU: versions[ORIGINAL], drum: versions[REMAPPED], ALONE: versions[PRESET]}
+    together = {BOTH: {YOU: audition.both_level, drum: audition.both_level}}
+    return player_html(sounds, rate, Marks(hits / rate), together, first=drum, autoplay=autoplay)
+
+
 class AuditionPanel:
-    """Players for a recording and what the plug-in makes of it. ``audition`` is what is heard."""
+    """A player for a recording and what the plug-in makes of it. ``audition`` is what is heard."""
 
     def __init__(
         self,
@@ -48,46 +66,29 @@ class AuditionPanel:
         sample_rate: int,
         settings: DetectorSettings,
         primer: ArrayLike | None = None,
-        sensitivity: float = 1.0,
+        neurality: float = 1.0,
     ):
         """``primer``: sent through the plug-in first, as the card says to; None is a plug-in just opened."""
-        self._samples = samples
+        self._samples, self._drum = samples, drum_title(synth)
         self._make = lambda amount: make_audition(
             module, self._samples, sample_rate, settings, amount, primer, synth=synth
         )
-        self._sensitivity = slider(
-            ipywidgets.FloatSlider, "Sensitivity (Neurality)", SENSITIVITY_RANGE, 0.1, sensitivity
-        )
-        self.words, self.versions, self.one_hit = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self._neurality = slider(ipywidgets.FloatSlider, NEURALITY.title, SENSITIVITY_RANGE, 0.1, neurality)
+        self.words, self.player = ipywidgets.HTML(), ipywidgets.HTML()
         self.picture = picture_widget(b"")
-        self.audition = self._make(sensitivity)
-        count = len(self.audition.rehearsal.triggers)
-        self._number = slider(ipywidgets.IntSlider, "Hit", (1, max(count, 1)), 1, 1)
-        self._sensitivity.observe(lambda change: self.use(change["new"]), names="value")
-        self._number.observe(lambda _: self._redraw_hit(), names="value")
-        self.box = ipywidgets.VBox(
-            [
-                self._sensitivity,
-                self.words,
-                self.versions,
-                ipywidgets.HTML("<p><b>Hit by hit</b></p>"),
-                self._number,
-                self.one_hit,
-                self.picture,
-            ]
-        )
+        self.audition = self._make(neurality)
+        self._neurality.observe(lambda change: self.use(change["new"]), names="value")
+        self.box = ipywidgets.VBox([self._neurality, self.words, self.player, self.picture])
         self._redraw()
 
     def take(self, samples: ArrayLike) -> None:
         """Rehearse another recording, at the same sample rate."""
         self._samples = samples
-        self.audition = self._make(self._sensitivity.value)
-        self._number.max = max(len(self.audition.rehearsal.triggers), 1)
-        self._redraw()
+        self.use(self._neurality.value)
 
-    def use(self, sensitivity: float) -> None:
-        """Rehearse again with another sensitivity."""
-        self.audition = self._make(sensitivity)
+    def use(self, neurality: float) -> None:
+        """Rehearse again with another Neurality."""
+        self.audition = self._make(neurality)
         self._redraw()
 
     @property
@@ -99,21 +100,10 @@ class AuditionPanel:
         return f"{self._summary} Spectrograms: you, and the drum machine."
 
     def _redraw(self) -> None:
-        audition = self.audition
-        count = len(audition.rehearsal.triggers)
+        count = len(self.audition.rehearsal.triggers)
         self._summary = f"{count} hits, played by the drum machine. All versions are equally loud."
+        if not count:
+            self._summary = "No hit was found in this recording."
         self.words.value = f"<p>{html.escape(self._summary)}</p>"
-        self.versions.value = sounds_html(audition.versions, audition.sample_rate)
-        self.picture.value = audition_picture(audition)
-        self._redraw_hit()
-
-    def _redraw_hit(self) -> None:
-        audition = self.audition
-        triggers = audition.rehearsal.triggers
-        if not len(triggers):
-            self.one_hit.value = "<p>No hit was found in this recording.</p>"
-            return
-        rate = audition.sample_rate
-        start, _ = hit_span(triggers, self._number.value, rate, len(audition))
-        pieces = {name: audition.hit(self._number.value)[name] for name in (ORIGINAL, REMAPPED, PRESET)}
-        self.one_hit.value = f"<p>at {start / rate:.1f} s</p>{sounds_html(pieces, rate)}"
+        self.player.value = audition_player(self.audition, self._drum)
+        self.picture.value = audition_picture(self.audition)

@@ -1,4 +1,4 @@
-"""Which hits the plug-in hears: sliders of its detector, a picture that follows them, every hit to listen to."""
+"""Which hits the plug-in hears: sliders of its detector, a waveform that follows them, every hit to listen to."""
 
 import html
 from collections.abc import Callable
@@ -9,7 +9,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.features import onset_features
-from timbrekit.notebook.widgets import hits_html, new_id, picture_widget, slider, sounds_html
+from timbrekit.notebook.player import Marks, marks_html, new_id, player_html
+from timbrekit.notebook.widgets import hits_html, slider
+from timbrekit.plugin.knobs import HOLD, RETRIGGER, TRIGGER
 from timbrekit.recording import Recording
 from timbrekit.recording.hits import onset_windows
 from timbrekit.recording.onsets import (
@@ -24,8 +26,6 @@ from timbrekit.recording.onsets import (
 )
 from timbrekit.recording.suggest import TOLERANCE_SECONDS, Suggestion
 from timbrekit.results.plots import new_figure, plot_hits, to_png
-
-LONGEST_PART_SECONDS = 1.0  # of a hit that is played on its own
 
 
 def missed_onsets(reference: ArrayLike, found: ArrayLike, sample_rate: int) -> NDArray[np.int64]:
@@ -59,13 +59,6 @@ def hit_rows(samples: ArrayLike, sample_rate: int, triggers: ArrayLike) -> list[
     ]
 
 
-def hit_parts(sample_rate: int, triggers: ArrayLike, length: int) -> list[tuple[float, float]]:
-    """Start and length in s of what is played of each hit: until the next one, at most a second."""
-    starts = (np.asarray(triggers, float) - TRIGGER_DELAY) / sample_rate - 0.01
-    ends = np.minimum(np.append(starts[1:], length / sample_rate), starts + LONGEST_PART_SECONDS)
-    return [(max(float(start), 0.0), float(end - start)) for start, end in zip(starts, ends, strict=True)]
-
-
 def summary(found: Detections, missed: ArrayLike) -> str:
     """The counts in a sentence or three."""
     hits, dropped, lost = len(found.triggers), len(found.dropped), len(np.asarray(missed))
@@ -78,7 +71,7 @@ def summary(found: Detections, missed: ArrayLike) -> str:
 
 
 class HitsPanel:
-    """Sliders, counts, picture and table. ``settings`` is what the sliders say."""
+    """Sliders, counts, player and table. ``settings`` is what the sliders say."""
 
     def __init__(
         self,
@@ -96,12 +89,12 @@ class HitsPanel:
         number, whole = ipywidgets.FloatSlider, ipywidgets.IntSlider
         self._sliders = {
             "on_threshold": slider(
-                number, "Trigger Threshold (dB)", ON_THRESHOLD_RANGE, 0.5, start.on_threshold
+                number, f"{TRIGGER.title}, {TRIGGER.unit}", ON_THRESHOLD_RANGE, 0.5, start.on_threshold
             ),
             "off_threshold": slider(
-                number, "Retrigger Threshold (dB)", OFF_THRESHOLD_RANGE, 0.01, start.off_threshold
+                number, f"{RETRIGGER.title}, {RETRIGGER.unit}", OFF_THRESHOLD_RANGE, 0.01, start.off_threshold
             ),
-            "hold": slider(whole, "Hold Time (samples)", HOLD_RANGE, 50, start.hold),
+            "hold": slider(whole, f"{HOLD.title}, {HOLD.unit}", HOLD_RANGE, 50, start.hold),
         }
         for control in self._sliders.values():
             control.observe(self._moved, names="value")
@@ -111,18 +104,16 @@ class HitsPanel:
         defaults.on_click(lambda _: self.use(DetectorSettings()))
         self.words, self.table, self._notes = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self._noted: list[str] = []
-        self.picture = picture_widget(b"")
-        take = ipywidgets.HTML(
-            sounds_html({"The whole take": recording.samples}, recording.sample_rate, self._player)
-        )
+        self.marks = ipywidgets.HTML()  # of the player, which keeps its sound while sliders move
+        sound = player_html({"You": recording.samples}, recording.sample_rate, name=self._player)
         self.box = ipywidgets.VBox(
             [
                 *self._sliders.values(),
                 ipywidgets.HBox([suggested, defaults]),
                 self.words,
                 self._notes,
-                self.picture,
-                take,
+                ipywidgets.HTML(sound),
+                self.marks,
                 self.table,
             ]
         )
@@ -143,7 +134,13 @@ class HitsPanel:
 
     @property
     def png(self) -> bytes:
-        return bytes(self.picture.value)
+        """The waveform with its hits, for where no player can be shown."""
+        figure, ax = new_figure(9.5, 2.8)
+        kept = self.found.triggers - TRIGGER_DELAY
+        plot_hits(
+            ax, self.recording.samples, self.recording.sample_rate, kept, self.found.dropped, self.missed
+        )
+        return to_png(figure)
 
     @property
     def text(self) -> str:
@@ -162,14 +159,13 @@ class HitsPanel:
         samples, rate = self.recording.samples, self.recording.sample_rate
         self.found = detect_in_signal(self._signal, self.settings)
         kept = self.found.triggers - TRIGGER_DELAY
-        missed = missed_onsets(self.suggestion.reference_onsets, kept, rate)
-        self._summary = summary(self.found, missed)
+        self.missed = missed_onsets(self.suggestion.reference_onsets, kept, rate)
+        self._summary = summary(self.found, self.missed)
         self.note([])
-        figure, ax = new_figure(9.5, 2.8)
-        plot_hits(ax, samples, rate, kept, self.found.dropped, missed)
-        self.picture.value = to_png(figure)
+        marks = Marks(kept / rate, self.found.dropped / rate, self.missed / rate)
+        self.marks.value = marks_html(self._player, marks)
         self.words.value = f"<p><b>{html.escape(self._summary)}</b></p>"
         rows = hit_rows(samples, rate, self.found.triggers)
-        self.table.value = hits_html(rows, hit_parts(rate, self.found.triggers, len(samples)), self._player)
+        self.table.value = hits_html(rows, self._player)
         if self._on_change:
             self._on_change(self.settings, len(self.found.triggers))

@@ -25,14 +25,17 @@ from timbrekit.notebook.verdict_panel import VerdictPanel
 from timbrekit.notebook.widgets import PicturePanel, in_words, show_html, table_html
 from timbrekit.notebook.words import say
 from timbrekit.notebook.work import FIRST_PRESET, Work
-from timbrekit.presets import load_preset
+from timbrekit.presets import Preset, load_preset
 from timbrekit.recording import describe
 from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.take_health import hit_findings
-from timbrekit.results.bundle import CONTENTS, write_bundle
+from timbrekit.results.bundle import bundle_contents, write_bundle
+from timbrekit.results.instruments import find_instruments
+from timbrekit.results.naming import rename
 from timbrekit.results.plots import new_figure, plot_timbre_space, to_png
-from timbrekit.session import Session
+from timbrekit.results.report import name_of
+from timbrekit.session import MODEL_FILE, Session
 from timbrekit.synth.base import Parameter
 
 SUGGESTED, PLUGIN, AS_LEFT = DETECTORS = ("suggested", "the plug-in's own", "as I set them last")
@@ -111,35 +114,37 @@ class Journey:
         """Show the presets, beginning with one: a name, a preset file, or the last choice."""
         start = self.work.preset() if name == LAST_PRESET else load_preset(name)
 
-        def keep(preset: object) -> None:
-            self.session.keep_preset(preset.to_json())
-            self._look()
-
         train = (lambda: self.run_from(TRAIN)) if TRAIN in self.steps else None
         folder = self.session.folder / "presets"
-        self.preset = PresetPanel(start, folder, keep, self.work.by_loudness, train)
+        self.preset = PresetPanel(start, folder, self.use_preset, self.work.by_loudness, train)
         self.preset.show()
+
+    def use_preset(self, preset: Preset) -> None:
+        """Make a preset the session's choice."""
+        self.session.keep_preset(preset.to_json())
+        self._look()
 
     def train(
         self, daw_sample_rate: int = SAMPLE_RATE, model: str | None = None, epochs: int | None = None
     ) -> None:
         """Train with what was chosen, and watch; or say that this has been done before."""
-        self._show_of_choices(
-            TRAIN, lambda step: self._train(step, daw_sample_rate, model, epochs), "Training"
-        )
+        train = lambda step: self._train(step, daw_sample_rate, model, epochs)  # noqa: E731
+        self._show_of_choices(TRAIN, train, "Training")
 
     def play_live(self) -> None:
         """The instrument itself, below the cell: recordings, pads, and where the browser permits the microphone."""
 
         def make(step: Step) -> PagePanel:
             self._need_model(step)
-            return PagePanel(render_page(read_metadata(self.session.model_path)))
+            folder, name = self.session.model_dir, name_of(self.work.report(), self.work.preset())
+            page = lambda: render_page(read_metadata(folder / MODEL_FILE))  # noqa: E731
+            return PagePanel(page, name, lambda name: self._rename(folder, name))
 
         self._show_of_choices(PLAY, make, "Opening the instrument")
 
     @in_words
-    def listen(self, to: str = TRAINED_TAKE, sensitivity: float = 1.0) -> None:
-        """Rehearse and show players: of the recording trained on, or of another (a file, or asked for)."""
+    def listen(self, to: str = TRAINED_TAKE, neurality: float = 1.0) -> None:
+        """Rehearse and show a player: of the recording trained on, or of another (a file, or asked for)."""
         other = None
         if to == OTHER_TAKE:
             other = self._ask_for_another(UPLOAD, lambda: self._hear(other.recording_path))
@@ -149,7 +154,7 @@ class Journey:
             path = self.session.recording_path if to == TRAINED_TAKE else Path(to)
             if other is not None:
                 path = other.recording_path or self.session.recording_path
-            return self.work.audition(path, sensitivity)
+            return self.work.audition(path, neurality)
 
         self._show_of_choices(LISTEN, make, "Rehearsing")
 
@@ -195,8 +200,18 @@ class Journey:
             return
         self._need_model()
         path = write_bundle(self.session.model_dir, self.work.preset())
-        show_html(table_html([{"in the zip": name, "what it is for": use} for name, use in CONTENTS.items()]))
+        contents = bundle_contents(path.stem, self.work.preset().synth)
+        show_html(table_html([{"in the zip": name, "what it is for": use} for name, use in contents.items()]))
         colab.download(path)
+
+    @in_words
+    def show_instruments(self) -> None:
+        """All that were trained here, in this session and those beside it, with their verdicts."""
+        found = find_instruments(self.session.folder.parent)
+        if not found:
+            say("There is no instrument here yet: train one first.")
+            return
+        show_html(table_html([instrument.row() for instrument in found]))
 
     def run_from(self, name: str) -> None:
         """Do a step and those that follow it anew, each in its place."""
@@ -242,6 +257,12 @@ class Journey:
     def _train(self, step: Step, rate: int, model: str | None, epochs: int | None) -> TrainingPanel | None:
         self._need_recording()
         return train_in(step, self.work, rate, model, epochs)
+
+    def _rename(self, folder: Path, name: str) -> None:
+        rename(folder, name, self.work.preset())
+        verdict = self._panel(VERDICT)
+        if verdict is not None:
+            verdict.read_again()
 
     def _ask_for_another(self, source: str, on_change: Callable[[], None]) -> Session:
         """A session of its own for another take, with a way to hand it over."""

@@ -1,21 +1,23 @@
 """The live page inside a notebook: the model as an instrument, below the cell."""
 
 import html
+from collections.abc import Callable
 
 import ipywidgets
 
+from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.colab import in_colab
 from timbrekit.notebook.widgets import NOTHING
 
 HEIGHT = 820  # pixels; the page scrolls inside
 JUPYTER = (
     "Below is your instrument. Drop a recording on it or play it with keys and mouse; with headphones on, allow the "
-    "microphone and play. If your browser refuses the microphone here, open play.html from the download: a double "
-    "click is enough."
+    "microphone and play. If your browser refuses the microphone here, open the page from the download: a double click "
+    "is enough."
 )
 COLAB = (
     "Below is your instrument, for recordings, keys and mouse. Colab does not always let a page inside it hear the "
-    "microphone: to play live, open play.html from the download with a double click."
+    "microphone: to play live, open the page from the download with a double click."
 )
 
 
@@ -34,12 +36,40 @@ class PagePanel:
     """An instrument, and how live it can be played from here.
 
     Args:
-        page: the whole page, as HTML.
+        page: makes the whole page, as HTML.
+        name: of the instrument, in a field where it can be changed; None where it has none.
+        rename: called with another name; what is wrong with one is said.
     """
 
-    text = "The instrument: it plays here in a live notebook, and anywhere in play.html of the download."
+    text = "The instrument: it plays here in a live notebook, and anywhere as the page of the download."
 
-    def __init__(self, page: str):
+    def __init__(
+        self,
+        page: Callable[[], str],
+        name: str | None = None,
+        rename: Callable[[str], None] = lambda name: None,
+    ):
+        self._page, self._rename = page, rename
         words = html.escape(COLAB if in_colab() else JUPYTER)
         self.png = NOTHING
-        self.box = ipywidgets.VBox([ipywidgets.HTML(f"<p>{words}</p>"), ipywidgets.HTML(page_in_frame(page))])
+        self.frame, self.reply = ipywidgets.HTML(page_in_frame(page())), ipywidgets.HTML()
+        parts = [ipywidgets.HTML(f"<p>{words}</p>"), self.frame]
+        if name is not None:
+            self.name = ipywidgets.Text(
+                value=name,
+                description="Its name",
+                continuous_update=False,
+                layout=ipywidgets.Layout(width="32em"),
+            )
+            self.name.observe(self._named, names="value")
+            parts.insert(0, ipywidgets.HBox([self.name, self.reply]))
+        self.box = ipywidgets.VBox(parts)
+
+    def _named(self, change: dict) -> None:
+        try:
+            self._rename(change["new"])
+        except TimbrekitError as error:
+            self.reply.value = html.escape(str(error))
+            return
+        self.reply.value = "It is on the page, the card and every file of the download."
+        self.frame.value = page_in_frame(self._page())

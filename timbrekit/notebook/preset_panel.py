@@ -1,4 +1,4 @@
-"""Choosing the sound: hear and see every preset, change any of its 14 parameters, keep it as one's own."""
+"""Choosing the sound: hear and see every preset, change any of its parameters, keep it as one's own."""
 
 import html
 from collections.abc import Callable
@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 
 from timbrekit import SAMPLE_RATE
 from timbrekit.errors import PresetError
+from timbrekit.notebook.audition_panel import audition_player, drum_title
+from timbrekit.notebook.player import player_html
 from timbrekit.notebook.plots import plot_sound, plot_spectrum
-from timbrekit.notebook.widgets import knob, picture_widget, show_panel, sounds_html
+from timbrekit.notebook.widgets import knob, picture_widget, show_panel
 from timbrekit.presets import Preset, load_preset, preset_names, save_preset
+from timbrekit.results.audition import Audition
 from timbrekit.results.plots import new_figure, set_title, to_png
 from timbrekit.session import safe_name
 
 SOUND_SECONDS = 1.0
 ADJUSTED = "-adjusted"  # ends the name of a preset with turned knobs
-FOLLOWING = "Your playing, by loudness alone"
+FOLLOWING = (
+    "Your own playing. So far the preset follows it by loudness alone, as an ordinary drum trigger would."
+)
 
 
 def preset_sound(
@@ -75,11 +80,11 @@ class PresetPanel:
     """A chooser, sliders, sound and picture. ``preset`` is what is chosen.
 
     Args:
-        start: the preset to begin with.
+        start: the preset to begin with; others are offered if they have the same parameters.
         own_folder: where the user's own are kept.
         on_change: gets every preset that is chosen.
-        by_loudness: how a preset sounds when it follows the user's playing by loudness alone, ``(samples,)`` at 48 kHz;
-            None where there is nothing to follow yet.
+        by_loudness: how a preset sounds when it follows the user's playing by loudness alone; None where there is
+            nothing to follow yet.
         train: called by a button that trains with the sound.
     """
 
@@ -88,7 +93,7 @@ class PresetPanel:
         start: Preset,
         own_folder: Path,
         on_change: Callable[[Preset], None] | None = None,
-        by_loudness: Callable[[Preset], NDArray[np.float32] | None] | None = None,
+        by_loudness: Callable[[Preset], Audition | None] | None = None,
         train: Callable[[], None] | None = None,
     ) -> None:
         self.preset, self._own_folder, self._on_change = start, own_folder, on_change
@@ -147,12 +152,18 @@ class PresetPanel:
         show_panel(self.box, bytes(self.picture.value), f"Preset: {self.preset.title}")
 
     def _list_presets(self) -> None:
-        own = {load_preset(path).name: (title, path) for title, path in own_presets(self._own_folder).items()}
+        own = {title: (load_preset(path), path) for title, path in own_presets(self._own_folder).items()}
+        own = {preset.name: (title, path) for title, (preset, path) in own.items() if self._fits(preset)}
         self._files = {name: path for name, (_, path) in own.items()}
-        shipped = [(load_preset(name).title, name) for name in preset_names()]
+        shipped = [
+            (preset.title, preset.name) for preset in map(load_preset, preset_names()) if self._fits(preset)
+        ]
         self._moving = True
         self._chooser.options = [*shipped, *((f"{title} (my own)", name) for name, (title, _) in own.items())]
         self._moving = False
+
+    def _fits(self, preset: Preset) -> bool:
+        return preset.parameters == self.preset.parameters
 
     def _chosen(self, change: dict) -> None:
         if not self._moving and change["new"]:
@@ -189,11 +200,13 @@ class PresetPanel:
             self._on_change(preset)
 
     def _draw_sound(self, autoplay: bool) -> None:
-        sounds = {"One hit": preset_sound(self.preset)}
         following = self._by_loudness(self.preset) if self._by_loudness else None
-        if following is not None:
-            sounds = {FOLLOWING: following, **sounds}
-        self.sound.value = sounds_html(sounds, SAMPLE_RATE, autoplay=autoplay)
+        if following is None:
+            sound = player_html({"One hit": preset_sound(self.preset)}, SAMPLE_RATE, autoplay=autoplay)
+        else:
+            drum = drum_title(self.preset.instrument())
+            sound = f"<p>{FOLLOWING}</p>{audition_player(following, drum, autoplay)}"
+        self.sound.value = sound
 
 
 def train_button(train: Callable[[], None]) -> ipywidgets.Button:

@@ -9,9 +9,10 @@ import ipywidgets
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
-from timbrekit.notebook.widgets import path_field, picture_widget, show_panel, sounds_html, upload_button
+from timbrekit.notebook.player import player_html
+from timbrekit.notebook.widgets import NOTHING, path_field, show_panel, upload_button
 from timbrekit.recording import Recording, describe, read_recording
-from timbrekit.results.plots import new_figure, plot_hits, to_png
+from timbrekit.results.plots import new_figure, plot_hits, set_title, to_png
 from timbrekit.session import Session, safe_name
 
 LAST, UPLOAD, MICROPHONE, DRIVE, SAMPLE = RECORDING_SOURCES = (
@@ -79,6 +80,7 @@ class RecordingPanel:
         go_on: Callable[[], None] | None = None,
         sample: Callable[[], tuple[str, bytes | Path]] = lambda: (SAMPLE_NAME, find_sample()),
         words: Callable[[Recording], list[str]] = recording_words,
+        guided: bool = True,
     ):
         """What is shown, and what happens then.
 
@@ -87,12 +89,15 @@ class RecordingPanel:
             go_on: called by the button that stands there then.
             sample: name and content of the one that comes with the notebook.
             words: on a recording.
+            guided: the recorder says what to play on a drum.
         """
         self.session, self._on_change, self._sample, self._words = session, on_change, sample, words
-        self.words, self.sound, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
+        self._guided = guided
+        self.words, self.sound = ipywidgets.HTML(), ipywidgets.HTML()
+        self.png = NOTHING  # of the recording, for where no player can be shown
         self.above = ipywidgets.VBox([])
         self._next = ipywidgets.VBox([])
-        self.box = ipywidgets.VBox([self.above, self.words, self._next, self.sound, self.picture])
+        self.box = ipywidgets.VBox([self.above, self.words, self._next, self.sound])
         self._go_on = go_on
         self.text = ""
         self.waiting = False  # for a file that was announced; nothing else is to be used in its place
@@ -105,7 +110,7 @@ class RecordingPanel:
         if source == UPLOAD and colab.in_colab():
             handed = colab.upload()
         elif source == MICROPHONE:
-            handed = colab.record()
+            handed = colab.record(self._guided)
         elif source == DRIVE:
             self._offer_drive()
         if source in (UPLOAD, MICROPHONE) and handed is None:
@@ -150,7 +155,7 @@ class RecordingPanel:
         self._say(sentences)
 
     def show(self) -> None:
-        show_panel(self.box, bytes(self.picture.value), self.text)
+        show_panel(self.box, self.png, self.text)
 
     def _offer_drive(self) -> None:
         drive = colab.mount_drive()
@@ -176,8 +181,9 @@ class RecordingPanel:
         figure, ax = new_figure(9.5, 2.2)
         plot_hits(ax, recording.samples, recording.sample_rate, ())
         ax.get_legend().remove()
-        self.picture.value = to_png(figure)
-        self.sound.value = sounds_html({"Listen": recording.samples}, recording.sample_rate)
+        set_title(ax, "Your recording")
+        self.png = to_png(figure)
+        self.sound.value = player_html({"You": recording.samples}, recording.sample_rate)
 
     def _say(self, sentences: list[str]) -> None:
         self.text = "\n".join(sentences)

@@ -13,6 +13,7 @@ from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.journey import Journey
 from timbrekit.notebook.live import PagePanel
+from timbrekit.notebook.player import player_html
 from timbrekit.notebook.recording_panel import LAST, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
 from timbrekit.notebook.widgets import (
@@ -21,7 +22,6 @@ from timbrekit.notebook.widgets import (
     show_html,
     show_panel,
     show_picture,
-    sounds_html,
     table_html,
 )
 from timbrekit.recording import Recording, describe, read_recording
@@ -55,7 +55,7 @@ class ToneJourney:
     @in_words
     def choose_recording(self, source: str = LAST) -> None:
         """Get a recording (one of ``RECORDING_SOURCES``), show it, and say what would spoil it."""
-        self.recording = RecordingPanel(self.session, sample=_sample, words=self._words)
+        self.recording = RecordingPanel(self.session, sample=_sample, words=self._words, guided=False)
         self.recording.choose(source)
         self.recording.show()
 
@@ -71,7 +71,7 @@ class ToneJourney:
         settings = Settings(steps=steps, validate_every=VALIDATE_EVERY)
         if is_fast():
             settings = replace(settings, steps=FAST_EPOCHS, validate_every=2)
-            say(FAST_WORDS.replace("rounds", "steps"))
+            say(FAST_WORDS.replace("epochs", "steps"))
         folder = self.session.folder / "models" / f"{self.session.choices[:8]}-{settings.steps}"
         if (folder / MODEL).is_file() and not (folder / UNFINISHED).exists():
             say("You have trained on this recording before; that instrument is used.")
@@ -106,7 +106,7 @@ class ToneJourney:
         def show(samples: np.ndarray) -> None:
             self.played = play(instrument, samples, transpose)
             versions = {"what is played": samples, "the instrument": self.played.samples}
-            sounds.value = sounds_html(versions, RATE)
+            sounds.value = player_html(versions, RATE)
             picture.value = _spectrograms(versions)
             for words in describe(self.played.findings):
                 say(words)
@@ -127,7 +127,8 @@ class ToneJourney:
     @in_words
     def play_live(self) -> None:
         """The page, below the cell: microphone where the browser permits it, recordings, keys, MIDI."""
-        panel = PagePanel(render_tone_page(*load_instrument(self._need_instrument() / MODEL)))
+        folder = self._need_instrument()
+        panel = PagePanel(lambda: render_tone_page(*load_instrument(folder / MODEL)))
         show_panel(panel.box, panel.png, panel.text)
 
     @in_words

@@ -7,6 +7,7 @@ from timbrekit.notebook.step import Step
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
 from timbrekit.notebook.words import say
 from timbrekit.notebook.work import Work
+from timbrekit.results.report import name_of
 from timbrekit.training.recipes import make_settings
 from timbrekit.workflow import prepare, train_model
 
@@ -32,13 +33,21 @@ def train_in(
         return None
     if is_fast():
         say(FAST_WORDS)
+    name = name_of(work.report(), preset) if session.is_trained else None  # trained anew, it keeps its name
     panel = TrainingPanel()
     step.put(panel)
     checkpoint = session.checkpoint_path
     try:
         outcome = panel.watch(
             lambda progress, stage: train_model(
-                prepared, preset, session.model_dir, settings, progress, stage, checkpoint=checkpoint
+                prepared,
+                preset,
+                session.model_dir,
+                settings,
+                progress,
+                stage,
+                checkpoint=checkpoint,
+                name=name,
             )
         )
     except KeyboardInterrupt:
@@ -46,8 +55,8 @@ def train_in(
         raise TimbrekitError(f"Stopped before there was a model. {how} when you run this again.") from None
     early = "stopped early, the best so far is kept" if outcome.trained.interrupted else "done"
     panel.done(
-        f"Training is {early}: {len(outcome.trained.history)} rounds, {outcome.trained.seconds:.0f} s. "
+        f"Training is {early}: {len(outcome.trained.history)} epochs, {outcome.trained.seconds:.0f} s. "
         f"{outcome.report['verdict'].partition('. ')[0]}."
     )
-    work.keep_model(outcome.played["after_primer"])
+    work.keep_model(None if outcome.trained.interrupted else outcome.played["after_primer"])
     return panel

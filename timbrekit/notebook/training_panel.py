@@ -16,7 +16,7 @@ from timbrekit.training.train import Epoch
 FAST_VARIABLE = "TIMBREKIT_FAST"
 FAST_EPOCHS = 4
 FAST_WORDS = (
-    f"{FAST_VARIABLE} is set: training is cut to {FAST_EPOCHS} rounds, only to see that everything works. "
+    f"{FAST_VARIABLE} is set: training is cut to {FAST_EPOCHS} epochs, only to see that everything works. "
     "The model will not follow you well."
 )
 # A widget's click waits until the running cell has ended; the notebook's own ■ does not, in Jupyter, VS Code and Colab.
@@ -25,7 +25,7 @@ STOP_WORDS = (
 )
 PICTURE_EVERY_SECONDS = 1.5
 WORDS_EVERY_SECONDS = 1.0
-STAGES = {"Training": "Getting to know the drum machine"}  # the warm start, which has no rounds
+STAGES = {"Training": "Getting to know the drum machine"}  # the warm start, which has no epochs
 
 
 def is_fast() -> bool:
@@ -36,14 +36,15 @@ def is_fast() -> bool:
 def losses_picture(history: list[Epoch]) -> bytes:
     """PNG of the losses so far."""
     figure, ax = new_figure(9.5, 2.6)
-    plot_losses(ax, [epoch.train_loss for epoch in history], [epoch.validation_loss for epoch in history])
+    train, validation = [epoch.train_loss for epoch in history], [epoch.validation_loss for epoch in history]
+    plot_losses(ax, train, validation, history[-1].of if history else 0)
     return to_png(figure)
 
 
 class TrainingPanel:
     """Give :meth:`progress` and :meth:`stage` to the training, inside :meth:`watching`."""
 
-    def __init__(self, unit: str = "Round", picture: Callable[[list[Any]], bytes] = losses_picture) -> None:
+    def __init__(self, unit: str = "Epoch", picture: Callable[[list[Any]], bytes] = losses_picture) -> None:
         """``unit``: of what is counted. ``picture``: PNG of the losses so far."""
         self.unit, self._picture = unit, picture
         self.history: list[Epoch] = []

@@ -12,9 +12,11 @@ from timbrekit.files import atomic_path, write_json
 from timbrekit.notebook.widgets import picture_widget
 from timbrekit.presets import Preset
 from timbrekit.results.measure import measure_model
+from timbrekit.results.panel_picture import panel_picture
 from timbrekit.results.plots import new_figure, plot_feature_errors, to_png
 from timbrekit.results.report import with_verdict, write_card
 from timbrekit.results.unseen import error_bars
+from timbrekit.synth import SNARE808
 
 
 class VerdictPanel:
@@ -29,7 +31,12 @@ class VerdictPanel:
     def __init__(self, folder: Path, preset: Preset, recording: Path):
         self.folder, self._preset, self._recording = folder, preset, recording
         self.words, self.card, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
-        self.box = ipywidgets.VBox([self.words, self.picture, self.card])
+        self.panel = picture_widget(b"")  # of the plug-in, with this model's values
+        shown = [self.words, self.picture, self.card]
+        if preset.synth == SNARE808:
+            self.panel.value = panel_picture(self._report()["detector"])
+            shown.append(self.panel)
+        self.box = ipywidgets.VBox(shown)
         self._redraw()
 
     @property
@@ -49,6 +56,10 @@ class VerdictPanel:
         write_json(self.folder / "report.json", report)
         with atomic_path(self.folder / "card.txt") as temporary:
             temporary.write_text(write_card(report, self._preset), encoding="utf-8")
+        self._redraw()
+
+    def read_again(self) -> None:
+        """Show what the files say by now."""
         self._redraw()
 
     def _report(self) -> dict[str, Any]:

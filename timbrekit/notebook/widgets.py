@@ -1,108 +1,51 @@
-"""Small parts of the panels: sounds, pictures, tables, an upload button. For ipywidgets 7.7 and 8 alike.
+"""Small parts of the panels: pictures, tables, sliders, an upload button. For ipywidgets 7.7 and 8 alike.
 
-Sounds are plain HTML audio elements with the sound inside, as FLAC: every browser plays it, no file has to be
-found. Pictures are PNG images, so no notebook needs matplotlib's own interactive parts.
+Pictures are PNG images, so no notebook needs matplotlib's own interactive parts. Sounds: ``timbrekit.notebook.player``.
 """
 
 import base64
 import functools
 import html
-import io
 import math
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
-import numpy as np
-import soundfile
 from IPython.display import HTML, display
 from numpy.typing import ArrayLike
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.colab import Upload, in_colab
+from timbrekit.notebook.player import PLAY_HIT, player_html
 from timbrekit.notebook.words import say
 from timbrekit.recording.formats import AUDIO_ENDINGS
 from timbrekit.synth.base import Parameter
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-# One sound at a time in the whole notebook. A change of version goes on at the same place: the ear compares what it has
-# just heard.
-_ONE_AT_A_TIME = (
-    "const mine = this.closest('.timbrekit-sounds');"
-    " for (const other of document.querySelectorAll('.timbrekit-sounds audio'))"
-    " if (other !== this && !other.paused) { other.pause();"
-    " if (mine.contains(other)) this.currentTime = other.currentTime; }"
-)
-_PLAY_PART = (
-    "const part = event.target.closest('button[data-start]'); if (!part) return;"
-    " const sound = document.getElementById(this.dataset.sound); clearTimeout(sound.pausing);"
-    " sound.currentTime = Number(part.dataset.start); sound.play();"
-    " sound.pausing = setTimeout(() => sound.pause(), 1000 * Number(part.dataset.seconds));"
-)
 NOTHING = b""  # no picture
 LOGARITHMIC = {"Hz": 24, "ms": 8}  # steps an octave
 
 
-def audio_uri(samples: ArrayLike, sample_rate: int) -> str:
-    """The sound as a ``data:`` address: FLAC, 16 bits, clipped at full scale.
-
-    Args:
-        samples: ``(samples,)`` full scale ±1.
-        sample_rate: Hz.
-    """
-    content = io.BytesIO()
-    soundfile.write(
-        content, np.clip(np.asarray(samples, np.float32), -1, 1), sample_rate, format="FLAC", subtype="PCM_16"
-    )
-    return f"data:audio/flac;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
-
-
-def sounds_html(
-    sounds: Mapping[str, ArrayLike], sample_rate: int, name: str = "", autoplay: bool = False
-) -> str:
-    """Labelled players, one below the other. Only one plays at a time, and switching keeps the place.
-
-    Args:
-        sounds: samples ``(samples,)`` by label.
-        sample_rate: Hz.
-        name: id of the first player, for :func:`hits_html`.
-        autoplay: start the first one, as far as the browser lets it.
-    """
-    rows = []
-    for index, (label, samples) in enumerate(sounds.items()):
-        identity = f' id="{html.escape(name)}"' if name and index == 0 else ""
-        identity += " autoplay" if autoplay and index == 0 else ""
-        rows.append(
-            f'<tr><td style="padding-right: 1em">{html.escape(label)}</td><td><audio controls preload="auto"{identity}'
-            f' onplay="{html.escape(_ONE_AT_A_TIME)}" src="{audio_uri(samples, sample_rate)}"></audio></td></tr>'
-        )
-    return f'<table class="timbrekit-sounds">{"".join(rows)}</table>'
-
-
-def hits_html(rows: Sequence[Mapping[str, str]], spans: Sequence[tuple[float, float]], sound: str) -> str:
-    """A scrolling table of hits, each with a button that plays its part of a sound.
+def hits_html(rows: Sequence[Mapping[str, str]], player: str) -> str:
+    """A scrolling table of hits, each with a button that plays it.
 
     Args:
         rows: cells by column title, one mapping a hit.
-        spans: start and length of each hit, in s.
-        sound: id of the player that holds the whole take.
+        player: id of the player that has them.
     """
     if not rows:
         return "<p>No hits.</p>"
     head = "".join(f"<th style='text-align: right'>{html.escape(title)}</th>" for title in rows[0])
     body = []
-    for row, (start, seconds) in zip(rows, spans, strict=True):
+    for number, row in enumerate(rows):
         cells = "".join(f"<td style='text-align: right'>{html.escape(cell)}</td>" for cell in row.values())
-        button = (
-            f'<button data-start="{start:.4f}" data-seconds="{seconds:.3f}" title="Play this hit">▶</button>'
-        )
+        button = f'<button data-hit="{number}" title="Play this hit">▶</button>'
         body.append(f"<tr><td>{button}</td>{cells}</tr>")
     return (
-        f'<div style="max-height: 15em; overflow-y: auto; width: fit-content" data-sound="{html.escape(sound)}"'
-        f' onclick="{html.escape(_PLAY_PART)}"><table><thead><tr><th></th>{head}</tr></thead>'
+        f'<div style="max-height: 15em; overflow-y: auto; width: fit-content" data-sound="{html.escape(player)}"'
+        f' onclick="{html.escape(PLAY_HIT)}"><table><thead><tr><th></th>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
@@ -129,12 +72,8 @@ def show_picture(png: bytes, words: str) -> None:
 
 
 def show_sounds(sounds: Mapping[str, ArrayLike], sample_rate: int) -> None:
-    """Show labelled players."""
-    show_html(sounds_html(sounds, sample_rate))
-
-
-def new_id() -> str:
-    return f"timbrekit-{uuid.uuid4().hex[:10]}"
+    """Show a player with these versions."""
+    show_html(player_html(sounds, sample_rate))
 
 
 def picture_widget(png: bytes) -> ipywidgets.Image:
@@ -183,8 +122,8 @@ def slider(
         step=step,
         value=value,
         description=words,
-        style={"description_width": "14em"},
-        layout=ipywidgets.Layout(width="42em"),
+        style={"description_width": "initial"},
+        layout=ipywidgets.Layout(width="50em"),
         continuous_update=False,
     )
 

@@ -16,13 +16,12 @@ from timbrekit.export.torchdrum import PluginModel
 from timbrekit.notebook.audition_panel import AuditionPanel, busiest_stretch
 from timbrekit.notebook.training_panel import FAST_EPOCHS
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
-from timbrekit.plugin.rehearse import rehearse
 from timbrekit.presets import Preset, load_preset, parse_preset
 from timbrekit.recording import Recording, read_recording, resample
 from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings, detect
 from timbrekit.recording.suggest import Suggestion, suggest_settings
-from timbrekit.results.audition import match_loudness
+from timbrekit.results.audition import Audition, make_audition
 from timbrekit.session import Session
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
@@ -69,11 +68,11 @@ class Work:
         kept = self.session.state.preset
         return load_preset(FIRST_PRESET) if kept is None else parse_preset(kept, "the session", kept["name"])
 
-    def by_loudness(self, preset: Preset) -> NDArray[np.float32] | None:
+    def by_loudness(self, preset: Preset) -> Audition | None:
         """How a preset sounds when it follows some seconds of the recording by loudness alone, before any training.
 
         Returns:
-            ``(samples,)`` at 48 kHz, as loud as other versions; None where there is no recording, or hardly a hit.
+            Some seconds at 48 kHz; None where there is no recording, or hardly a hit.
         """
         if self.session.recording_path is None:
             return None
@@ -90,10 +89,8 @@ class Work:
             return None
         module = PluginModel(velocity_mapping(take, preset, EXCERPT_STEEPNESS)).eval()
         ranges = np.stack([take.minimum, take.maximum])
-        played = rehearse(
-            module, samples, SAMPLE_RATE, take.hits.settings, initial_ranges=ranges, synth=preset.instrument()
-        )
-        return next(iter(match_loudness({"": played.audio}, SAMPLE_RATE).values()))
+        settings, synth = take.hits.settings, preset.instrument()
+        return make_audition(module, samples, SAMPLE_RATE, settings, synth=synth, initial_ranges=ranges)
 
     def report(self) -> dict[str, Any]:
         return json.loads((self.session.model_dir / "report.json").read_text(encoding="utf-8"))
@@ -114,7 +111,7 @@ class Work:
         samples, rate = soundfile.read(self.session.model_dir / "primer.wav", dtype="float32")
         return resample(samples, rate, self.rate())
 
-    def audition(self, path: Path, sensitivity: float) -> AuditionPanel:
+    def audition(self, path: Path, neurality: float) -> AuditionPanel:
         recording = self.recording(self.rate(), path)
         return AuditionPanel(
             self.module(),
@@ -123,7 +120,7 @@ class Work:
             recording.sample_rate,
             self.detector(),
             self.primer(),
-            sensitivity,
+            neurality,
         )
 
     def module(self) -> torch.jit.ScriptModule:
@@ -133,9 +130,11 @@ class Work:
             self._models[path] = open_model(path)
         return self._models[path].module
 
-    def keep_model(self, played: AsPlayed) -> None:
-        """The present choices have been trained, perhaps not for the first time."""
-        self.played[self.session.model_dir] = played
+    def keep_model(self, played: AsPlayed | None) -> None:
+        """The present choices have been trained, perhaps not for the first time. None: the whole was not measured."""
+        self.played.pop(self.session.model_dir, None)
+        if played is not None:
+            self.played[self.session.model_dir] = played
         self._models.pop(self.session.model_path, None)
 
     def measured(self) -> AsPlayed:

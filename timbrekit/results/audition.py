@@ -31,6 +31,7 @@ class Audition:
     versions: dict[str, NDArray[np.float32]]  # you, remapped, preset alone, both together
     rehearsal: Rehearsal
     sample_rate: int  # Hz
+    both_level: float  # "both together" is the sum of the first two at this level
 
     def hit(self, number: int, seconds: float = 1.0) -> dict[str, NDArray[np.float32]]:
         """One hit in every version: from just before its trigger to the next one, at most ``seconds``.
@@ -58,13 +59,14 @@ def make_audition(
     primer: ArrayLike | None = None,
     seed: int = 0,
     synth: Synth | None = None,
+    initial_ranges: ArrayLike | None = None,
 ) -> Audition:
     """Rehearse a recording and put the versions side by side.
 
     Args:
         samples: ``(samples,)`` mono, full scale ±1; the recording trained on, or any other.
         sample_rate: Hz.
-        module, settings, sensitivity, primer, seed, synth: see ``timbrekit.plugin.rehearse.rehearse``.
+        module, settings, sensitivity, primer, seed, synth, initial_ranges: see ``timbrekit.plugin.rehearse.rehearse``.
 
     Raises:
         ModelFileError: the model does not answer as it should.
@@ -72,16 +74,16 @@ def make_audition(
     """
     samples = np.asarray(samples, np.float32)
     synth = synth or find_synth()
-    rehearsal = rehearse(
-        module, samples, sample_rate, settings, sensitivity, seed, primer=primer, synth=synth
-    )
+    of_plugin = {"primer": primer, "synth": synth, "initial_ranges": initial_ranges}
+    rehearsal = rehearse(module, samples, sample_rate, settings, sensitivity, seed, **of_plugin)
     static = synth.stream(rehearsal.preset, rehearsal.triggers, len(samples), sample_rate, seed=seed)
     versions = match_loudness(
         {ORIGINAL: samples, REMAPPED: rehearsal.audio, PRESET: static}, sample_rate, TARGET_LKFS
     )
-    both = {MIX: mix(versions[ORIGINAL], versions[REMAPPED])}
-    versions |= match_loudness(both, sample_rate, TARGET_LKFS)
-    return Audition(_within_peak(versions), rehearsal, sample_rate)
+    both = mix(versions[ORIGINAL], versions[REMAPPED])
+    gain = loudness_gain(both, sample_rate)
+    versions[MIX] = gain * both
+    return Audition(_within_peak(versions), rehearsal, sample_rate, float(gain * np.sqrt(0.5)))
 
 
 def integrated_loudness(samples: ArrayLike, sample_rate: int) -> float:
@@ -114,13 +116,16 @@ def match_loudness(
     versions: Mapping[str, ArrayLike], sample_rate: int, target_lkfs: float = TARGET_LKFS
 ) -> dict[str, NDArray[np.float32]]:
     """Bring every version to the same loudness. Silence stays silence. Peaks may exceed full scale."""
-    matched = {}
-    for name, samples in versions.items():
-        samples = np.asarray(samples, np.float32)
-        loudness = integrated_loudness(samples, sample_rate)
-        gain = 10 ** ((target_lkfs - loudness) / 20) if loudness > GATE_LKFS else 1.0
-        matched[name] = samples * np.float32(gain)
-    return matched
+    return {
+        name: np.asarray(samples, np.float32) * loudness_gain(samples, sample_rate, target_lkfs)
+        for name, samples in versions.items()
+    }
+
+
+def loudness_gain(samples: ArrayLike, sample_rate: int, target_lkfs: float = TARGET_LKFS) -> np.float32:
+    """Factor that brings a sound to a loudness; 1 for silence."""
+    loudness = integrated_loudness(samples, sample_rate)
+    return np.float32(10 ** ((target_lkfs - loudness) / 20) if loudness > GATE_LKFS else 1.0)
 
 
 def mix(first: ArrayLike, second: ArrayLike, share: float = 0.5) -> NDArray[np.float32]:

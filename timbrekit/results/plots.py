@@ -125,8 +125,7 @@ def plot_hits(
     kept, dropped, missed = (np.asarray(marks, float) / sample_rate for marks in (kept, dropped, missed))
     time, low, high = _outline(samples, sample_rate)
     peak = float(np.abs(samples).max(initial=0)) or 1.0
-    for mark in kept:
-        ax.axvline(mark, ymin=0.04, ymax=0.88, color=SKY, linewidth=0.7, alpha=0.6, zorder=1)
+    ax.vlines(kept, -peak, peak, colors=SKY, linewidth=0.7, alpha=0.6, zorder=1)
     ax.fill_between(time, low, high, color=INK, linewidth=0.3, zorder=2)
     ax.plot([], [], "|", color=BLUE, markersize=9, markeredgewidth=1.5, label=f"hit, kept ({len(kept)})")
     if len(kept):
@@ -143,7 +142,8 @@ def plot_hits(
     ax.set(xlim=(0, max(len(samples) / sample_rate, 1e-3)), ylim=(-1.1 * peak, 1.22 * peak))
     ax.set(xlabel="time (s)", ylabel="level (full scale = 1)")
     ax.grid(False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=3, **LEGEND)
+    set_title(ax, "Hits")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, **LEGEND)
 
 
 def _outline(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -157,7 +157,7 @@ def _outline(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndar
 def plot_timbre_space(ax: "Axes", intended: ArrayLike, played: ArrayLike | None = None) -> None:
     """Where each hit lies in loudness and brightness, and where the plug-in plays it.
 
-    Differences from the reference hit (the star, at 0, 0): short arrows mean that the synthesiser follows.
+    Differences from the reference hit (the star, at 0, 0). Short arrows mean that the synthesiser follows.
 
     Args:
         ax: axes to draw on.
@@ -169,33 +169,46 @@ def plot_timbre_space(ax: "Axes", intended: ArrayLike, played: ArrayLike | None 
     if played is not None:
         played = np.asarray(played, float).reshape(-1, len(TIMBRE_FEATURES))
         u, v = played[:, BRIGHTNESS], played[:, LOUDNESS]
-        arrows = {"angles": "xy", "scale_units": "xy", "scale": 1, "units": "dots", "width": 1.1}
-        ax.quiver(x, y, u - x, v - y, color=GREY, alpha=0.55, headwidth=5, headlength=6, **arrows)
-        ax.plot(u, v, "D", color=VERMILION, markersize=3.2, label="as the plug-in plays it", zorder=3)
+        arrows = {"angles": "xy", "scale_units": "xy", "scale": 1, "units": "dots", "width": 1.0}
+        heads = {"headwidth": 8, "headlength": 9, "headaxislength": 8, "minshaft": 1.2, "minlength": 2}
+        ax.quiver(x, y, u - x, v - y, color=VERMILION, alpha=0.75, **arrows, **heads)
+        ax.plot([], [], ">", color=VERMILION, markersize=6, label="arrowhead: as the plug-in plays it")
         ax.update_datalim(np.stack([u, v], 1))
     ax.plot(x, y, "o", color=BLUE, markersize=4, label="your hits", zorder=3)
     ax.plot(0, 0, "*", color="black", markersize=12, label="your typical hit", zorder=4)
     ax.set(xlabel="attack: darker  ←  difference in brightness (brightness scale)  →  brighter")
     ax.set(ylabel="softer  ←  difference in loudness (LKFS)  →  louder")
     ax.margins(0.06)
+    set_title(
+        ax, "Each hit: as you played it, as the plug-in plays it" if played is not None else "Your hits"
+    )
     ax.legend(loc="best", **LEGEND)
 
 
-def plot_losses(ax: "Axes", train: Sequence[float], validation: Sequence[float]) -> None:
+def plot_losses(ax: "Axes", train: Sequence[float], validation: Sequence[float], epochs: int = 0) -> None:
     """Error over the epochs of training: on the hits trained on, and on those held back; the best is marked.
 
-    Where none are held back to choose the epoch, both errors are the same, and one is drawn.
+    Where none are held back to choose the epoch, both errors are the same, and one is drawn. The axis reaches as far as
+    there will be ``epochs``.
     """
-    epochs = np.arange(1, max(len(train), len(validation)) + 1)
-    ax.plot(epochs[: len(train)], train, color=BLUE, label="hits it learns from")
+    done = np.arange(1, max(len(train), len(validation)) + 1)
+    ax.plot(done[: len(train)], train, color=BLUE, label="hits it learns from")
     if list(validation) != list(train):
-        ax.plot(epochs[: len(validation)], validation, color=ORANGE, label="hits held back to check it")
+        ax.plot(done[: len(validation)], validation, color=ORANGE, label="hits held back to check it")
     if len(validation) and np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         ax.plot(best + 1, validation[best], "o", color=VERMILION, markersize=6, label="lowest so far")
     ax.set(xlabel="epoch (once through all hits)", ylabel="error (mean over features)", ylim=(0, None))
-    ax.set_xlim(0.5, max(len(epochs), 2) + 0.5)
+    last = max(len(done), epochs, 2)
+    ax.set(xlim=(1, last), xticks=count_ticks(last))
+    set_title(ax, "Training")
     ax.legend(loc="best", **LEGEND)
+
+
+def count_ticks(last: int) -> list[int]:
+    """Whole numbers from 1 to ``last`` in round steps."""
+    step = next(size * 10**power for power in range(9) for size in (1, 2, 5) if 8 * size * 10**power >= last)
+    return sorted({1, last, *(tick for tick in range(step, last, step) if 2 * (last - tick) > step)})
 
 
 def plot_feature_errors(ax: "Axes", bars: Mapping[str, ArrayLike]) -> None:
@@ -215,7 +228,8 @@ def plot_feature_errors(ax: "Axes", bars: Mapping[str, ArrayLike]) -> None:
     ax.set_xticks(places, [name.replace(" ", "\n") for name in TIMBRE_FEATURES])
     ax.set(ylabel="error ratio (0: follows you exactly)", ylim=(0, None))
     ax.grid(False, axis="x")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=min(len(bars) + 1, 4), **LEGEND)
+    set_title(ax, "How far off")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=min(len(bars) + 1, 4), **LEGEND)
 
 
 def plot_modulation(ax: "Axes", modulation: ArrayLike, parameters: Sequence[Parameter]) -> None:
@@ -238,7 +252,8 @@ def plot_modulation(ax: "Axes", modulation: ArrayLike, parameters: Sequence[Para
         extent=(0.5, max(percent.shape[1], 1) + 0.5, len(parameters) - 0.5, -0.5),
     )
     ax.set_yticks(range(len(parameters)), [parameter.title for parameter in parameters])
-    ax.set(xlabel="hit")
+    ax.set(xlabel="hit", xticks=count_ticks(max(percent.shape[1], 1)))
+    set_title(ax, "What moves, hit by hit")
     ax.grid(False)
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
     bar.set_label("moved by (% of range)", fontsize=STYLE["axes.labelsize"], color=INK)
@@ -276,12 +291,9 @@ def save_report_picture(
     dropped = [hit.position for hit in hits.dropped]
     plot_hits(axes["hits"], samples, hits.sample_rate, hits.detections, dropped, missed)
     plot_timbre_space(axes["space"], played.intended, played.played)
-    set_title(axes["space"], "Each hit: as you played it, as the plug-in plays it")
     plot_modulation(axes["modulation"], played.rehearsal.modulation, parameters)
-    set_title(axes["modulation"], "What moves, hit by hit")
     history = trained.history
     plot_losses(axes["losses"], [e.train_loss for e in history], [e.validation_loss for e in history])
-    set_title(axes["losses"], "Training")
     plot_feature_errors(axes["errors"], errors)
     with atomic_path(path) as temporary:
         temporary.write_bytes(to_png(figure))

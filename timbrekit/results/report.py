@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrekit.export.model_file import SCHEMA
+from timbrekit import __version__
+from timbrekit.export.model_file import HOSTS, MEL, SCHEMA
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.plugin.as_played import AsPlayed, Followed, by_feature, error_ratio
+from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER, WHERE
 from timbrekit.plugin.primer import Primer
 from timbrekit.presets import Preset
 from timbrekit.recording.onsets import DetectorSettings
@@ -69,12 +71,13 @@ def measure_held_out(
 
 
 def build_report(
+    name: str,
     preset: Preset,
     take: Take,
     trained: Trained,
     held_out: HeldOut,
     played: dict[str, AsPlayed],
-    primer: Primer,
+    primer: Primer | None,
     findings: list[dict[str, Any]],
     unseen: Unseen,
     bounds: dict[str, NDArray[np.float32]] | None = None,
@@ -82,8 +85,10 @@ def build_report(
     """report.json: plain values, the keys that scripts rely on among them.
 
     Args:
+        name: of the instrument.
         played: measurements by situation: "cold" (a plug-in just opened) is required; "after_primer",
             "second_pass" and "other_rate" are added where given.
+        primer: None for a host that needs none.
         unseen: what it plays of hits that it has never heard, from which alone the verdict comes.
         bounds: played or predicted differences of all hits by name of the bound.
     """
@@ -91,6 +96,8 @@ def build_report(
     cold = played["cold"]
     report = {
         "schema": SCHEMA,
+        "name": name,
+        "timbrekit": __version__,
         "preset": preset.name,
         "model_size": trained.settings.model,
         "recipe": trained.settings.recipe,
@@ -109,10 +116,6 @@ def build_report(
             **cold.summary(),
             **{name: measured.summary() for name, measured in played.items() if name != "cold"},
         },
-        "primer": {
-            "seconds": primer.seconds,
-            "largest_deviation": {str(rate): value for rate, value in primer.deviations.items()},
-        },
         "training": {
             "epochs": len(trained.history),
             "seconds": trained.seconds,
@@ -123,6 +126,11 @@ def build_report(
         },
         "findings": findings,
     }
+    if primer:
+        deviations = {str(rate): value for rate, value in primer.deviations.items()}
+        report["primer"] = {"seconds": primer.seconds, "largest_deviation": deviations}
+    if trained.settings.listener == MEL:
+        report["listener"] = MEL
     if bounds:
         report["bounds"] = {
             name: {"error_ratio": float(ratio.mean()), "error_ratio_per_feature": by_feature(ratio)}
@@ -143,56 +151,107 @@ def with_verdict(report: dict[str, Any], unseen: Unseen) -> dict[str, Any]:
     }
 
 
-def write_card(report: dict[str, Any], preset: Preset) -> str:
-    """card.txt: what was trained, how good it is, what to load and what to dial in."""
+def write_card(
+    report: dict[str, Any], preset: Preset, model: str = "model.pt", primer: str = "primer.wav"
+) -> str:
+    """card.txt: what was trained, how good it is, what to load and what to dial in.
+
+    Args:
+        report: as :func:`build_report` made it.
+        preset: that it plays.
+        model, primer: names of those files where the card lies.
+    """
     rate = report["sample_rate"]
     other, unseen = report["as_played"].get("other_rate"), report["unseen"]
     lines = [
-        f"timbrekit model: {preset.title}",
+        name_of(report, preset),
         "",
         "HOW GOOD IT IS",
         *textwrap.wrap(report["verdict"], CARD_WIDTH),
         "",
-        "LOAD IT",
-        *(_for_torchdrum(report) if preset.synth == SNARE808 else _for_no_plugin(preset)),
+        "PLAY IT",
+        *_how_to_play(report, preset, model, primer),
         "",
         "WHAT WAS TRAINED",
-        f"Preset {preset.name}, {report['hits_kept']} hits, {report['model_size']}, for a DAW at {rate} Hz.",
+        f"Preset {preset.title}, {report['hits_kept']} hits, {report['model_size']}, for a DAW at {rate} Hz.",
         f"Error on unseen hits: {unseen['error_ratio']:.2f}; of a sound that only gets louder with you: "
         f"{unseen['velocity_only']['error_ratio']:.2f}.",
         "(0 follows exactly, 1 is a sound that never changes.)",
     ]
     if other:
         here = report["as_played"]["after_primer"]["error_ratio"]
+        change = other["error_ratio"] / here - 1
+        there, more = other["sample_rate"], "larger" if change > 0 else "smaller"
         sentence = (
-            f"In a DAW at {other['sample_rate']} Hz its error is {other['error_ratio'] / here:.0%} of what it is at "
-            f"{rate} Hz. Train again with --sample-rate {other['sample_rate']} if that is your rate."
+            f"In a DAW at {there} Hz its error is {abs(change):.0%} {more}. Train again with --sample-rate {there} if "
+            "that is your rate."
         )
         lines += textwrap.wrap(sentence, CARD_WIDTH)
+    lines.append(
+        f"Made by timbrekit {report.get('timbrekit', '0.1')} with seed {report['training']['seed']}."
+    )
     return "\n".join(lines) + "\n"
 
 
-def _for_torchdrum(report: dict[str, Any]) -> list[str]:
-    detector, seconds = report["detector"], report["primer"]["seconds"]
+def name_of(report: dict[str, Any], preset: Preset) -> str:
+    """The instrument's name. Reports of before 0.3 have none."""
+    return report.get("name") or preset.title
+
+
+def _how_to_play(report: dict[str, Any], preset: Preset, model: str, primer: str) -> list[str]:
+    if report.get("listener") == MEL:
+        return _for_listening_hosts(model)
+    if preset.synth == SNARE808:
+        return _for_torchdrum(report, model, primer)
+    return _for_no_plugin(preset, model)
+
+
+def _for_listening_hosts(model: str) -> list[str]:
     return [
-        "1. Open TorchDrum on the track with your drum and load model.pt.",
-        "2. Dial in these detector settings (they are what the model was trained with):",
-        f"     Trigger Threshold    {detector['on_threshold']:g}",
-        f"     Retrigger Threshold  {detector['off_threshold']:g}",
-        f"     Hold Time            {detector['hold']} samples",
-        f"3. Send primer.wav ({seconds:.1f} s) through the plug-in once, at unchanged level, each time the",
+        "This model listens on while a hit rings, and corrects the sound. The page and nn~ play it, TorchDrum cannot.",
+        "In a browser, on any computer, tablet or phone:",
+        f"timbrekit page {model} --out play.html",
+        "In Max or Pure Data, with nn~:",
+        f"timbrekit export {model} --to nn-tilde --out play.ts",
+        "It needs no primer and no settings. Play at the same gain as in the recording it was trained on.",
+    ]
+
+
+def _for_torchdrum(report: dict[str, Any], model: str, primer: str) -> list[str]:
+    detector, seconds = report["detector"], report["primer"]["seconds"]
+    values = (detector["on_threshold"], detector["off_threshold"], detector["hold"])
+    knobs = [
+        f"     {knob.name:20} {f'{value:g} {knob.unit}':14} ({knob.does})"
+        for knob, value in zip((TRIGGER, RETRIGGER, HOLD), values, strict=True)
+    ]
+    return [
+        "On any computer, tablet or phone: open the page (a double click), or make one: timbrekit page model.pt.",
+        "",
+        "In music software on a Mac with Apple Silicon: in TorchDrum.",
+        f"   Get it at {WHERE} (under Releases), put TorchDrum.vst3 into",
+        "   Library/Audio/Plug-Ins/VST3 of your home folder, and start your music software again.",
+        f"1. Put TorchDrum on the track with your drum, press Load, and open {model}.",
+        "2. Dial in what the model was trained with:",
+        *knobs,
+        f"3. Send {primer} ({seconds:.1f} s) through the plug-in once, at unchanged level, each time the",
         "   plug-in is opened or reset. The plug-in scales what it hears by the softest and loudest, darkest and",
         "   brightest hit it has met since it was opened, and does not save them; the primer holds yours.",
         "   Without it: play your softest, loudest, darkest and brightest hit first.",
-        "4. Record at the same gain as the take it was trained on.",
+        f"4. Leave {NEURALITY.title} at 1. 0 is the preset alone, more is exaggerated.",
+        "5. Play at the same gain as in the recording it was trained on.",
     ]
 
 
-def _for_no_plugin(preset: Preset) -> list[str]:
-    return [
+def _for_no_plugin(preset: Preset, model: str) -> list[str]:
+    lines = [
         f"This model plays the synthesiser {preset.synth}, which no plug-in holds. Hear it with any recording:",
-        "timbrekit rehearse model.pt RECORDING OUT.wav",
+        f"timbrekit rehearse {model} RECORDING OUT.wav",
     ]
+    if preset.synth in HOSTS["page"][1]:
+        lines += ["Play it in a browser:", f"timbrekit page {model} --out play.html"]
+    if preset.synth in HOSTS["nn-tilde"][1]:
+        lines += ["In Max or Pure Data, with nn~:", f"timbrekit export {model} --to nn-tilde --out play.ts"]
+    return lines
 
 
 def detector_json(settings: DetectorSettings) -> dict[str, float]:

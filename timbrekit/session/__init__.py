@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from timbrekit.errors import OutputError, SessionError
-from timbrekit.files import atomic_path, write_json
-from timbrekit.session.state import VERSION, State, digest_of, free_path, read_state, safe_name, set_aside
+from timbrekit.files import atomic_path, safe_name, write_json
+from timbrekit.session.state import VERSION, State, digest_of, free_path, read_state, set_aside
 
 __all__ = ["Session", "State", "default_folder", "safe_name"]
 

@@ -6,9 +6,9 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from timbrekit.errors import SessionError
-from timbrekit.files import atomic_path
+from timbrekit.files import atomic_path, safe_name
 from timbrekit.session import STATE_FILE, Session
-from timbrekit.session.state import LARGEST_STATE, digest_of, safe_name
+from timbrekit.session.state import LARGEST_STATE, digest_of
 
 LARGEST_ARCHIVE = 4 << 30  # bytes, unpacked: a recording has at most 2 GiB
 FOLDERS = {"recording": 1, "models": 2, "presets": 1}  # what is in a session, and how deep
@@ -91,7 +91,7 @@ def _check(name: str, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipIn
     """Refuse what is not a session, before anything is written."""
     why = None
     if STATE_FILE not in members:
-        why = f'it has no "{STATE_FILE}"; the zip with model.pt in it is for the plug-in'
+        why = f'it has no "{STATE_FILE}"; the zip with a card in it is an instrument, for the plug-in'
     elif sum(entry.file_size for entry in members.values()) > LARGEST_ARCHIVE:
         why = f"it has more than {LARGEST_ARCHIVE >> 30} GiB"
     elif strange := next((other for other in members if not _belongs(other)), None):

@@ -1,22 +1,17 @@
-"""The state file of a session, and file names that stay inside its folder."""
+"""The state file of a session, and its recordings' names."""
 
 import hashlib
 import json
-import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from timbrekit.errors import SessionError
+from timbrekit.files import LONGEST_NAME, safe_name
 
 VERSION = 1  # of the state file; raised when older programs could no longer read it
 LARGEST_STATE = 1_000_000  # bytes; a real one has about 2,000
-LONGEST_NAME = 120  # bytes of UTF-8; file systems end at 255, and numbers and temporary endings are added
-LONGEST_ENDING = 12  # bytes; what follows a dot further from the end is part of the name
-RESERVED_LETTERS = '<>:"|?*'  # on Windows; / and \ are handled as folders
-RESERVED_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices on Windows
 
 
 @dataclass(frozen=True)
@@ -100,32 +95,6 @@ def set_aside(path: Path) -> Path:
             "Rename it yourself, or choose another folder."
         ) from error
     return aside
-
-
-def safe_name(name: str, fallback: str = "recording") -> str:
-    """A file name that stays in its folder on every system, as close to ``name`` as that allows.
-
-    Folders before the name, control characters, characters that Windows reserves, and dots and spaces at
-    either end go; spaces inside, accents and emoji stay. At most 121 bytes of UTF-8, with the ending kept.
-    A safe name comes back unchanged.
-    """
-    name = unicodedata.normalize("NFC", name).replace("\\", "/").rstrip("/").rpartition("/")[2]
-    name = "".join(
-        "_" if letter in RESERVED_LETTERS or not letter.isprintable() else letter for letter in name
-    )
-    name = _shortened(name.strip(". "), fallback)
-    return _shortened(f"_{name}", fallback) if RESERVED_NAMES.fullmatch(name) else name
-
-
-def _shortened(name: str, fallback: str) -> str:
-    """At most 121 bytes, with a short ending kept."""
-    stem, dot, ending = name.rpartition(".")
-    if not dot or len(ending.encode()) > LONGEST_ENDING:
-        stem, ending = name, ""
-    ending = f".{ending}" if ending else ""
-    room = LONGEST_NAME - len(ending.encode())
-    stem = stem.encode()[:room].decode(errors="ignore").rstrip(". ")
-    return (stem or fallback) + ending
 
 
 def digest_of(file: BinaryIO) -> str:

@@ -39,7 +39,8 @@ class Parameter:
 class Synth(Protocol):
     """A synthesiser that a mapping can play. ``timbrekit.synth.snare808.Snare808`` is the first one.
 
-    It holds no state: what it plays depends on the arguments alone. It can be pickled.
+    It holds no state: what it plays depends on the arguments alone. It can be pickled. Only a mapping over looks needs
+    ``render_updates`` and ``stream_updates``.
     """
 
     name: str  # in presets, model files and fingerprints
@@ -97,6 +98,44 @@ class Synth(Protocol):
             noise: ``(num_samples,)`` in [-1, 1] for what is random in it; drawn from ``seed`` if None.
             seed: of the noise.
             idle: ``(parameters,)`` what holds before the first trigger; the first row if None.
+
+        Returns:
+            ``(num_samples,)`` float32, full scale 1.
+        """
+
+    def render_updates(
+        self, rate: int, samples: int, parameters: Tensor, starts: tuple[int, ...], draws: tuple[Tensor, ...]
+    ) -> Tensor:
+        """One trigger for each row, from rest, with updates while it rings (``timbrekit.synth.updates``).
+
+        Args:
+            rate, samples, draws: as in :meth:`render`.
+            parameters: ``(batch, sets, parameters)`` normalised.
+            starts: ``(sets,)`` samples after the trigger at which each set comes, 0 first.
+
+        Returns:
+            ``(batch, samples)``, full scale 1, differentiable.
+        """
+
+    def stream_updates(
+        self,
+        physical: ArrayLike,
+        heard: ArrayLike,
+        triggers: ArrayLike,
+        starts: ArrayLike,
+        num_samples: int,
+        sample_rate: int,
+        noise: ArrayLike | None = None,
+        seed: int = 0,
+        idle: ArrayLike | None = None,
+    ) -> NDArray[np.float32]:
+        """A whole take with updates, as a host plays it.
+
+        Args:
+            physical: ``(n, sets, parameters)`` in physical units.
+            heard: ``(n,)`` how many sets each hit gets before the next one ends it, from 1.
+            starts: as in :meth:`render_updates`.
+            triggers, num_samples, sample_rate, noise, seed, idle: as in :meth:`stream`.
 
         Returns:
             ``(num_samples,)`` float32, full scale 1.

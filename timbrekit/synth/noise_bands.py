@@ -56,18 +56,28 @@ class NoiseBands:
 
 def noise_table(rate: int, shape: NDArray) -> NDArray:
     """``(20, 65536)`` float32 noise of RMS 1 in each band, always the same."""
-    generator = np.random.default_rng(808)
     frequency = np.fft.rfftfreq(PERIOD, 1 / rate)
     colour = 10 ** (np.interp(frequency, SHAPE_HZ, shape, right=-200.0) / 20)
-    spectrum = np.exp(2j * np.pi * generator.random(PERIOD // 2 + 1)) * colour
+    spectrum = np.exp(2j * np.pi * scattered(PERIOD // 2 + 1)) * colour
     table = np.fft.irfft(spectrum * _responses(frequency), PERIOD)
     return (table / (np.sqrt(np.mean(np.square(table), 1, keepdims=True)) + 1e-30)).astype(np.float32)
+
+
+def scattered(count: int) -> NDArray:
+    """``(count,)`` numbers in [0, 1) without order, the same in every host.
+
+    The integer hash lowbias32 (C. Wellons, Prospecting for Hash Functions, 2018) of 1, 2, 3, ….
+    """
+    x = np.arange(1, count + 1, dtype=np.uint32)
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
+    return (x ^ (x >> np.uint32(16))) / 2.0**32
 
 
 @cache
 def band_centres() -> NDArray:
     """``(20,)`` Hz."""
-    return _hertz(np.linspace(_erb_rate(LOWEST), _erb_rate(HIGHEST), BANDS))
+    return _hertz(np.linspace(erb_rate(LOWEST), erb_rate(HIGHEST), BANDS))
 
 
 def fit_bands(sound: NDArray, rate: float, after: float) -> NoiseBands:
@@ -162,11 +172,11 @@ def _two_slopes(times: NDArray, heard: NDArray, duration: float) -> tuple[float,
 
 def _responses(frequency: NDArray) -> NDArray:
     """``(20, frequencies)``: neighbours cross over with a cosine, so that their powers add up to 1."""
-    place = np.interp(_erb_rate(frequency), _erb_rate(band_centres()), np.arange(BANDS))
+    place = np.interp(erb_rate(frequency), erb_rate(band_centres()), np.arange(BANDS))
     return np.cos(np.pi / 2 * np.abs(place - np.arange(BANDS)[:, None]).clip(0, 1)) * (frequency > 0)
 
 
-def _erb_rate(hertz: NDArray | float) -> NDArray:
+def erb_rate(hertz: NDArray | float) -> NDArray:
     """Number of ERBs below a frequency (Glasberg and Moore 1990)."""
     return 21.4 * np.log10(1 + 0.00437 * np.asarray(hertz))
 

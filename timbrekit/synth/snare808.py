@@ -11,13 +11,15 @@ and r^b, each taken in double precision and only then rounded: as exact as the w
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from timbrekit.synth import snare808_updates
 from timbrekit.synth.base import Parameter
+from timbrekit.synth.closed_forms import exponents, outer_product, steady_angles
 from timbrekit.synth.highpass import high_pass_from_zero_state, high_pass_in_steady_state
 from timbrekit.synth.parameters import (
     ATTACK_MS,
@@ -34,7 +36,6 @@ BELOW_SILENCE = float(np.nextafter(np.float32(SILENCE), np.float32(0)))  # the l
 # Samples, 2^10 * 9 and 2^11 * 9: fast FFTs. The longer noise comes round once within what the features look at, which
 # none of their frames of 2048 samples can tell.
 NOISE_PERIODS = (9216, 18_432)
-BLOCK = 256  # samples; a length of the outer products, not of anything audible
 
 
 def attack_ramp(sample_rate: int) -> np.ndarray:
@@ -75,6 +76,18 @@ class Snare808:
         """As ``Synth.render``. The noise filter is in steady state; what is carried from hit to hit is its state."""
         return self.sound(rate, samples, parameters, *draws, steady_state=True, carry_state=carry_state)
 
+    def render_updates(
+        self,
+        rate: int,
+        samples: int,
+        parameters: Tensor,
+        starts: tuple[int, ...],
+        draws: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """As ``Synth.render_updates``. Every set of parameters starts the noise filter in zero state."""
+        return snare808_updates.render(rate, samples, parameters, starts, *draws)
+
+    stream_updates = staticmethod(snare808_updates.play)  # as ``Synth.stream_updates``
     stream = staticmethod(play)  # as ``Synth.stream``, in the plug-in's own arithmetic, sample by sample
 
     def sound(
@@ -159,10 +172,10 @@ class Snare808:
 def _powers(rates: Tensor, sample_rate: int, samples: int, dtype: torch.dtype) -> Tensor:
     """``(batch, kinds, samples)`` of rates ``(batch, kinds)``: rate^m, m = 1 just after the attack."""
     count = max(0, samples - len(_attack(sample_rate, rates.device)[0]))
-    coarse, fine = _exponents(1, count, rates.device)
+    coarse, fine = exponents(1, count, rates.device)
     powers = torch.exp(torch.log(rates)[..., None] * torch.cat([coarse, fine])).to(dtype)
     coarse, fine = powers.split([len(coarse), len(fine)], -1)
-    return _Outer.apply(coarse, fine)[..., :count]
+    return outer_product(coarse, fine)[..., :count]
 
 
 def _envelopes(powers: Tensor, sample_rate: int, samples: int) -> Tensor:
@@ -200,32 +213,10 @@ def _oscillators(step: Tensor, mod: Tensor, sweep_sum: Tensor, phases: Tensor) -
         mod, phases: ``(batch, 2)``.
         sweep_sum: ``(batch, 1, samples)``.
     """
-    dtype, samples, turn = sweep_sum.dtype, sweep_sum.shape[-1], 2 * math.pi
-    coarse, fine = _exponents(0, samples, step.device)
-    turns = torch.addcmul(phases[..., None].double(), step[..., None], coarse)
-    turns = turns - turns.detach().floor()  # whole turns go in double precision
-    within = step[..., None] * (turn * fine)
-    steady = ((turn * turns).to(dtype)[..., None] + within.to(dtype)[..., None, :]).flatten(2)
-    swing = (turn * step * mod).to(dtype)
-    return torch.sin(torch.addcmul(steady[..., :samples], sweep_sum, swing[..., None]))
-
-
-class _Outer(torch.autograd.Function):
-    """``(…, m)`` and ``(…, n)`` to their outer products ``(…, m n)``; backwards as matrix products.
-
-    By itself autograd goes back through two products of the full size, ten times as slow.
-    """
-
-    @staticmethod
-    def forward(context: Any, left: Tensor, right: Tensor) -> Tensor:
-        context.save_for_backward(left, right)
-        return (left[..., :, None] * right[..., None, :]).flatten(-2)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = context.saved_tensors
-        gradient = gradient.unflatten(-1, (left.shape[-1], right.shape[-1]))
-        return (gradient @ right[..., None])[..., 0], (left[..., None, :] @ gradient)[..., 0, :]
+    dtype, samples = sweep_sum.dtype, sweep_sum.shape[-1]
+    swing = (2 * math.pi * step * mod).to(dtype)
+    angles = steady_angles(step, phases.double(), samples, dtype)
+    return torch.sin(torch.addcmul(angles, sweep_sum, swing[..., None]))
 
 
 @cache  # never forgotten: what is captured on a GPU looks at it where it lies
@@ -242,12 +233,6 @@ def _attack(sample_rate: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """The attack ``(samples,)``, and for each of its samples and the one after it the sum of all before."""
     ramp = torch.from_numpy(attack_ramp(sample_rate)).to(device)
     return ramp, torch.nn.functional.pad(ramp.cumsum(0, dtype=torch.float64), (1, 0))
-
-
-def _exponents(first: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Coarse and fine steps whose sums are ``first, first + 1 …``, at least ``count`` of them."""
-    coarse = torch.arange(first, count + first, BLOCK, dtype=torch.float64, device=device)
-    return coarse, torch.arange(BLOCK, dtype=torch.float64, device=device)
 
 
 def white_noise(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -5,13 +5,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from timbrekit.tone.pitch import FLOOR, k_weighting
-from timbrekit.tone.synth import BANDS, PARTIALS, band_matrix, bin_power
+from timbrekit.tone.pitch import FLOOR, RATE, k_gain, k_table
+from timbrekit.tone.synth import BANDS, PARTIALS, audible, band_matrix, bin_power
 
 UNITS = 64  # of what reads pitch, and of what reads loudness
 HIDDEN = 128
 WIDEST_CORRECTION = math.log(2.0)  # 6 dB, by which the network may be louder or softer than asked
-LEAST = 1e-7  # amplitude, before all are brought to the loudness asked for
+LEAST = 5e-8  # amplitude, before all are brought to the loudness asked for
 
 
 class Decoder(nn.Module):
@@ -33,8 +33,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.pitch_range = (float(pitch_range[0]), float(pitch_range[1]))
         self.loudness_range = (float(loudness_range[0]), float(loudness_range[1]))
-        self.hidden, self.partials, self.bands = hidden, PARTIALS, BANDS
-        self.floor, self.least, self.widest = FLOOR, LEAST, WIDEST_CORRECTION
+        self.hidden, self.made = hidden, [PARTIALS, BANDS]
+        self.least, self.widest, self.half_turn = LEAST, WIDEST_CORRECTION, math.pi / RATE
         self.read_pitch, self.read_loudness = _reader(), _reader()
         self.gru = nn.GRU(2 * UNITS + 1, hidden, batch_first=True)
         self.mix = nn.Sequential(
@@ -46,12 +46,28 @@ class Decoder(nn.Module):
             self.strengths.bias[:PARTIALS] = torch.linspace(1.0, -4.0, PARTIALS)
             self.strengths.bias[PARTIALS : PARTIALS + BANDS] = -4.0
             self.strengths.bias[-1] = 0.0
-        self.register_buffer("spread", band_matrix(), persistent=False)
-        self.register_buffer("bin_power", bin_power(), persistent=False)
+        ranges = torch.tensor([pitch_range, loudness_range])
+        tables = {
+            "middle": ranges.mean(1),
+            "width": 0.5 * ranges.diff(dim=1)[:, 0] + 1.0,
+            "lowest": torch.tensor([-1.5, -4.0]),
+            "highest": torch.tensor([1.5, 2.0]),
+            "order": torch.arange(1.0, PARTIALS + 1),
+            "spread": band_matrix(),
+            "bin_power": bin_power(),
+            "k_table": (k_table() * torch.tensor([0.5, 1.0, 1.0])).to(
+                torch.float32
+            ),  # a sine's mean square is half
+            "octaves": torch.tensor([math.log2(440.0) - 69.0 / 12.0], dtype=torch.float64),
+            "lkfs": torch.tensor(0.0691 * math.log(10.0)),
+        }
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
+        self.silence = 10.0 ** ((FLOOR + 0.691) / 10.0)  # mean square
 
     def forward(
         self, pitch: Tensor, voiced: Tensor, loudness: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Decode hops.
 
         Args:
@@ -61,14 +77,11 @@ class Decoder(nn.Module):
             state: ``(1, batch, hidden)`` of the GRU; zeros to begin with.
 
         Returns:
-            Amplitudes of partials ``(batch, hops, 64)``, magnitudes of noise bins ``(batch, hops, 257)``, state.
+            The pitch in Hz ``(batch, hops)`` float64, amplitudes of partials ``(batch, hops, 64)``, magnitudes of noise
+            bins ``(batch, hops, 257)``, state.
         """
-        low, high = self.pitch_range
-        soft, loud = self.loudness_range
-        height = ((pitch - 0.5 * (low + high)) / (0.5 * (high - low) + 1.0)).clamp(-1.5, 1.5).unsqueeze(-1)
-        force = (
-            ((loudness - 0.5 * (soft + loud)) / (0.5 * (loud - soft) + 1.0)).clamp(-4.0, 2.0).unsqueeze(-1)
-        )
+        place = (torch.stack([pitch, loudness], -1) - self.middle) / self.width
+        height, force = torch.clamp(place, self.lowest, self.highest).split(1, -1)
         share = voiced.unsqueeze(-1)
         read = torch.cat([self.read_pitch(height), self.read_loudness(force), share], -1)
         gru = self.gru
@@ -76,16 +89,18 @@ class Decoder(nn.Module):
         # As gru(read, state), without the checks that would go into TorchScript: hops are short.
         remembered, state = torch.gru(read, state, weights, True, 1, 0.0, False, False, True)
         made = self.strengths(self.mix(torch.cat([remembered, read], -1)))
-        strengths = 2.0 * torch.sigmoid(made[..., :-1]).pow(math.log(10.0)) + self.least
-        amplitudes = strengths[..., : self.partials]
-        magnitudes = torch.matmul(strengths[..., self.partials :], self.spread)
-        order = torch.arange(1, self.partials + 1, dtype=torch.float32, device=pitch.device)
-        hertz = 440.0 * torch.exp2((pitch - 69.0) / 12.0).unsqueeze(-1) * order
-        heard = k_weighting(hertz) * ((22_000.0 - hertz) / 2_000.0).clamp(0.0, 1.0).square()
-        power = 0.5 * (amplitudes.square() * heard).sum(-1) + (magnitudes.square() * self.bin_power).sum(-1)
-        asked = torch.pow(10.0, (loudness + 0.691) / 10.0) - math.pow(10.0, (self.floor + 0.691) / 10.0)
-        gain = torch.sqrt(asked.clamp_min(0.0) / power) * torch.exp(self.widest * torch.tanh(made[..., -1]))
-        return amplitudes * (gain.unsqueeze(-1) * share), magnitudes * gain.unsqueeze(-1), state
+        correction = torch.exp(self.widest * torch.tanh(made[..., -1]))
+        strengths = torch.sigmoid(made[..., :-1]).pow(math.log(10.0)) + self.least
+        amplitudes, bands = strengths.split(self.made, -1)
+        hertz = torch.exp2(torch.add(self.octaves, pitch, alpha=1.0 / 12.0))
+        partials = hertz.to(torch.float32).unsqueeze(-1) * self.order
+        amplitudes = amplitudes * audible(partials)
+        magnitudes = torch.matmul(bands, self.spread)
+        heard = k_gain(torch.sin(partials * self.half_turn).square(), self.k_table)
+        power = (amplitudes.square() * heard).sum(-1) + (magnitudes.square() * self.bin_power).sum(-1)
+        asked = torch.exp(torch.add(self.lkfs, loudness, alpha=0.1 * math.log(10.0))) - self.silence
+        gain = (torch.sqrt(asked.clamp_min(0.0) / power) * correction).unsqueeze(-1)
+        return hertz, amplitudes * (gain * share), magnitudes * gain, state
 
 
 def _reader() -> nn.Sequential:

@@ -16,7 +16,8 @@ from timbrekit.tone.pitch import HOP, Heard, Ranges
 from timbrekit.tone.synth import (
     PARTIALS,
     ROOM_SAMPLES,
-    glide_ramps,
+    Glide,
+    glide,
     harmonics,
     noise,
     noise_window,
@@ -46,6 +47,7 @@ class Instrument(nn.Module):
     """
 
     __jit_unused_properties__ = ("ranges",)
+    glide: Glide
 
     def __init__(self, ranges: Ranges, hidden: int = HIDDEN):
         super().__init__()
@@ -53,8 +55,8 @@ class Instrument(nn.Module):
         self.room_taps = nn.Parameter(torch.zeros(ROOM_SAMPLES - 1))
         fade = torch.logspace(0, -3, ROOM_SAMPLES - 1)  # -60 dB at its end
         self.register_buffer("room_fade", fade, persistent=False)
-        self.register_buffer("ramps", glide_ramps(), persistent=False)
         self.register_buffer("noise_window", noise_window(), persistent=False)
+        self.glide = glide()
 
     def forward(self, pitch: Tensor, voiced: Tensor, loudness: Tensor, white: Tensor) -> Tensor:
         """Play a whole sound, in the room: arguments as of :meth:`dry`, returns ``(B, hops * 256)``."""
@@ -69,18 +71,20 @@ class Instrument(nn.Module):
 
         Args:
             pitch, voiced, loudness: ``(B, hops)`` each, as of :func:`timbrekit.tone.pitch.hear`.
-            white: ``(B, hops, 512)`` of :func:`timbrekit.tone.synth.white_noise`.
+            white: ``(B, hops, 514)`` of :func:`timbrekit.tone.synth.white_noise`.
             state: of :func:`first_state`, or what the hops before gave back.
 
         Returns:
             ``(B, hops * 256)`` sound, and the state after it.
         """
-        amplitudes, magnitudes, hidden = self.decoder(pitch, voiced, loudness, state.hidden)
-        amplitudes = torch.cat([state.amplitudes, amplitudes], 1)
-        hertz = torch.cat([state.hertz, 440.0 * torch.exp2((pitch.to(torch.float64) - 69.0) / 12.0)], 1)
-        tone, phase = harmonics(hertz, amplitudes, state.phase, self.ramps)
+        hertz, amplitudes, magnitudes, hidden = self.decoder(pitch, voiced, loudness, state.hidden)
+        hertz, amplitudes = torch.cat([state.hertz, hertz], 1), torch.cat([state.amplitudes, amplitudes], 1)
+        tone, phase = harmonics(hertz, amplitudes, state.phase, self.glide)
         hiss, noise_tail = noise(magnitudes, white, state.noise_tail, self.noise_window)
-        return tone + hiss, State(hidden, hertz[:, -1:], amplitudes[:, -1:], phase, noise_tail)
+        last = pitch.shape[1]
+        return tone + hiss, State(
+            hidden, hertz.narrow(1, last, 1), amplitudes.narrow(1, last, 1), phase, noise_tail
+        )
 
     def response(self) -> Tensor:
         """Impulse response of the room, ``(ROOM_SAMPLES,)``: the direct sound, then what was learnt; energy 1."""

@@ -7,6 +7,8 @@ earlier.
 
 import math
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +35,7 @@ LEAP_HOPS = 5  # hops (27 ms) that any other leap has to last
 DEEP = 6.5  # semitones down
 CERTAIN_DEEP = 0.98
 DEEP_HOPS = 10  # 53 ms
-CHUNK = 2000  # windows measured at once: bounds memory
+CHUNK = 500  # windows measured at once: bounds memory
 
 
 @dataclass(frozen=True)
@@ -82,109 +84,143 @@ def hear(samples: np.ndarray | Tensor) -> Heard:
     if hops == 0:
         return Heard(torch.zeros(0), torch.zeros(0), torch.zeros(0))
     padded = torch.nn.functional.pad(samples[: hops * HOP], (WINDOW - HOP, 0))
-    tables = loudness_tables()
+    tables = listening_tables()
     parts = [measure(windows, tables) for windows in padded.unfold(0, WINDOW, HOP).split(CHUNK)]
-    pitch, confidence, loudness = (torch.cat(values).tolist() for values in zip(*parts, strict=True))
+    pitch, confidence, loudness = (list(chain(*values)) for values in zip(*parts, strict=True))
     held, voiced, _ = follow(pitch, confidence, loudness, first_memory())
     return Heard(torch.tensor(held), torch.tensor(voiced), torch.tensor(loudness))
 
 
-def measure(windows: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Raw pitch, confidence and loudness of windows.
+class Tables(NamedTuple):
+    """What listening multiplies by, float64."""
 
-    Args:
-        windows: ``(windows, 2048)``.
-        tables: of :func:`loudness_tables`.
+    tapers: Tensor  # (3, 2048): the whole window, its newest half, a Hann window
+    weights: (
+        Tensor  # (1025, 2) from squared parts of a spectrum under the Hann window to K-weighted mean square
+    )
+    lags: Tensor  # (1001,): 1, 2, ... samples
+    around: Tensor  # (3,) from the first lag looked at to the places of a lag and its neighbours
 
-    Returns:
-        Pitch in semitones, confidence 0 to 1, loudness in LKFS: ``(windows,)`` each.
-    """
-    period, confidence = yin(windows)
-    # Rounded once, here: the page rounds here too, and a phase adds up what rounding leaves.
-    pitch = (69.0 + 12.0 * torch.log2(48_000.0 / 440.0 / period)).to(torch.float32)
-    return pitch, confidence.to(torch.float32), loudness_of(windows, tables)
+
+def listening_tables() -> Tables:
+    """For :func:`measure`."""
+    hann = torch.hann_window(WINDOW, dtype=torch.float64)
+    newest = (torch.arange(WINDOW) >= WINDOW - COMPARED).to(torch.float64)
+    both_sides = torch.full((WINDOW // 2 + 1,), 2.0, dtype=torch.float64)
+    both_sides[[0, -1]] = 1.0
+    hertz = torch.arange(WINDOW // 2 + 1, dtype=torch.float64) * (RATE / WINDOW)
+    weights = k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())
+    lags, around = (
+        torch.arange(1.0, LONGEST + 2, dtype=torch.float64),
+        torch.arange(SHORTEST - 2, SHORTEST + 1),
+    )
+    return Tables(
+        torch.stack([torch.ones_like(hann), newest, hann]), weights[:, None].repeat(1, 2), lags, around
+    )
+
+
+def measure(
+    windows: Tensor, tables: Tables, floor: float = FLOOR
+) -> tuple[list[float], list[float], list[float]]:
+    """Raw pitch in semitones, confidence 0 to 1 and loudness in LKFS of windows ``(windows, 2048)``."""
+    x = windows.to(torch.float64)
+    x = torch.sub(x, x.sum(-1, keepdim=True), alpha=1.0 / x.shape[-1])
+    whole, newest, hann = torch.fft.rfft(x.unsqueeze(-2) * tables.tapers).unbind(-2)
+    correlation = torch.fft.irfft(newest * whole.conj())
+    place, around = yin(x, correlation, tables)
+    power = (torch.view_as_real(hann).square() * tables.weights).sum([-2, -1])
+    places: list[int] = place.tolist()  # the rest is quicker without tensors
+    dips: list[list[float]] = around.tolist()
+    powers: list[float] = power.tolist()
+    pitch: list[float] = []
+    confidence: list[float] = []
+    loudness: list[float] = []
+    for n in range(len(places)):
+        left, middle, right = dips[n]
+        bend = left - 2.0 * middle + right
+        offset = 0.0
+        if bend > 1e-12:
+            offset = min(max(0.5 * (left - right) / bend, -0.5), 0.5)
+        octaves = math.log(48_000.0 / 440.0 / (float(places[n]) + offset)) / math.log(2.0)
+        pitch.append(69.0 + 12.0 * octaves)
+        confidence.append(min(max(1.0 - middle, 0.0), 1.0))
+        loudness.append(max(10.0 * math.log10(powers[n] + 1e-12) - 0.691, floor))
+    return pitch, confidence, loudness
 
 
 def yin(
-    windows: Tensor,
+    x: Tensor,
+    correlation: Tensor,
+    tables: Tables,
     compared: int = COMPARED,
     shortest: int = SHORTEST,
     longest: int = LONGEST,
     slack: float = SLACK,
 ) -> tuple[Tensor, Tensor]:
-    """Period of each window by YIN (de Cheveigné and Kawahara 2002), steps 1 to 5, with the correlation by FFT.
+    """Period of each window by YIN (de Cheveigné and Kawahara 2002), steps 1 to 4, with the correlation by FFT.
 
     Instead of their absolute threshold: the first dip that is at most ``slack`` above the deepest one, which keeps
     shrill sounds from being taken an octave up and pure ones from being taken octaves down.
 
     Args:
-        windows: ``(windows, 2048)``.
+        x: ``(windows, 2048)`` float64, without a mean.
+        correlation: ``(windows, 2048)`` of its newest half with all of it, from a lag of 0 on.
+        tables: of :func:`listening_tables`.
         compared: samples that are compared with earlier ones.
         shortest, longest: periods looked for, in samples.
         slack: of the normalised difference, 0 to 1.
 
     Returns:
-        Period in samples with parts of them, and confidence: 1 less the normalised difference at it, 1 for a sound
-        that repeats itself exactly. ``(windows,)`` each, float64.
+        Period ``(windows,)`` in whole samples, and the normalised difference ``(windows, 3)`` one sample before it, at
+        it and after it: 0 for a sound that repeats itself exactly.
     """
-    count = windows.shape[-1]
-    x = windows.flip(-1).to(torch.float64)  # the newest sample first: a lag looks back
-    x = x - x.mean(-1, keepdim=True)
-    spectrum = torch.fft.rfft(x)
-    start = torch.fft.rfft(x[..., :compared], count)
-    correlation = torch.fft.irfft(spectrum * start.conj(), count)[..., : longest + 2]
-    energies = torch.nn.functional.pad(x.square().cumsum(-1), (1, 0))
-    energy = energies[..., compared : compared + longest + 2] - energies[..., : longest + 2]
-    difference = (energy[..., :1] + energy - 2.0 * correlation)[..., 1:].clamp_min(0.0)  # of lags 1, 2, ...
-    lags = torch.arange(1, longest + 2, dtype=torch.float64, device=x.device)
-    # So that the end of a sound, which equals itself in its silence, does not pass for a perfect period.
+    count = x.shape[-1]
+    energies = x.square().cumsum(-1)
+    first = count - longest - 2
+    energy = energies[..., first:] - energies[..., first - compared : count - compared]
+    energy = energy.flip(-1)  # of the stretches that lie 0, 1, ... samples back
+    # The ground is there so that the end of a sound, which equals itself in its silence, is no perfect period.
     ground = 1e-4 * energies[..., -1:] + 1e-20
-    normalised = (difference + ground) * lags / (difference.cumsum(-1) + ground * lags)
+    difference = energy[..., 1:] + (energy[..., :1] + ground)
+    difference = torch.sub(difference, correlation[..., 1 : longest + 2], alpha=2.0)
+    normalised = difference * tables.lags / difference.cumsum(-1)
     middle = normalised[..., shortest - 1 : longest]
     before, after = normalised[..., shortest - 2 : longest - 1], normalised[..., shortest : longest + 1]
-    dips = torch.where((middle <= before) & (middle < after), middle, torch.full_like(middle, 2.0))
-    lowest = dips.amin(-1, keepdim=True)
-    places = torch.arange(middle.shape[-1], device=x.device).expand_as(middle)
-    last = torch.full_like(places, middle.shape[-1] - 1)
-    place = torch.where(dips <= lowest + slack, places, last).amin(-1, keepdim=True)
-    left, dip, right = before.gather(-1, place), middle.gather(-1, place), after.gather(-1, place)
-    bend = left - 2.0 * dip + right
-    offset = torch.where(bend > 1e-12, 0.5 * (left - right) / bend.clamp_min(1e-12), torch.zeros_like(bend))
-    period = place + shortest + offset.clamp(-0.5, 0.5)
-    return period.squeeze(-1), (1.0 - dip).squeeze(-1).clamp(0.0, 1.0)
+    dips = torch.where((middle <= before) & (middle < after), middle, 2.0)
+    place = (
+        (dips <= dips.amin(-1, keepdim=True) + slack).to(torch.int8).argmax(-1, keepdim=True)
+    )  # the first one
+    return place.squeeze(-1) + shortest, normalised.gather(-1, place + tables.around)
 
 
-def k_weighting(hertz: Tensor, rate: float = RATE) -> Tensor:
+def k_weighting(hertz: Tensor) -> Tensor:
     """Power gain of the K-weighting at 48 kHz, for frequencies of any shape: ITU-R BS.1770-4, tables 1 and 2."""
-    s = torch.sin(hertz * (math.pi / rate)).square()
-    shelf = power_gain(
-        s, 1.53512485958697, -2.69169618940638, 1.19839281085285, -1.69065929318241, 0.73248077421585
+    return k_gain(torch.sin(hertz * (math.pi / RATE)).square(), k_table().to(hertz.dtype))
+
+
+def k_table() -> Tensor:
+    """Of :func:`k_gain`: coefficients of its polynomials in rising powers, ``(3, 3)`` float64."""
+    shelf = (
+        (1.53512485958697, -2.69169618940638, 1.19839281085285),
+        (1.0, -1.69065929318241, 0.73248077421585),
     )
-    return shelf * power_gain(s, 1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
+    high_pass = 1.0, -1.99004745483398, 0.99007225036621
+    polynomials = [
+        ((a + b + c) ** 2, -4 * (a * b + 4 * a * c + b * c), 16 * a * c) for a, b, c in (*shelf, high_pass)
+    ]
+    return torch.tensor(polynomials, dtype=torch.float64).T.contiguous() * torch.tensor([16.0, 1.0, 1.0])
 
 
-def power_gain(s: Tensor, b0: float, b1: float, b2: float, a1: float, a2: float) -> Tensor:
-    """Power gain of a second-order filter, where ``s`` is the squared sine of half the angular frequency."""
-    above = (b0 + b1 + b2) ** 2 - 4 * (b0 * b1 + 4 * b0 * b2 + b1 * b2) * s + 16 * b0 * b2 * s.square()
-    below = (1 + a1 + a2) ** 2 - 4 * (a1 + 4 * a2 + a1 * a2) * s + 16 * a2 * s.square()
-    return (above / below).clamp_min(0.0)
+def k_gain(s: Tensor, table: Tensor) -> Tensor:
+    """The K-weighting's power gain, where ``s`` is the squared sine of half the angular frequency.
 
-
-def loudness_tables() -> tuple[Tensor, Tensor]:
-    """A Hann window ``(2048,)``, and what turns the squared magnitudes of its spectrum into K-weighted mean square."""
-    hertz = torch.arange(WINDOW // 2 + 1, dtype=torch.float64) * (RATE / WINDOW)
-    both_sides = torch.full_like(hertz, 2.0)
-    both_sides[[0, -1]] = 1.0
-    hann = torch.hann_window(WINDOW, dtype=torch.float64)
-    weights = k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())
-    return hann.to(torch.float32), weights.to(torch.float32)
-
-
-def loudness_of(windows: Tensor, tables: tuple[Tensor, Tensor], floor: float = FLOOR) -> Tensor:
-    """Loudness of Hann-windowed stretches in LKFS, at least -80: ``(windows, 2048)`` to ``(windows,)``."""
-    hann, weights = tables
-    power = (torch.fft.rfft(windows * hann).abs().square() * weights).sum(-1)
-    return (10.0 * torch.log10(power + 1e-12) - 0.691).clamp_min(floor)
+    Its shelf and its high-pass are filters of the second order, whose numerators and denominators have a power that is
+    a polynomial in ``s``; that of the high-pass's numerator, (1, -2, 1), is 16 s squared.
+    """
+    constant, once, twice = table.unbind()
+    last = s.unsqueeze(-1)
+    above, below, cut = torch.addcmul(constant, last, torch.addcmul(once, last, twice)).unbind(-1)
+    return s.square() * above / (below * cut)
 
 
 def first_memory() -> list[float]:

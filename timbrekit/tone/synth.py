@@ -6,6 +6,7 @@ amplitudes go in a straight line from one to the next. All of it runs in TorchSc
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,58 +21,62 @@ LOWEST_BAND_HZ = 60.0
 ROOM_SAMPLES = 48 * HOP  # 256 ms
 
 
+class Glide(NamedTuple):
+    """What harmonics multiply by."""
+
+    ramps: Tensor  # (2, 256) float64: cycles since a hop began for each Hz at its beginning and for each that it rises
+    gone: Tensor  # (256,) part of the hop that is gone
+    turns: Tensor  # (partials,) 2 pi, 4 pi, ...
+
+
+def glide(partials: int = PARTIALS) -> Glide:
+    """For :func:`harmonics`."""
+    step = torch.arange(1, HOP + 1, dtype=torch.float64)
+    ramps = torch.stack([step / RATE, step * (step + 1) / (2 * HOP * RATE)])
+    return Glide(ramps, (step / HOP).to(torch.float32), 2 * math.pi * torch.arange(1.0, partials + 1))
+
+
+def audible(hertz: Tensor, fade_from: float = FADE_HZ[0], fade_to: float = FADE_HZ[1]) -> Tensor:
+    """How much of a partial sounds at a frequency: 1 to 0. Nothing is folded back at half the rate."""
+    return (hertz * (1.0 / (fade_from - fade_to)) + fade_to / (fade_to - fade_from)).clamp(0.0, 1.0)
+
+
 def harmonics(
-    pitch: Tensor,
-    amplitudes: Tensor,
-    phase: Tensor,
-    ramps: Tensor,
-    fade_from: float = FADE_HZ[0],
-    fade_to: float = FADE_HZ[1],
+    hertz: Tensor, amplitudes: Tensor, phase: Tensor, tables: Glide, limit: float = FADE_HZ[1]
 ) -> tuple[Tensor, Tensor]:
     """A sum of sines at whole multiples of a pitch that may glide. No gradient reaches the pitch.
 
     A tone that begins after silence does so at its own pitch: nothing glides up to it.
 
     Args:
-        pitch: ``(batch, 1 + hops)`` Hz at the ends of hops, the first of them that of the hop before. In
-            float64, because a phase adds up what rounding leaves.
-        amplitudes: ``(batch, 1 + hops, partials)`` likewise.
+        hertz: ``(batch, 1 + hops)`` at the ends of hops, the first of them that of the hop before. In float64, because
+            a phase adds up what rounding leaves.
+        amplitudes: ``(batch, 1 + hops, partials)`` likewise, 0 or more; 0 where a partial is not :func:`audible`.
         phase: ``(batch,)`` of the fundamental where the last hop ended, in cycles, float64.
-        ramps: of :func:`glide_ramps`.
+        tables: of :func:`glide`.
+        limit: Hz, from which on a partial is silent within a leap.
 
     Returns:
         ``(batch, hops * 256)`` sound, and the phase at its end.
     """
-    batch, partials = amplitudes.shape[0], amplitudes.shape[2]
-    pitch = pitch.detach()
-    order = torch.arange(1, partials + 1, dtype=torch.float32, device=pitch.device)
-    room_above = (fade_to - pitch.to(torch.float32).unsqueeze(-1) * order) / (fade_to - fade_from)
-    amplitudes = amplitudes * room_above.clamp(0.0, 1.0)
-    before, after = pitch[:, :-1], pitch[:, 1:]
-    silent = amplitudes[:, :-1].abs().amax(-1) == 0.0
-    before = torch.where(silent, after, before)
+    before, after = hertz.unfold(1, 2, 1).unbind(-1)
+    lines = amplitudes.unfold(1, 2, 1)  # (batch, hops, partials, 2)
+    before = torch.where(lines[..., 0].amax(-1) == 0.0, after, before)
     rise = after - before
-    inside = before.unsqueeze(-1) * ramps[0] + rise.unsqueeze(-1) * ramps[1]
-    ends = phase.unsqueeze(-1) + inside[:, :, -1].cumsum(-1)
-    starts = torch.cat([phase.unsqueeze(-1), ends[:, :-1]], -1)
+    inside = torch.matmul(torch.stack([before, rise], -1), tables.ramps)
+    whole = inside[..., -1]
+    starts = whole.cumsum(-1) - whole + phase.unsqueeze(-1)
     cycles = inside + starts.unsqueeze(-1)
     cycles = (cycles - cycles.round()).to(torch.float32)  # (batch, hops, hop), -0.5 to 0.5
-    sines = torch.sin_(cycles.unsqueeze(-1) * (order * (2 * math.pi)))  # (batch, hops, hop, partials)
+    sines = torch.sin_(cycles.unsqueeze(-1) * tables.turns)  # (batch, hops, hop, partials)
     leaps = torch.nonzero(rise.abs() > 0.05 * before)  # within them a partial may be beyond half the rate
     for n in range(leaps.shape[0]):
         i, j = int(leaps[n, 0]), int(leaps[n, 1])
-        hertz = (before[i, j] + rise[i, j] * ramps[2]).to(torch.float32).unsqueeze(-1) * order
-        sines[i, j] *= (hertz < fade_to).to(torch.float32)
-    lines = torch.stack([amplitudes[:, :-1], amplitudes[:, 1:]], -1)  # (batch, hops, partials, 2)
-    sums = torch.matmul(sines, lines)  # (batch, hops, hop, 2)
-    sound = torch.lerp(sums[..., 0], sums[..., 1], ramps[2].to(torch.float32))
-    return sound.reshape(batch, -1), torch.remainder(ends[:, -1], 1.0)
-
-
-def glide_ramps() -> Tensor:
-    """Cycles since a hop began for each Hz at its beginning and for each that it rises, and its part gone: (3, 256)."""
-    step = torch.arange(1, HOP + 1, dtype=torch.float64)
-    return torch.stack([step / RATE, step * (step + 1) / (2 * HOP * RATE), step / HOP])
+        within = (before[i, j] + rise[i, j] * tables.gone).to(torch.float32).unsqueeze(-1)
+        sines[i, j] *= (within * tables.turns < limit * tables.turns[0]).to(torch.float32)
+    fading, rising = torch.matmul(sines, lines).unbind(-1)
+    end = starts[..., -1] + whole[..., -1]
+    return torch.lerp(fading, rising, tables.gone).flatten(1), torch.remainder(end, 1.0)
 
 
 def band_matrix(bands: int = BANDS) -> Tensor:
@@ -100,28 +105,32 @@ def noise(magnitudes: Tensor, white: Tensor, tail: Tensor, window: Tensor) -> tu
 
     Args:
         magnitudes: ``(batch, hops, 257)`` gain of each bin at the ends of hops.
-        white: ``(batch, hops, 512)`` independent samples of variance 1 for each frame.
+        white: ``(batch, hops, 514)`` of :func:`white_noise`.
         tail: ``(batch, 256)`` the second half of the frame before.
         window: of :func:`noise_window`.
 
     Returns:
         ``(batch, hops * 256)`` sound, and the tail it leaves.
     """
-    batch, hops, frame = white.shape[0], white.shape[1], white.shape[2]
-    half = frame // 2
-    frames = torch.fft.irfft(torch.fft.rfft(white) * magnitudes, frame) * window
-    late = torch.cat([tail.unsqueeze(1), frames[:, :, half:]], 1)
-    return (frames[:, :, :half] + late[:, :-1]).reshape(batch, hops * half), late[:, -1]
+    spectra = torch.view_as_complex(white.unflatten(-1, [-1, 2]) * magnitudes.unsqueeze(-1))
+    frames = torch.fft.irfft(spectra) * window
+    fading, rising = frames.unflatten(-1, [2, -1]).unbind(-2)
+    late = torch.cat([tail.unsqueeze(1), rising], 1)
+    return (fading + late[:, :-1]).flatten(1), late[:, -1]
 
 
 def noise_window() -> Tensor:
-    """Half a sine, (512,): the squares of overlapping halves add up to 1."""
-    return torch.sin((torch.arange(NOISE_FRAME) + 0.5) * (math.pi / NOISE_FRAME))
+    """Half a sine, (512,), for noise of variance 1: the squares of overlapping halves add up to as much.
+
+    The real and the imaginary part of each bin have a variance of 1/3, and the inverse transform divides by 512.
+    """
+    shape = torch.sin((torch.arange(NOISE_FRAME) + 0.5) * (math.pi / NOISE_FRAME))
+    return shape * math.sqrt(1.5 * NOISE_FRAME)
 
 
 def white_noise(batch: int, hops: int, generator: torch.Generator | None = None) -> Tensor:
-    """Uniform noise of variance 1 for :func:`noise`: ``(batch, hops, 512)``."""
-    return (torch.rand(batch, hops, NOISE_FRAME, generator=generator) - 0.5) * math.sqrt(12.0)
+    """Spectra of white noise, real and imaginary parts by turns, uniform in -1..1: ``(batch, hops, 514)``."""
+    return torch.empty(batch, hops, NOISE_FRAME + 2).uniform_(-1, 1, generator=generator)
 
 
 def room(sound: Tensor, response: Tensor) -> Tensor:
@@ -133,22 +142,27 @@ def room(sound: Tensor, response: Tensor) -> Tensor:
 
 
 def room_parts(response: Tensor) -> Tensor:
-    """Spectra of the hops of an impulse response ``(parts * 256,)``, for :func:`room_hop`: ``(parts, 257)``."""
-    return torch.fft.rfft(response.reshape(-1, HOP), 2 * HOP)
+    """Spectra of the hops of an impulse response ``(parts * 256,)``, the last first, twice: ``(2 * parts, 257)``."""
+    return torch.fft.rfft(response.reshape(-1, HOP).flip(0), 2 * HOP).repeat(2, 1)
 
 
-def room_hop(hop: Tensor, before: Tensor, parts: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
-    """One hop of a sound in a room, by partitioned convolution (Stockham 1966; overlap-save).
+def room_hops(sound: Tensor, before: Tensor, parts: Tensor, ring: Tensor, place: int) -> tuple[Tensor, int]:
+    """Hops of a sound in a room, by partitioned convolution (Stockham 1966; overlap-save).
 
     Args:
-        hop: ``(256,)`` of the sound.
+        sound: ``(hops * 256,)``.
         before: ``(256,)`` the hop before it.
         parts: of :func:`room_parts`.
-        spectra: ``(parts, 257)`` of the hops so far, the newest first; zeros to begin with.
+        ring: ``(parts, 257)`` spectra of the latest hops, zeros to begin with. The new ones are written into it.
+        place: in the ring, of the next hop; 0 to begin with.
 
     Returns:
-        ``(256,)`` sound in the room, and the spectra for the next hop.
+        ``(hops * 256,)`` sound in the room, and the next place.
     """
-    newest = torch.fft.rfft(torch.cat([before, hop]))
-    spectra = torch.cat([newest.unsqueeze(0), spectra[:-1]])
-    return torch.fft.irfft((spectra * parts).sum(0))[hop.shape[0] :], spectra
+    hop, count = before.shape[0], ring.shape[0]
+    heard: list[Tensor] = []
+    for spectrum in torch.fft.rfft(torch.cat([before, sound]).unfold(0, 2 * hop, hop)).unbind():
+        ring[place] = spectrum
+        heard.append((ring * parts[count - 1 - place : 2 * count - 1 - place]).sum(0))
+        place = (place + 1) % count
+    return torch.fft.irfft(torch.stack(heard))[:, hop:].flatten(), place

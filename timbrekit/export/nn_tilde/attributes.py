@@ -34,9 +34,9 @@ ATTRIBUTES = {
 class NnAttributes(NnModule):
     """The attributes, with setters that bring a value into its range and answer 0, nn~'s word for done."""
 
-    def __init__(self, sample_rate: int, settings: DetectorSettings):
+    def __init__(self, sample_rate: int, settings: DetectorSettings, sound: str):
         super().__init__()
-        self.describe(["808", "1 at each trigger, else 0"], "drum", ATTRIBUTES)
+        self.describe([sound, "1 at each trigger, else 0"], "drum", ATTRIBUTES)
         # TorchScript sees no names from outside its class.
         self.rate_limits, self.hold_limits = SAMPLE_RATE_RANGE, HOLD_RANGE
         self.on_limits, self.off_limits = ON_THRESHOLD_RANGE, OFF_THRESHOLD_RANGE

@@ -1,4 +1,4 @@
-"""The whole instrument as one TorchScript module for nn~: audio in, the 808 and its triggers out.
+"""The whole instrument as one TorchScript module for nn~: audio in, a synthesiser and its triggers out.
 
 The same steps as :func:`timbrekit.plugin.rehearse.rehearse`, block by block, with blocks of any length.
 """
@@ -11,18 +11,15 @@ from torch import Tensor
 
 from timbrekit.export.nn_tilde.attributes import NnAttributes
 from timbrekit.export.nn_tilde.dsp import (
-    envelope,
     filtered,
-    gain,
     high_pass,
     level_db,
     onset_features,
     onset_signal,
-    oscillator,
-    rounded,
     scaled,
     snapped,
 )
+from timbrekit.export.nn_tilde.voice import NnVoice
 from timbrekit.recording.onsets import (
     FLOOR_DB,
     HIGH_PASS_HZ,
@@ -31,7 +28,7 @@ from timbrekit.recording.onsets import (
     TRIGGER_DELAY,
     DetectorSettings,
 )
-from timbrekit.synth.parameters import ATTACK_MS, DECAY_LOG, NYQUIST_MARGIN_HZ, PARAMETERS
+from timbrekit.synth.base import Synth
 
 LOUDEST_INPUT = 1e4  # samples beyond this are no sound, and nor is NaN; either would stick in the filter
 
@@ -40,8 +37,10 @@ class NnChain(NnAttributes):
     """Everything that nn~ calls. One instance is one instrument with a state of its own.
 
     Args:
-        network: the model file's module, ``(1, 3)`` in [0, 1] to ``(2, 14)``.
-        preset: ``(14,)`` physical units, in the plug-in's steps.
+        network: the model file's module, ``(1, 3)`` in [0, 1] to ``(2, parameters)``.
+        voice: that plays the synthesiser (``timbrekit.export.nn_tilde.voice``).
+        synth: whose parameters the network moves.
+        preset: ``(parameters,)`` physical units, in the synthesiser's steps.
         ranges: ``(2, 3)`` lowest and highest onset features of the training take.
         sample_rate: Hz.
         settings: of the onset detector.
@@ -52,25 +51,26 @@ class NnChain(NnAttributes):
     DELAY: Final[int] = TRIGGER_DELAY
     HIGH_PASS: Final[tuple[float, float]] = (HIGH_PASS_HZ, HIGH_PASS_Q)
     FLOOR: Final[float] = float(FLOOR_DB)
-    ATTACK: Final[float] = ATTACK_MS / 1000
-    DECAY: Final[float] = DECAY_LOG
-    MARGIN: Final[float] = NYQUIST_MARGIN_HZ
     LOUDEST: Final[float] = LOUDEST_INPUT
 
     def __init__(
         self,
         network: torch.jit.ScriptModule,
+        voice: NnVoice,
+        synth: Synth,
         preset: Tensor,
         ranges: Tensor,
         sample_rate: int,
         settings: DetectorSettings,
     ):
-        super().__init__(sample_rate, settings)
+        super().__init__(sample_rate, settings, voice.title)
         self.network = network
+        self.voice = voice
         # Lists and not buffers: a host that moves the module to a graphics card leaves them where they are.
         self.preset = preset.tolist()
-        self.lowest = [p.minimum for p in PARAMETERS]
-        self.highest = [p.maximum for p in PARAMETERS]
+        self.lowest = [p.minimum for p in synth.parameters]
+        self.highest = [p.maximum for p in synth.parameters]
+        self.step = synth.step or 0.0
         self.trained = ranges.tolist()
         self.cold = True
         self.forget_ranges()
@@ -92,29 +92,12 @@ class NnChain(NnAttributes):
         self.countdown = 0
         self.triggered = False
         self.window_end = -1  # the sample of this block, or a later one, that completes the window; else -1
-        self.phases = [0.0, 0.0]
-        self.noise_filter = [0.0, 0.0]
-        self.levels = [0.0, 0.0, 0.0, 0.0]  # envelopes: pitch, oscillator 1, oscillator 2, noise
-        self.rising = [False, False, False, False]
-        self.attack = rounded(1.0 / float(int(self.sample_rate * self.ATTACK)))
-        self.set_parameters(self.preset)
-
-    @torch.jit.export
-    def set_parameters(self, values: list[float]) -> None:
-        """Tune the synthesiser: 14 values in physical units."""
-        rate = float(self.sample_rate)
-        self.steps = [
-            rounded(2.0 * math.pi * values[0] / rate),
-            rounded(2.0 * math.pi * values[2] / rate),
-        ]
-        self.sweeps = [values[1], values[3]]
-        self.decays = [rounded(1.0 - self.DECAY / (ms * rate / 1000.0)) for ms in values[4:8]]
-        cutoff = min(values[8], 0.5 * rate - self.MARGIN)
-        self.noise_tuning = high_pass(cutoff, values[9], rate)
-        self.gains = [gain(decibels) for decibels in values[10:14]]
+        self.voice.restart(self.sample_rate)
+        self.voice.set(self.preset)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """``(batch, 1, n)`` samples to ``(batch, 2, n)``: the 808, and a 1 at each trigger."""
+        """``(batch, 1, n)`` samples to ``(batch, 2, n)``: the synthesiser, and a 1 at each trigger."""
+        self.voice.noisy = self.noise != 0
         noise = torch.zeros(audio.shape[-1])
         if self.noise != 0:
             noise = torch.rand(audio.shape[-1]) * 2.0 - 1.0
@@ -137,11 +120,11 @@ class NnChain(NnAttributes):
         parts: list[Tensor] = []
         start = 0
         for trigger in self.detect(dry):
-            parts.append(self.synthesize(noise[start:trigger]))
+            parts.append(self.voice.next(noise[start:trigger]))
             self.respond(heard[trigger : trigger + self.WINDOW])
             pulses[trigger] = 1.0
             start = trigger
-        parts.append(self.synthesize(noise[start:]))
+        parts.append(self.voice.next(noise[start:]))
         wet = torch.cat(parts)
         if self.dry_wet < 1.0:
             wet = wet * self.dry_wet + dry * (1.0 - self.dry_wet)
@@ -186,7 +169,7 @@ class NnChain(NnAttributes):
         return triggers
 
     def respond(self, window: Tensor) -> None:
-        """Set the parameters by what is heard in ``window`` (256,), and start the envelopes."""
+        """Set the parameters by what is heard in ``window`` (256,), and strike."""
         raw = onset_features(window, float(self.sample_rate))
         self.met = torch.stack([torch.minimum(self.met[0], raw), torch.maximum(self.met[1], raw)])
         ranges = self.met
@@ -195,28 +178,7 @@ class NnChain(NnAttributes):
         modulation = self.network(scaled(raw, ranges).unsqueeze(0))[0]
         low, high = torch.tensor(self.lowest), torch.tensor(self.highest)
         preset = ((torch.tensor(self.preset) - low) / (high - low)).clamp(0, 1)
-        parameters = snapped(preset + modulation * self.sensitivity, low, high)
+        parameters = snapped(preset + modulation * self.sensitivity, low, high, self.step)
         values: list[float] = parameters.tolist()
-        self.set_parameters(values)
-        self.rising = [True, True, True, True]
-
-    def synthesize(self, noise: Tensor) -> Tensor:
-        """As many samples of the 808 as there are of noise."""
-        count = noise.shape[0]
-        if count == 0:
-            return noise
-        samples: list[float] = noise.tolist()
-        hiss = filtered(samples, self.noise_tuning, self.noise_filter)
-        levels: list[Tensor] = []
-        for e in range(4):
-            values, rising = envelope(self.levels[e], self.rising[e], count, self.attack, self.decays[e])
-            self.levels[e] = values[-1]
-            self.rising[e] = rising
-            levels.append(torch.tensor(values))
-        total = torch.zeros(count)
-        for o in range(2):
-            tone, after = oscillator(self.phases[o], self.steps[o], self.sweeps[o], levels[0])
-            self.phases[o] = after
-            total = total + tone * levels[o + 1] * self.gains[o]
-        total = total + hiss * levels[3] * self.gains[2]
-        return torch.tanh(total * self.gains[3])
+        self.voice.set(values)
+        self.voice.trigger()

@@ -110,11 +110,12 @@ def scaled(raw: Tensor, ranges: Tensor) -> Tensor:
     return torch.where(known, ((raw - low) / span).clamp(0, 1), torch.full_like(raw, 0.5))
 
 
-def snapped(normalized: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Normalised values to physical ones in steps of 0.01 from each minimum, (14,) float32 throughout."""
-    step = torch.full_like(low, 0.01)
+def snapped(normalized: Tensor, low: Tensor, high: Tensor, step: float) -> Tensor:
+    """Normalised values to physical ones in steps from each minimum (0.0: none), float32 throughout."""
     value = low + (high - low) * normalized.clamp(0, 1)
-    value = low + step * torch.floor((value - low) / step + 0.5)
+    if step > 0.0:
+        steps = torch.full_like(low, step)
+        value = low + steps * torch.floor((value - low) / steps + 0.5)
     return torch.minimum(torch.maximum(value, low), high)
 
 

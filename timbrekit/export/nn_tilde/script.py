@@ -26,13 +26,14 @@ NN_OPERATORS = (
     | {
         f"aten::{name}"
         for name in """
-        Float Int __getitem__ __not__ _set_item append copy_ cumsum fft_rfft fmod full_like hann_window len linspace
-        log10 log2 rand remainder square tan
+        Float Int __and__ __getitem__ __not__ _set_item append bitwise_and bitwise_right_shift bitwise_xor copy_ cumsum
+        expm1 fft_irfft fft_rfft floordiv fmod full_like hann_window i0 len linspace log10 log2 max polar rand remainder
+        repeat square tan
         """.split()
     }
     | {
         f"prim::{name}"
-        for name in "If Loop SetAttr TupleIndex Uninitialized max min tolist RaiseException".split()
+        for name in "DictConstruct If Loop SetAttr TupleIndex Uninitialized max min tolist RaiseException".split()
     }
 )
 

@@ -1,6 +1,6 @@
 """Write a model for nn~, the object that runs TorchScript in Max and Pure Data: the whole instrument in one file.
 
-Audio goes in; the 808 and a pulse at each trigger come out. docs/hosts.md describes the patches.
+Audio goes in; the synthesiser and a pulse at each trigger come out. docs/hosts.md describes the patches.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from timbrekit.export.archive import pack
 from timbrekit.export.model_file import EXTRA_FILE, ModelFile
 from timbrekit.export.nn_tilde.attributes import ATTRIBUTES
 from timbrekit.export.nn_tilde.chain import NnChain
+from timbrekit.export.nn_tilde.drum import DrumVoice
 from timbrekit.export.nn_tilde.script import (
     NN_OPERATORS,
     PROOF_BLOCKS,
@@ -24,12 +25,19 @@ from timbrekit.export.nn_tilde.script import (
     play_in_blocks,
     scripted,
 )
+from timbrekit.export.nn_tilde.snare808 import Snare808Voice
+from timbrekit.export.nn_tilde.voice import NnVoice
 from timbrekit.files import atomic_path
 from timbrekit.plugin.rehearse import NUM_FEATURES, modulated_parameters, rehearse, run_network
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.synth import find_synth
-from timbrekit.synth.parameters import NUM_PARAMETERS
+from timbrekit.synth import DRUM, SNARE808, find_synth
+from timbrekit.synth.base import Synth
 
+# The voice of each synthesiser, made for it and a sample rate.
+VOICES: dict[str, Callable[[Synth, int], NnVoice]] = {
+    SNARE808: lambda synth, rate: Snare808Voice(rate),
+    DRUM: lambda synth, rate: DrumVoice(synth.drum, rate),
+}
 TOLERANCE = 1e-3  # between the file's sound and rehearsal's, full scale 1
 
 
@@ -50,18 +58,20 @@ def write_nn_tilde(model: ModelFile, out_path: str | Path) -> Path:
     """
     out_path = Path(out_path)
     check_suffix(out_path)
-    metadata = model.for_export().metadata
-    chain = _build(model.module, metadata, model.name)
+    metadata = model.for_export("nn-tilde").metadata
+    synth = find_synth(model.synth, metadata.get("drum"))
+    chain = _build(model.module, synth, metadata, model.name)
     content = pack(scripted(chain, EXTRA_FILE, metadata))
     with atomic_path(out_path) as temporary:
         temporary.write_bytes(content)
-        _prove(temporary, model.module, int(metadata["sample_rate"]))
+        _prove(temporary, model.module, synth, int(metadata["sample_rate"]))
     return out_path
 
 
-def _build(network: torch.jit.ScriptModule, metadata: dict[str, Any], name: str) -> NnChain:
-    _, patch = run_network(network, np.zeros((0, NUM_FEATURES), np.float32))
-    preset = modulated_parameters(find_synth(), patch, np.zeros((1, NUM_PARAMETERS)), 0.0)[0]
+def _build(network: torch.jit.ScriptModule, synth: Synth, metadata: dict[str, Any], name: str) -> NnChain:
+    count = len(synth.parameters)
+    _, patch = run_network(network, np.zeros((0, NUM_FEATURES), np.float32), count)
+    preset = modulated_parameters(synth, patch, np.zeros((1, count)), 0.0)[0]
     try:
         features, detector = metadata["onset_features"], metadata["detector"]
         ranges = torch.tensor([features["minimum"], features["maximum"]], dtype=torch.float32)
@@ -79,10 +89,11 @@ def _build(network: torch.jit.ScriptModule, metadata: dict[str, Any], name: str)
     # One class without modules in it, whatever the file holds: only then do names in the archive stay apart.
     if list(network.children()) or list(network.parameters()):
         network = torch.jit.freeze(network.eval())
-    return NnChain(network, torch.from_numpy(preset), ranges, sample_rate, settings).eval()
+    voice = VOICES[synth.name](synth, sample_rate)
+    return NnChain(network, voice, synth, torch.from_numpy(preset), ranges, sample_rate, settings).eval()
 
 
-def _prove(path: Path, network: torch.jit.ScriptModule, sample_rate: int) -> None:
+def _prove(path: Path, network: torch.jit.ScriptModule, synth: Synth, sample_rate: int) -> None:
     """Load the file as nn~ does, call it as nn~ does, and hold it against rehearsal."""
     module = load_as_nn_tilde(path, ATTRIBUTES, NN_OPERATORS)
     drumming, noise = _proof_material(sample_rate)
@@ -91,7 +102,7 @@ def _prove(path: Path, network: torch.jit.ScriptModule, sample_rate: int) -> Non
     module.set_off_threshold(settings.off_threshold)
     module.set_hold(settings.hold)
     module.set_fixed_ranges(0)
-    expected = rehearse(network, drumming, sample_rate, settings, noise=noise)
+    expected = rehearse(network, drumming, sample_rate, settings, noise=noise, synth=synth)
     played = play_in_blocks(module, drumming, samples_of(noise), PROOF_BLOCKS)
     triggers = np.flatnonzero(played[1])
     if not len(triggers) or not np.array_equal(triggers, expected.triggers):

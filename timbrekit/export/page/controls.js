@@ -1,6 +1,8 @@
-// What all pages have beside the ways to play: panic, recording what sounds, delays.
+// What all pages have beside the ways to play: panic, levels and volume, recording what sounds, delays.
 // What all pages do calls what each page's own scripts say: `sound`, the pictures `wave` and `scope`, WORDS,
-// studyFile() once a file was loaded, prepareFile() before it plays, instrumentDelays(rate), and showRate(rate).
+// studyFile() once a file was loaded, prepareFile() before it plays, makeFirst(rate) for a sound to try it with,
+// instrumentDelays(rate), showRate(rate), midiMessage(bytes), midiPorts(access),
+// showModel(settings), and isAlike(model): whether this page has what the model plays.
 
 // Runs what a click asks for; a refused audio thread is told once, any other failure by its name.
 async function attempt(work) {
@@ -19,7 +21,7 @@ function panic() {
   showFile();
 }
 $("panic").addEventListener("click", panic);
-addEventListener("keydown", (event) => event.key === "Escape" && panic());
+addEventListener("keydown", (event) => event.key === "Escape" && (onStage ? leaveStage : panic)());
 
 // ---------------------------------------------------------------- level of the input
 
@@ -31,6 +33,7 @@ function showLevel({ level, broken }) {
   shownLevel = Math.max(20 * Math.log10(level), shownLevel - LEVEL_FALL, -60);
   $("level").firstElementChild.style.transform = `scaleX(${(shownLevel + 60) / 60})`;
   $("level").setAttribute("aria-valuenow", Math.round(shownLevel));
+  bar("stage-in", shownLevel);
   $("level-text").textContent = shownLevel > -60 ? withUnit(shownLevel, "dB") : "silent";
   if (broken && !findNotice("broken")) {
     notice(
@@ -40,6 +43,40 @@ function showLevel({ level, broken }) {
     );
   }
 }
+
+// ---------------------------------------------------------------- level and volume of what is heard
+
+const OUT_TOP = 6; // dB that the meter shows at most; the limiter works from -1 on
+const OUT_FALL = 0.6; // dB a frame
+const LAMP_MS = 600;
+let shownOutput = -60;
+let limitedAt = -Infinity;
+
+function followOutput(now) {
+  requestAnimationFrame(followOutput);
+  if (!sound.output) return;
+  const { peak } = sound.output;
+  if (peak > LIMIT_FROM) limitedAt = now;
+  shownOutput = Math.max(20 * Math.log10(peak), shownOutput - OUT_FALL, -60);
+  $("out-level").firstElementChild.style.transform = `scaleX(${Math.min(1, (shownOutput + 60) / (60 + OUT_TOP))})`;
+  $("out-level").setAttribute("aria-valuenow", Math.round(shownOutput));
+  $("out-text").textContent = shownOutput > -60 ? withUnit(shownOutput, "dB") : "silent";
+  $("lamp").classList.toggle("on", now - limitedAt < LAMP_MS);
+  bar("stage-out", shownOutput);
+}
+
+const USUAL_VOLUME = -3; // dB: an 808 at full scale stays below the limiter
+const LOWEST_VOLUME = -40; // dB; the slider's end is silence
+const VOLUME = {
+  id: "volume",
+  title: "Volume",
+  min: LOWEST_VOLUME,
+  max: 12,
+  step: 0.5,
+  value: USUAL_VOLUME,
+  text: (value) => (value > LOWEST_VOLUME ? withUnit(value, "dB") : "off"),
+  help: "Of what you hear, not of what is recorded and saved",
+};
 
 // ---------------------------------------------------------------- recording what sounds
 
@@ -99,8 +136,16 @@ function redraw() {
 
 // Called at the end of a page's own script.
 function begin() {
+  const setVolume = (value) => sound.setVolume(value > LOWEST_VOLUME ? value : -Infinity);
+  slider($("volume-place"), VOLUME, setVolume);
+  setVolume(USUAL_VOLUME);
+  $("latency-help").textContent = WORDS.latency;
+  $("first").textContent = WORDS.first;
+  showInstruments();
+  showMidi();
   redraw();
   listDevices();
+  requestAnimationFrame(followOutput);
   addEventListener("resize", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }

@@ -116,10 +116,22 @@ async function openFile(file) {
     );
   }
   Object.assign(wave, { samples: sound.file.samples, outline: undefined, hits: [] });
+  $("first").hidden = $("loop").checked = false;
   showFile();
   studyFile();
 }
 
+// What is there to try the instrument with, before anybody has a recording.
+function openFirst() {
+  opening += 1;
+  sound.makeFile(WORDS.made, makeFirst);
+  Object.assign(wave, { samples: sound.file.samples, outline: undefined, hits: [] });
+  $("first").hidden = $("loop").checked = true;
+  showFile();
+  studyFile();
+}
+
+$("first").addEventListener("click", openFirst);
 $("file").addEventListener("change", ({ target }) => target.files[0] && openFile(target.files[0]));
 $("play").addEventListener("click", () => {
   if (sound.playing) return sound.stopFile();
@@ -158,7 +170,10 @@ addEventListener("dragleave", ({ relatedTarget }) => {
 addEventListener("drop", (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
-  if (event.dataTransfer.files[0]) openFile(event.dataTransfer.files[0]);
+  const files = [...event.dataTransfer.files];
+  openInstruments(files.filter(({ name }) => IS_INSTRUMENT.test(name)));
+  const recording = files.find(({ name }) => !IS_INSTRUMENT.test(name));
+  if (recording) openFile(recording);
 });
 
 function download(blob, name) {

@@ -1,6 +1,6 @@
 // What a page says, and what to do when the browser refuses something.
 
-const model = JSON.parse(document.getElementById("model").textContent);
+let model = JSON.parse(document.getElementById("model").textContent);
 const $ = (id) => document.getElementById(id);
 const seconds = (value) => `${(value * 1000).toFixed(1)} ms`;
 

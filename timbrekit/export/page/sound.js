@@ -1,35 +1,5 @@
 // Sound in and out of a page: microphone, file, recording.
 
-// 24-bit mono WAV out of Float32Arrays in -1..1.
-function wavFile(chunks, rate) {
-  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const view = new DataView(new ArrayBuffer(44 + 3 * length));
-  const text = (at, letters) =>
-    [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
-  text(0, "RIFF");
-  view.setUint32(4, 36 + 3 * length, true);
-  text(8, "WAVEfmt ");
-  view.setUint32(16, 16, true);
-  view.setUint16(20, 1, true); // PCM
-  view.setUint16(22, 1, true); // channels
-  view.setUint32(24, rate, true);
-  view.setUint32(28, 3 * rate, true);
-  view.setUint16(32, 3, true);
-  view.setUint16(34, 24, true);
-  text(36, "data");
-  view.setUint32(40, 3 * length, true);
-  let at = 44;
-  for (const chunk of chunks) {
-    for (const x of chunk) {
-      const value = Math.round(Math.max(-1, Math.min(1, x)) * 8388607);
-      view.setUint16(at, value & 0xffff, true);
-      view.setInt8(at + 2, value >> 16);
-      at += 3;
-    }
-  }
-  return new Blob([view], { type: "audio/wav" });
-}
-
 const RESCUE_POWER = 16; // 12 dB: a mix this much weaker than its loudest channel is not used
 const OUTPUT_PATIENCE = 4000; // ms; without a sound card some browsers wait for ever
 
@@ -39,7 +9,8 @@ const PROCESSING = ["echoCancellation", "noiseSuppression", "autoGainControl"];
 // A model's `context` holds what its instrument needs of the browser's: its sample rate, if only one will do.
 class Sound {
   constructor(model, listeners) {
-    Object.assign(this, { model, listeners, settings: {}, file: null, refusal: null });
+    Object.assign(this, { model, listeners, settings: {}, file: null, refusal: null, volume: 0 });
+    this.models = [model]; // all that were opened
   }
 
   // Called from a click or key, as browsers want it: the context must be started before anything is awaited.
@@ -67,13 +38,17 @@ class Sound {
 
   // Once; remembers a refused audio thread.
   async open() {
+    this.output = new Output(this.context, this.volume);
     try {
-      this.instrument = await makeInstrument(this.context, this.model, this.settings);
+      new Player(this.model, this.context.sampleRate); // so that the audio thread finds `kept` what takes long
+      this.instrument = await makeInstrument(this.context, this.model, this.settings, "", this.models.indexOf(this.model));
+      this.handedOver = new Set(kept.keys()); // names of what the audio thread keeps, too
       this.instrument.port.onmessage = ({ data }) => this.receive(data);
-      this.instrument.connect(this.context.destination);
+      this.instrument.connect(this.output.input);
+      this.models.forEach((model) => model !== this.model && this.sendModel(model));
     } catch (error) {
       this.refusal = error;
-      this.delayed = new DelayedInstrument(this.context, this.model, this.settings, this.listeners.onHit);
+      this.delayed = new DelayedInstrument(this.output.input, this.model, this.settings, this.listeners.onHit);
     }
   }
 
@@ -97,6 +72,37 @@ class Sound {
   configure(settings) {
     Object.assign(this.settings, settings);
     this.call("configure", settings);
+  }
+
+  // decibels: of what is heard; what is recorded and saved is as loud as the instrument makes it.
+  setVolume(decibels) {
+    this.volume = decibels;
+    this.output?.setVolume(decibels);
+  }
+
+  // Makes another instrument ready to play.
+  add(model) {
+    this.models.push(model);
+    if (this.instrument) this.sendModel(model);
+  }
+
+  // What takes long is done here, where it makes no sound late.
+  sendModel(model) {
+    new Player(model, this.context.sampleRate);
+    const made = [...kept].filter(([name]) => !this.handedOver.has(name));
+    made.forEach(([name]) => this.handedOver.add(name));
+    this.send({ add: model, number: this.models.indexOf(model), kept: made });
+  }
+
+  // One that was added plays on from the next sample. What the one before still sounds rings out.
+  async use(model, settings) {
+    this.model = model;
+    Object.assign(this.settings, settings);
+    this.send({ play: this.settings, number: this.models.indexOf(model) });
+    this.delayed?.use(model, this.settings);
+    const { file } = this;
+    if (!file || (file.rate === model.sample_rate && !file.made)) return;
+    Object.assign(file, { live: null, rate: model.sample_rate, samples: await file.at(model.sample_rate) });
   }
 
   panic() {
@@ -154,12 +160,21 @@ class Sound {
     return Object.assign(channels[loudest].slice(), { alone: loudest + 1 }); // the channels cancel each other
   }
 
+  // A sound that is made here; `at` makes it for a sample rate and for the instrument that is playing.
+  makeFile(name, at) {
+    this.stopFile();
+    const rate = this.model.sample_rate;
+    this.file = { name, at, rate, samples: at(rate), live: null, made: true };
+  }
+
   // Returns whether it was loaded: not if another file was chosen while this one was still being decoded.
   async loadFile(name, bytes, isLatest = () => true) {
-    const samples = await Sound.decode(bytes, this.model.sample_rate);
+    const at = (rate) => Sound.decode(bytes, rate);
+    const rate = this.model.sample_rate;
+    const samples = await at(rate);
     if (!isLatest()) return false;
     this.stopFile();
-    this.file = { name, bytes, samples, live: null };
+    this.file = { name, at, rate, samples, live: null };
     return true;
   }
 
@@ -167,14 +182,14 @@ class Sound {
     await this.start();
     const { file, context } = this;
     const { sampleRate } = context;
-    file.live ??=
-      sampleRate === this.model.sample_rate ? file.samples : await Sound.decode(file.bytes, sampleRate);
+    file.live ??= sampleRate === this.model.sample_rate ? file.samples : await file.at(sampleRate);
     this.stopFile();
     const source = this.delayed ? this.delayed.play(file.live) : this.sourceOf(file.live);
     source.loop = loop;
     source.addEventListener("ended", () => this.playing === source && this.fileEnded());
     this.playing = source;
     this.startedAt = context.currentTime;
+    this.duration = file.live.length / sampleRate; // s
   }
 
   sourceOf(samples) {
@@ -189,8 +204,7 @@ class Sound {
   // How far the file has played, 0..1.
   get progress() {
     if (!this.playing) return 0;
-    const seconds = this.file.live.length / this.context.sampleRate;
-    const heard = (this.context.currentTime - this.startedAt) / seconds;
+    const heard = (this.context.currentTime - this.startedAt) / this.duration;
     return this.playing.loop ? heard % 1 : Math.min(1, heard);
   }
 

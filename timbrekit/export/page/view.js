@@ -9,7 +9,7 @@ function element(tag, { text, ...attributes } = {}, ...children) {
   return made;
 }
 
-const DIGITS = { Hz: 0, ms: 0, dB: 1, ratio: 2, Q: 1, semitones: 1 };
+const DIGITS = { Hz: 0, ms: 0, "%": 0, dB: 1, "dB/octave": 1, ratio: 2, Q: 1, semitones: 1 };
 const minus = (text) => (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−"));
 function withUnit(value, unit) {
   const digits = DIGITS[unit] ?? 2;

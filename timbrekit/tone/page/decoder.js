@@ -104,7 +104,7 @@ class Decoder {
 
   // Sets `amplitudes` of the partials and `magnitudes` of the noise's bins.
   decode({ pitch, voiced, loudness }) {
-    const { read, joined, amplitudes, bands, magnitudes, range, force, PARTIALS, HOP } = this;
+    const { read, joined, amplitudes, bands, magnitudes, range, force, PARTIALS, HOP, FADE_HZ } = this;
     const place = (value, [low, high]) => (value - (low + high) / 2) / ((high - low) / 2 + 1);
     read.set(this.readPitch([clip(place(pitch, range), -1.5, 1.5)]));
     read.set(this.readLoudness([clip(place(loudness, force), -4, 2)]), (read.length - 1) / 2);
@@ -113,13 +113,13 @@ class Decoder {
     joined.set(this.state);
     joined.set(read, this.hidden);
     const made = this.strengths(this.mix(joined));
-    const strength = (x) => 2 * sigmoid(x) ** Math.LN10 + this.LEAST;
+    const strength = (x) => sigmoid(x) ** Math.LN10 + this.LEAST;
     const fundamental = 440 * 2 ** ((pitch - 69) / 12);
     let power = 0;
     for (let k = 0; k < PARTIALS; k++) {
-      amplitudes[k] = strength(made[k]);
       const hertz = (k + 1) * fundamental;
-      power += 0.5 * kWeighting(hertz) * (amplitudes[k] * clip((22000 - hertz) / 2000, 0, 1)) ** 2;
+      amplitudes[k] = strength(made[k]) * clip((FADE_HZ[1] - hertz) / (FADE_HZ[1] - FADE_HZ[0]), 0, 1);
+      power += 0.5 * kWeighting(hertz) * amplitudes[k] ** 2;
     }
     for (let band = 0; band < bands.length; band++) bands[band] = strength(made[PARTIALS + band]);
     for (let bin = 0; bin <= HOP; bin++) {

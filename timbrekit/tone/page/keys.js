@@ -120,41 +120,14 @@ $("panic").addEventListener("click", releaseAll);
 // Bytes of a MIDI message: notes, pitch wheel, breath, expression, channel pressure, all notes off.
 function midiMessage([status, first, second]) {
   const kind = status & 0xf0;
-  if (kind === 0x90 && second > 0) press(first, second / 127);
-  else if (kind === 0x80 || kind === 0x90) release(first);
+  if (kind === MIDI_NOTE_ON && second > 0) press(first, second / 127);
+  else if (kind === MIDI_NOTE_OFF || kind === MIDI_NOTE_ON) release(first);
   else if (kind === 0xe0) sound.call("bend", (BEND * (((second << 7) | first) - 8192)) / 8192);
   else if (kind === 0xd0) sound.call("push", first / 127);
-  else if (kind === 0xb0 && (first === 2 || first === 11)) sound.call("push", second / 127);
-  else if (kind === 0xb0 && (first === 120 || first === 123)) releaseAll();
+  else if (kind === MIDI_CONTROL && (first === 2 || first === 11)) sound.call("push", second / 127);
+  else if (kind === MIDI_CONTROL && (first === ALL_SOUND_OFF || first === ALL_NOTES_OFF)) releaseAll();
 }
 
-async function connectMidi() {
-  await sound.start();
-  let access;
-  try {
-    access = await navigator.requestMIDIAccess();
-  } catch (error) {
-    notice(
-      "midi",
-      `The browser refused MIDI (${error.name}). Allow it for this page (the icon beside the address), then press ` +
-        "Connect MIDI again. The keys on the screen still play.",
-    );
-    return;
-  }
-  const listen = () => {
-    const inputs = [...access.inputs.values()];
-    for (const input of inputs) input.onmidimessage = ({ data }) => midiMessage(data);
-    const names = inputs.map((input) => input.name).join(", ");
-    const none = "No MIDI keyboard was found. Plug one in.";
-    $("midi-state").textContent = names ? `Listening to ${names}.` : none;
-  };
-  access.onstatechange = listen;
-  listen();
-}
+function midiPorts() {} // it sends nothing
 
-$("midi").addEventListener("click", () => attempt(connectMidi));
-if (!navigator.requestMIDIAccess) {
-  $("midi").hidden = true;
-  $("midi-state").textContent = "MIDI keyboards: in Chrome, Edge and Firefox; this browser has no Web MIDI.";
-}
 showKeys();

@@ -56,7 +56,7 @@ class Listener {
     window.set(hop, WINDOW - HOP);
     const [period, confidence] = this.yin();
     const loudness = this.measureLoudness();
-    this.follow(f32(69 + 12 * Math.log2(this.RATE / 440 / period)), f32(confidence), loudness);
+    this.follow(f32(69 + 12 * Math.log2(this.RATE / 440 / period)), confidence, loudness);
     return { pitch: this.pitch, voiced: this.voiced, loudness };
   }
 
@@ -96,15 +96,14 @@ class Listener {
       part.im[k] = whole.im[k] * part.re[k] - whole.re[k] * part.im[k];
       part.re[k] = re;
     }
-    whole.re[0] += WINDOW * mean; // for loudness
     const correlation = part.inverse(part.re, part.im);
     const ground = 1e-4 * energies[WINDOW] + 1e-20;
     let sum = 0;
     for (let lag = 1; lag <= LONGEST + 1; lag++) {
       const energy = energies[COMPARED] + energies[COMPARED + lag] - energies[lag];
-      const difference = Math.max(0, energy - 2 * correlation[lag]);
+      const difference = energy - 2 * correlation[lag] + ground;
       sum += difference;
-      differences[lag] = ((difference + ground) * lag) / (sum + ground * lag);
+      differences[lag] = (difference * lag) / sum;
     }
     const isDip = (lag) => differences[lag] <= differences[lag - 1] && differences[lag] < differences[lag + 1];
     let lowest = 2;

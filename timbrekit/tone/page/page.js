@@ -3,6 +3,12 @@
 const { fitTo, hearing } = globalThis.timbrekitCore;
 const WORDS = {
   still: "A recording and the keys still play.",
+  midi: "MIDI keyboards play it.",
+  first: "Hummed phrase",
+  made: "A hummed phrase, made here",
+  latency: "Until a change in what you play is complete in what you hear:",
+  needs: ["name", "sample_rate", "pitch", "loudness", "constants", "weights", "room"],
+  open: "Give it the page of a tone (.html).",
   cancelled: "Flip the phase of one channel, or record with one microphone.",
 };
 const { RATE, HOP, CENTRE, PITCHED } = model.constants;
@@ -21,12 +27,20 @@ const sound = new Sound(model, {
     scope.push(meters.hops);
     const last = meters.hops.at(-1);
     if (last) showNow(last);
+    meters.hops.forEach(flashAtOnset);
     if (sound.track) listenTo(meters.hops);
   },
   onHit() {},
   onFileEnd: () => showFile(),
   onMicrophoneEnd: () => microphoneEnded(),
 });
+
+let sounding = false;
+function flashAtOnset({ asked }) {
+  const sounds = asked.loudness > model.loudness[0];
+  if (sounds && !sounding) flash(1);
+  sounding = sounds;
+}
 
 function showNow({ pitch, voiced, loudness, asked, keyed }) {
   const show = (place, sounds, hertz) => {
@@ -162,14 +176,7 @@ function measureSpeed(samples) {
   return times;
 }
 
-function showFirstFile() {
-  const samples = hummedPhrase();
-  sound.file = { name: "A hummed phrase, made here", bytes: null, samples, live: samples };
-  Object.assign(wave, { samples });
-  showFile();
-  studyFile();
-  studied.then(() => measureSpeed(samples));
-}
+const makeFirst = hummedPhrase; // at 48 kHz, as every tone
 
 // ---------------------------------------------------------------- controls
 
@@ -178,17 +185,27 @@ const decibels = (value) => withUnit(value, "dB");
 const SLIDERS = [
   { id: "transpose", title: "Transpose", min: -24, max: 24, step: 1, text: semitones, help: "Semitones" },
   { id: "gain", title: "Force", min: -20, max: 20, step: 0.5, text: decibels, help: "Played harder or softer" },
-  { id: "volume", title: "Volume", min: -40, max: 6, step: 0.5, text: decibels, help: "Of what you hear" },
 ];
 for (const control of SLIDERS) {
   slider($("output"), { ...control, value: 0 }, (value) => sound.configure({ [control.id]: value }));
 }
-sound.configure({ transpose: 0, gain: 0, volume: 0 });
+sound.configure({ transpose: 0, gain: 0 });
+
+const isAlike = ({ constants }) => JSON.stringify(constants) === JSON.stringify(model.constants);
+
+// Draws the instrument that plays from now on. Whom it is brought to is found anew.
+function showModel() {
+  $("range").textContent = `${model.pitch.map(noteName).join(" to ")}`;
+  scope.setModel(model);
+  fits.live = listened.length ? fitTo(model, listened) : null;
+  return { fit: playing === "live" ? fits.live : null };
+}
 
 $("about").textContent = "An instrument that learnt from a recording. Sing, hum or play, and hear it.";
-$("range").textContent = `${model.pitch.map(noteName).join(" to ")}`;
+showModel();
 begin();
-showFirstFile();
+openFirst();
+studied.then(() => measureSpeed(sound.file.samples));
 
 // For tests and the curious.
-globalThis.timbrekit = { model, sound, scope, makeInstrument, midiMessage, fits, measureSpeed };
+globalThis.timbrekit = { model, sound, scope, makeInstrument, instruments, midiMessage, fits, measureSpeed };

@@ -15,8 +15,13 @@ function noteParts(pitch) {
 
 // Pitch above and loudness below, as heard and as asked of the instrument; its range is shaded.
 class Trail {
-  constructor(canvas, { pitch, loudness, constants }) {
-    Object.assign(this, { canvas, range: pitch, force: loudness, points: [] });
+  constructor(canvas, model) {
+    Object.assign(this, { canvas, points: [] });
+    this.setModel(model);
+  }
+
+  setModel({ pitch, loudness, constants }) {
+    Object.assign(this, { range: pitch, force: loudness });
     this.count = Math.round((TRAIL_SECONDS * constants.RATE) / constants.HOP);
     this.shown = [pitch[0] - 3, pitch[1] + 3];
   }

@@ -78,7 +78,7 @@ class Keys {
 export class Player {
   constructor(model, rate, noise = whiteNoise) {
     const { constants } = model;
-    Object.assign(this, { model, constants });
+    Object.assign(this, { model, constants, rate });
     const { HOP, CENTRE } = constants;
     this.lateness = HOP + CENTRE; // samples by which the sound lags behind what it is played, see Stream
     this.listener = new Listener(constants);
@@ -91,14 +91,13 @@ export class Player {
     this.dry = new Float64Array(HOP);
     this.ready = new Float64Array(HOP); // made, and being given out
     this.filled = 0;
-    this.settings = { transpose: 0, gain: 0, fit: null, volume: 0 };
+    this.settings = { transpose: 0, gain: 0, fit: null };
     this.clearMeters();
   }
 
-  // Any of: transpose (semitones), gain (dB more or less than was heard), fit (of fitTo, or null), volume (dB).
+  // Any of: transpose (semitones), gain (dB more or less than was heard), fit (of fitTo, or null).
   configure(settings) {
     Object.assign(this.settings, settings);
-    this.amplify = 10 ** (this.settings.volume / 20);
   }
 
   press(pitch, force, seconds = Infinity) {
@@ -128,13 +127,22 @@ export class Player {
     this.ready.fill(0);
   }
 
+  // `next`, of another model, goes on from all that was heard and is held; this one rings out, and hears nothing.
+  handOver(next) {
+    const { listener, hop, filled, keys } = this;
+    Object.assign(next, { listener, hop, filled });
+    Object.assign(next.keys, { held: keys.held, bend: keys.bend, sounding: keys.sounding });
+    Object.assign(this, { listener: new Listener(this.constants), hop: new Float64Array(hop.length) });
+    keys.held = [];
+  }
+
   clearMeters() {
     this.meters = { level: 0, broken: 0, hops: [] }; // peak 0..1, samples replaced, what was heard and asked for
   }
 
   // input, output: Float32Array of the same length, mono.
   process(input, output) {
-    const { meters, hop, constants, amplify = 1 } = this;
+    const { meters, hop, constants } = this;
     for (let i = 0; i < output.length; i++) {
       let x = input[i];
       if (!(Math.abs(x) < LOUDEST_INPUT)) {
@@ -143,7 +151,7 @@ export class Player {
       }
       meters.level = Math.max(meters.level, Math.abs(x));
       hop[this.filled] = x;
-      output[i] = amplify * this.ready[this.filled];
+      output[i] = this.ready[this.filled];
       this.filled += 1;
       if (this.filled === constants.HOP) this.sound();
     }

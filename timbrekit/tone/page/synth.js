@@ -9,15 +9,14 @@ class Harmonics {
     this.after = new Float64Array(this.PARTIALS);
   }
 
-  // Adds a hop that ends at `hertz` with `amplitudes`.
+  // Adds a hop that ends at `hertz` with `amplitudes`, none of a partial beyond FADE_HZ.
   add(out, hertz, amplitudes) {
     const { HOP, RATE, PARTIALS, FADE_HZ } = this;
     let [before, after] = [this.before, this.after];
     let last = 0; // partials that sound at either end
     let sounded = false;
     for (let k = 0; k < PARTIALS; k++) {
-      const fade = clip((FADE_HZ[1] - (k + 1) * hertz) / (FADE_HZ[1] - FADE_HZ[0]), 0, 1);
-      after[k] = amplitudes[k] * fade;
+      after[k] = amplitudes[k];
       sounded ||= before[k] !== 0;
       if (before[k] !== 0 || after[k] !== 0) last = k + 1;
     }
@@ -55,21 +54,21 @@ class Noise {
     this.next = next; // white, in -1..1
     this.size = 2 * constants.HOP;
     this.fourier = new Fourier(this.size);
-    this.frame = new Float64Array(this.size);
     this.tail = new Float64Array(constants.HOP);
-    // Squares of overlapping halves add up to 1; and white noise in -1..1 is brought to variance 1.
-    this.window = Float64Array.from({ length: this.size }, (_, i) => Math.sin(((i + 0.5) * Math.PI) / this.size));
+    // Squares of overlapping halves add up to as much as bins of parts in -1..1 need for a variance of 1.
+    const shape = (_, i) => Math.sqrt(1.5 * this.size) * Math.sin(((i + 0.5) * Math.PI) / this.size);
+    this.window = Float64Array.from({ length: this.size }, shape);
   }
 
   add(out, magnitudes) {
-    const { fourier, frame, tail, window, size } = this;
-    for (let i = 0; i < size; i++) frame[i] = Math.sqrt(3) * this.next();
-    fourier.forward(frame);
+    const { fourier, tail, window, size, next } = this;
+    const { re, im } = fourier;
     for (let k = 0; k <= size / 2; k++) {
-      fourier.re[k] *= magnitudes[k];
-      fourier.im[k] *= magnitudes[k];
+      re[k] = next() * magnitudes[k];
+      im[k] = next() * magnitudes[k];
     }
-    const shaped = fourier.inverse(fourier.re, fourier.im);
+    im[0] = im[size / 2] = 0;
+    const shaped = fourier.inverse(re, im);
     for (let i = 0; i < size / 2; i++) {
       out[i] += shaped[i] * window[i] + tail[i];
       tail[i] = shaped[size / 2 + i] * window[size / 2 + i];
@@ -83,49 +82,49 @@ class Room {
     this.hop = HOP;
     this.fourier = new Fourier(2 * HOP);
     this.pair = new Float64Array(2 * HOP); // the last two hops
-    const count = response.length / HOP;
-    this.parts = new Float64Array(2 * count * (HOP + 1)); // spectra, real parts and then imaginary ones of each
-    for (let part = 0; part < count; part++) {
-      this.fourier.forward(response.subarray(part * HOP, (part + 1) * HOP));
-      this.keep(this.parts, part);
-    }
-    this.heard = new Float64Array(this.parts.length); // likewise of the hops so far, in a ring
+    const bins = () => ({ re: new Float64Array(HOP + 1), im: new Float64Array(HOP + 1) });
+    this.parts = Array.from({ length: response.length / HOP }, bins);
+    this.parts.forEach((part, n) => {
+      this.fourier.forward(response.subarray(n * HOP, (n + 1) * HOP));
+      this.keep(part);
+    });
+    this.heard = this.parts.map(bins); // likewise of the hops so far, in a ring
     this.newest = 0;
-    this.re = new Float64Array(HOP + 1);
-    this.im = new Float64Array(HOP + 1);
+    this.sum = bins();
   }
 
-  keep(spectra, place) {
-    const bins = this.hop + 1;
-    spectra.set(this.fourier.re, 2 * place * bins);
-    spectra.set(this.fourier.im, (2 * place + 1) * bins);
+  keep(spectrum) {
+    spectrum.re.set(this.fourier.re);
+    spectrum.im.set(this.fourier.im);
   }
 
   silence() {
     this.pair.fill(0);
-    this.heard.fill(0);
+    for (const { re, im } of this.heard) [re.fill(0), im.fill(0)];
   }
 
   // A hop of dry sound in, the same hop in the room out.
   play(dry) {
-    const { hop, pair, parts, heard, fourier, re, im } = this;
+    const { hop, pair, parts, heard, fourier, sum } = this;
     pair.copyWithin(0, hop);
     pair.set(dry, hop);
-    const bins = hop + 1;
-    const count = parts.length / (2 * bins);
-    this.newest = (this.newest + count - 1) % count;
+    this.newest = (this.newest + parts.length - 1) % parts.length;
     fourier.forward(pair);
-    this.keep(heard, this.newest);
-    re.fill(0);
-    im.fill(0);
-    for (let part = 0; part < count; part++) {
-      const p = 2 * part * bins;
-      const h = 2 * ((this.newest + part) % count) * bins;
-      for (let k = 0; k < bins; k++) {
-        re[k] += heard[h + k] * parts[p + k] - heard[h + bins + k] * parts[p + bins + k];
-        im[k] += heard[h + k] * parts[p + bins + k] + heard[h + bins + k] * parts[p + k];
-      }
-    }
-    return fourier.inverse(re, im).subarray(hop);
+    this.keep(heard[this.newest]);
+    sum.re.fill(0);
+    sum.im.fill(0);
+    for (let n = 0; n < parts.length; n++) addProduct(sum, heard[(this.newest + n) % parts.length], parts[n]);
+    return fourier.inverse(sum.re, sum.im).subarray(hop);
+  }
+}
+
+function addProduct({ re, im }, a, b) {
+  const aRe = a.re;
+  const aIm = a.im;
+  const bRe = b.re;
+  const bIm = b.im;
+  for (let k = 0; k < re.length; k++) {
+    re[k] += aRe[k] * bRe[k] - aIm[k] * bIm[k];
+    im[k] += aRe[k] * bIm[k] + aIm[k] * bRe[k];
   }
 }

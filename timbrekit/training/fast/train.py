@@ -91,7 +91,7 @@ def _go_through(
     if resumed:
         run.load_state(resumed)
         if say:
-            say(f"Training goes on where it was cut off, after {len(run.history)} of {run.epochs} rounds")
+            say(f"Training goes on where it was cut off, after {len(run.history)} of {run.epochs} epochs")
     elif run.settings.warm_start:
         run.warm_start()
     first = len(run.history) + 1

@@ -1,4 +1,4 @@
-// The instrument: from input samples to the 808, as the TorchDrum plug-in does it, one sample at a time.
+// From input samples to the parameters of a hit, as the TorchDrum plug-in does it, one sample at a time.
 //
 // Plain JavaScript without browser globals: the same text runs in an AudioWorklet, on the page and in node.
 // The plug-in computes partly in 32-bit floats, and its detector, envelopes and phases feed their rounding
@@ -122,6 +122,12 @@ export class FeatureRanges {
     this.heard = { minimum: [Infinity, Infinity, Infinity], maximum: [-Infinity, -Infinity, -Infinity] };
   }
 
+  // Features 0..1 of the trained ranges in their own units.
+  raw(features) {
+    const { minimum, maximum } = this.trained;
+    return Float32Array.from(features, (at, i) => minimum[i] + at * (maximum[i] - minimum[i]));
+  }
+
   normalize(raw) {
     const { minimum, maximum } = this.heard;
     raw.forEach((value, i) => {
@@ -166,7 +172,7 @@ const LAYERS = {
       x.map((v) => clip(v, min, max)),
 };
 
-// The function from three features in 0..1 to the modulation of the 14 parameters.
+// The function from three features in 0..1 to the modulation of the parameters.
 export function makeNetwork({ layers }) {
   const steps = layers.map((layer) => {
     if (!Object.hasOwn(LAYERS, layer.type)) throw new Error(`unknown network layer "${layer.type}"`);
@@ -175,89 +181,13 @@ export function makeNetwork({ layers }) {
   return (features) => steps.reduce((x, step) => step(x), features);
 }
 
-// ---------------------------------------------------------------- synthesiser
-
-const SNAP = f32(0.01); // the plug-in rounds every parameter to this step, in physical units
+// ---------------------------------------------------------------- parameters
 
 export const toNormalized = (physical, { min, max }) => f32(f32(physical - min) / f32(max - min));
 
-export function toPhysical(normalized, { min, max }) {
-  const value = f32(f32(normalized * f32(max - min)) + min);
-  const steps = Math.floor(f32(f32(f32(value - min) / SNAP) + 0.5));
-  return clip(f32(min + f32(SNAP * steps)), min, max);
-}
-
-class Oscillator {
-  phase = 0; // never reset by a trigger
-
-  // step: phase per sample; sweep: pitch envelope; depth: how far it raises the pitch
-  next(step, sweep, depth) {
-    const sample = f32(Math.sin(f32(this.phase)));
-    this.phase += step + f32(f32(step * sweep) * depth);
-    if (this.phase > 2 * Math.PI) this.phase -= 2 * Math.PI;
-    return sample;
-  }
-}
-
-// Linear attack of about 1 ms from wherever the envelope stands, then exponential decay.
-class Envelope {
-  value = 0;
-  rising = false;
-
-  next(attack, decay) {
-    if (this.rising) {
-      this.value = Math.min(1, f32(this.value + attack));
-      this.rising = this.value < 1;
-    } else if (this.value > 0) {
-      this.value = f32(this.value * decay);
-      if (this.value < 1e-4) this.value = 0;
-    }
-    return this.value;
-  }
-}
-
-const gain = (decibels) => f32(Math.pow(10, f32(decibels / 20)));
-
-export class Snare808 {
-  constructor(rate) {
-    this.rate = rate;
-    this.attack = f32(1 / Math.floor(0.001 * rate));
-    this.silence();
-  }
-
-  silence() {
-    this.oscillators = [new Oscillator(), new Oscillator()];
-    this.envelopes = [new Envelope(), new Envelope(), new Envelope(), new Envelope()];
-    this.filter = new HighPass();
-    if (this.values) this.set(this.values);
-  }
-
-  // values: 14 physical values in the plug-in's order
-  set(values) {
-    this.values = values;
-    const [f1, depth1, f2, depth2, sweep, tone1, tone2, hiss, cutoff, q, gain1, gain2, gain3, drive] = values;
-    this.steps = [f1, f2].map((hertz) => f32((2 * Math.PI * hertz) / this.rate));
-    this.depths = [depth1, depth2];
-    this.decays = [sweep, tone1, tone2, hiss].map((ms) => f32(1 - f32(f32(6.91) / f32(f32(ms * this.rate) / 1000))));
-    this.filter.tune(Math.min(cutoff, this.rate / 2 - 1000), q, this.rate);
-    this.gains = [gain1, gain2, gain3].map(gain);
-    this.drive = gain(drive);
-  }
-
-  trigger() {
-    for (const envelope of this.envelopes) envelope.rising = true;
-  }
-
-  // One sample out. noise: white, in -1..1.
-  next(noise) {
-    const { oscillators, envelopes, steps, depths, decays, gains, attack } = this;
-    const sweep = envelopes[0].next(attack, decays[0]);
-    let sum = 0;
-    for (let i = 0; i < 2; i++) {
-      const tone = oscillators[i].next(steps[i], sweep, depths[i]);
-      sum = f32(sum + f32(f32(tone * envelopes[i + 1].next(attack, decays[i + 1])) * gains[i]));
-    }
-    sum = f32(sum + f32(f32(this.filter.next(noise) * envelopes[3].next(attack, decays[3])) * gains[2]));
-    return f32(Math.tanh(f32(sum * this.drive)));
-  }
+// step: to which the voice's host rounds every parameter, in physical units; or null
+export function toPhysical(normalized, { min, max }, step) {
+  let value = f32(f32(normalized * f32(max - min)) + min);
+  if (step) value = f32(min + f32(f32(step) * Math.floor(f32(f32(f32(value - min) / f32(step)) + 0.5))));
+  return clip(value, min, max);
 }

@@ -2,6 +2,12 @@
 
 const WORDS = {
   still: "A recording and the pads still play.",
+  midi: "Pads of a controller strike it, and its hits go out as notes.",
+  first: "Drummed loop",
+  made: "A drummed loop, made here",
+  latency: "From a stroke until you hear it:",
+  needs: ["name", "sample_rate", "preset", "parameters", "network", "onset_features", "detector"],
+  open: "It plays drums from a page or a model file (.html, .pt) or a description (.json).",
   cancelled: "The plug-in mixes them: flip the phase of one, or feed it with one channel.",
 };
 const instrumentDelays = (rate) => [["Listening to the stroke (257 samples)", TRIGGER_DELAY / rate]];
@@ -14,9 +20,7 @@ const hits = []; // the last ones, newest at the end
 let count = 0;
 let struck = false; // a hit since the last meter report
 
-const preset = new Player(model, model.sample_rate);
-const knobs = new Knobs($("knobs"), model.parameters, preset.preset);
-const lanes = new FeatureLanes($("features"), model.onset_features);
+let knobs, lanes; // of the instrument that plays
 const scope = new OnsetScope($("onset"));
 const wave = new Waveform($("wave"));
 
@@ -33,6 +37,8 @@ const sound = new Sound(model, {
     showRanges();
     lanes.show(hit.raw, hit.features, fixed ? model.onset_features : heard);
     knobs.show(hit.normalized, hit.physical);
+    flash(hit.features[0]);
+    sendHit(hit);
     $("count").textContent = `${count} so far`;
     $("forget").disabled = false;
     if (sound.delayed) scope.push(ONSET_TOP, true);
@@ -60,6 +66,7 @@ function showRanges() {
 let counting = 0; // number of the latest count; an older one gives up
 
 const prepareFile = () => {};
+const makeFirst = drummedLoop;
 
 function studyFile() {
   $("file-state").textContent = `${sound.file.name}: finding hits …`;
@@ -90,7 +97,6 @@ function configure(settings) {
 }
 
 const db = (value) => withUnit(value, "dB");
-const trained = model.detector;
 const rateNow = () => sound.context?.sampleRate ?? model.sample_rate; // in Hz, that the browser plays at
 const holdText = (value) => `${value} · ${Math.round((value / rateNow()) * 1000)} ms`;
 const DETECTOR = [
@@ -124,7 +130,10 @@ const DETECTOR = [
   },
 ];
 const detectorSliders = DETECTOR.map((control) =>
-  slider($("detector"), { ...control, value: trained[control.id] }, (value) => configure({ [control.id]: value })),
+  slider($("detector"), { ...control, value: model.detector[control.id] }, (value) => {
+    instruments[chosen].settings[control.id] = value;
+    configure({ [control.id]: value });
+  }),
 );
 const sensitivity = {
   id: "sensitivity",
@@ -138,16 +147,16 @@ const sensitivity = {
 };
 const wet = {
   id: "wet",
-  title: "Input / 808",
+  title: "Input / instrument",
   min: 0,
   max: 1,
   step: 0.01,
   value: 1,
-  text: (v) => `${Math.round(v * 100)} % 808`,
+  text: (v) => `${Math.round(v * 100)} % instrument`,
 };
 slider($("output"), sensitivity, (value) => configure({ sensitivity: value }));
 slider($("output"), wet, (value) => configure({ wet: value }));
-configure({ ...trained, sensitivity: 1, wet: 1, fixed });
+configure({ ...model.detector, sensitivity: 1, wet: 1, fixed });
 
 for (const choice of document.getElementsByName("ranges")) {
   choice.addEventListener("change", () => {
@@ -177,11 +186,27 @@ function showRate(rate) {
 
 // ---------------------------------------------------------------- start
 
-$("about").textContent =
-  `${model.preset.title ?? model.preset.name} · trained ${String(model.date).slice(0, 10)}`;
-knobs.show(preset.preset, preset.synth.values);
-showRanges();
+const isAlike = () => true; // it has the voices of all drums
+
+// Draws the instrument that plays from now on, and gives its detector's settings. changed: what was set by hand.
+function showModel(changed = {}) {
+  const detector = { ...model.detector, ...changed };
+  const preset = new Player(model, model.sample_rate);
+  for (const place of ["knobs", "features"]) $(place).replaceChildren();
+  knobs = new Knobs($("knobs"), preset);
+  lanes = new FeatureLanes($("features"), model.onset_features);
+  knobs.show(preset.preset, preset.synth.values);
+  showRanges();
+  detectorSliders.forEach(({ set }, i) => set(detector[DETECTOR[i].id]));
+  scope.setThresholds(detector);
+  $("about").textContent =
+    `${model.preset.title ?? model.preset.name} · trained ${String(model.date).slice(0, 10)}`;
+  return detector;
+}
+
+showModel();
+openFirst();
 begin();
 
 // For tests and the curious.
-globalThis.timbrekit = { model, sound, hits, makeInstrument };
+globalThis.timbrekit = { model, sound, hits, instruments, makeInstrument, Output, receiveMidi };

@@ -2,12 +2,6 @@
 
 // ---------------------------------------------------------------- knobs
 
-const KNOB_GROUPS = [
-  ["Osc 1", ["osc1.freq", "osc1.mod", "osc1_env.decay", "osc1_gain.gain"]],
-  ["Osc 2", ["osc2.freq", "osc2.mod", "osc2_env.decay", "osc2_gain.gain"]],
-  ["Noise", ["noise_filter.freq", "noise_filter.q", "noise_env.decay", "noise_gain.gain"]],
-];
-
 // Three quarters of a circle, open at the bottom, of the given radius in a 48 x 48 picture.
 function arc(radius, name, width) {
   const corner = radius * Math.SQRT1_2;
@@ -30,11 +24,12 @@ function fill(path, normalized) {
 
 // The plug-in's two rings for every parameter: the preset outside, what the last hit made of it inside.
 class Knobs {
-  constructor(parent, parameters, preset) {
+  // player: of the instrument, not played yet
+  constructor(parent, { parameters, preset, synth: { groups } }) {
     this.knobs = [];
-    const grouped = new Set(KNOB_GROUPS.flatMap(([, keys]) => keys));
+    const grouped = new Set(groups.flatMap(([, keys]) => keys));
     const rest = parameters.map((p) => p.key).filter((key) => !grouped.has(key));
-    for (const [group, keys] of [...KNOB_GROUPS, ["Shared", rest]]) {
+    for (const [group, keys] of [...groups, ["Shared", rest]]) {
       const members = parameters.filter((p) => keys.includes(p.key));
       members.sort((a, b) => keys.indexOf(a.key) - keys.indexOf(b.key));
       if (members.length) parent.append(element("h3", { text: group }));

@@ -1,0 +1,102 @@
+"""The mapping over looks: what was heard so far, to what to play now."""
+
+import torch
+from torch import Tensor, nn
+
+from timbrekit.estimate import Estimator
+from timbrekit.mapping import Mapping
+
+HIDDEN = 32
+
+
+def build_looks_network(wanted: int, outputs: int, seed: int = 0) -> nn.Sequential:
+    """A fresh network from ``(batch, wanted)`` aims to ``(batch, outputs)`` modulations in [-1, 1].
+
+    As the published ``mlp``: one hidden layer of 32 with layer norm without affine, ReLU, tanh at the end; initial
+    weights normal, std 1e-3.
+    """
+    network = nn.Sequential(
+        nn.Linear(wanted, HIDDEN),
+        nn.LayerNorm(HIDDEN, elementwise_affine=False),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, outputs),
+        nn.Tanh(),
+    )
+    generator = torch.Generator().manual_seed(seed)
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=1e-3, generator=generator)
+            nn.init.zeros_(layer.bias)
+    return network
+
+
+class Aims(nn.Module):
+    """What to play at each look, given the estimates at this one and at the one before.
+
+    ``aim_k = e_k + e_k A_k + e_(k-1) B_k + c_k``, with zeros before the first look. It starts as the estimate itself.
+    What it learns is what the updates ask for: how far to trust an early estimate, to make up for what was played too
+    loud or too bright before, and to let a sound swell that no parameter makes slow.
+    """
+
+    def __init__(self, looks: int, wanted: int):
+        super().__init__()
+        self.now = nn.Parameter(torch.zeros(looks, wanted, wanted))  # A
+        self.before = nn.Parameter(torch.zeros(looks, wanted, wanted))  # B
+        self.offset = nn.Parameter(torch.zeros(looks, wanted))  # c
+
+    def forward(self, estimates: Tensor) -> Tensor:
+        """``(batch, looks, wanted)`` of estimates of that shape."""
+        previous = torch.cat([torch.zeros_like(estimates[:, :1]), estimates[:, :-1]], 1)
+        rows = estimates.transpose(0, 1), previous.transpose(0, 1)
+        moved = torch.matmul(rows[0], self.now) + torch.matmul(rows[1], self.before)
+        return estimates + moved.transpose(0, 1) + self.offset
+
+    def penalty(self) -> Tensor:
+        """Sum of the squared weights."""
+        return self.now.square().sum() + self.before.square().sum() + self.offset.square().sum()
+
+
+class LooksMapping(nn.Module):
+    """Everything between the features of looks and modulations: estimator, aims, network, damping, preset.
+
+    ``forward``: ``(n, D)`` features in dB, of which those of looks that have not been are not used, to ``(n, looks,
+    parameters)`` modulations in normalised units, so that ``clip(preset + modulation, 0, 1)`` is what is played.
+    """
+
+    def __init__(self, estimator: Estimator, aims: Aims, mapping: Mapping):
+        """``mapping``: from aims ``(batch, wanted)``; has the preset and the damping."""
+        super().__init__()
+        self.estimator, self.aims, self.mapping = estimator, aims, mapping
+
+    @property
+    def preset(self) -> Tensor:
+        return self.mapping.preset
+
+    @property
+    def damping(self) -> Tensor:
+        return self.mapping.damping
+
+    def forward(self, features: Tensor) -> Tensor:
+        aims = self.aims(self.estimator(features))
+        looks, wanted = aims.shape[1:]
+        return self.mapping(aims.reshape(-1, wanted)).reshape(-1, looks, len(self.preset))
+
+    def parameters_and_penalty(self, estimates: Tensor) -> tuple[Tensor, Tensor]:
+        """``(batch, looks, parameters)`` of estimates ``(batch, looks, wanted)``, and ``Mapping``'s penalty on them."""
+        aims = self.aims(estimates)
+        parameters, penalty = self.mapping.parameters_and_penalty(aims.flatten(0, 1))
+        return parameters.unflatten(0, (-1, aims.shape[1])), penalty
+
+
+class LooksModel(nn.Module):
+    """What a model file holds: modulations at the looks, then one row with the preset."""
+
+    def __init__(self, mapping: LooksMapping):
+        super().__init__()
+        self.mapping = mapping
+        self.looks: int = len(mapping.aims.offset)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(n, D)`` in dB to ``(n + 1, looks, parameters)``."""
+        preset = self.mapping.mapping.preset.expand(1, self.looks, -1)
+        return torch.cat([self.mapping(features), preset])
