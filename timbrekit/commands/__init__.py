@@ -44,8 +44,9 @@ def train(options: argparse.Namespace) -> int:
 
     from timbrekit.files import removed_if_empty
     from timbrekit.recording import read_recording
+    from timbrekit.recording.prepare import prepare
     from timbrekit.training.recipes import make_settings
-    from timbrekit.workflow import FILES, prepare, train_model
+    from timbrekit.workflow import FILES, train_model
 
     for name in FILES:
         keep(options.recording, options.out / name)
@@ -208,8 +209,8 @@ def check(options: argparse.Namespace) -> int:
 
 
 def inspect(options: argparse.Namespace) -> int:
+    from timbrekit.recording.prepare import prepare
     from timbrekit.results.report import detector_json
-    from timbrekit.workflow import prepare
 
     prepared = prepare(options.recording, options.sample_rate, _detector(options))
     recording, hits = prepared.recording, prepared.hits
