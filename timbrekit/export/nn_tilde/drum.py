@@ -7,17 +7,17 @@ block to block of a stroke, the powers of its modes among them, is computed when
 import math
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from timbrekit.export.nn_tilde.drum_numbers import between, nearest_wave, numbers_of
 from timbrekit.export.nn_tilde.drum_tables import at_rate, noise_table, onset_room, three_bands
 from timbrekit.export.nn_tilde.voice import NnVoice
 from timbrekit.synth.drum import Drum
-from timbrekit.synth.drum_model import END_FADE, NOISE_PIVOT
+from timbrekit.synth.drum_model import END_FADE
 from timbrekit.synth.drum_parts import DB, HIGHEST, TINY
 from timbrekit.synth.modes import ATTACK, BLOCK
-from timbrekit.synth.noise_bands import PERIOD, STEP, band_centres, erb_rate
+from timbrekit.synth.noise_bands import PERIOD, STEP
 
 
 class DrumVoice(NnVoice):
@@ -34,17 +34,15 @@ class DrumVoice(NnVoice):
     STEP: Final[int] = STEP
     PERIOD: Final[int] = PERIOD
 
-    numbers: dict[str, Tensor]  # what the drum is: float64
+    numbers: dict[str, Tensor]  # what the drum is, and the one that it is blended with: float64
     strokes: list[dict[str, Tensor]]  # that still sound
     values: list[float]  # the parameters set last
 
     def __init__(self, drum: Drum, rate: int):
         super().__init__()
-        self.numbers = {name: torch.from_numpy(value) for name, value in _numbers(drum).items()}
+        self.numbers = {name: torch.from_numpy(value) for name, value in numbers_of(drum).items()}
         self.glides = int((drum.gliding > 0.5).sum())  # modes that do; they stand first
-        self.reference = float(drum.loudness[drum.reference])
-        self.main_frequency = drum.main_frequency
-        self.seconds = drum.seconds
+        self.blends = drum.other is not None
         self.noisy = True
         values = drum.values()
         self.values = [float(values[p.key]) for p in drum.parameters()]
@@ -57,7 +55,7 @@ class DrumVoice(NnVoice):
         self.position = 0  # samples played
         self.start = -1  # of the noise in its table: not known before the first sample
         # Made when the first sound is: as large as fifty such files.
-        self.table = torch.zeros(0)  # (20, 65536)
+        self.table = torch.zeros(0)  # (bands, 65536)
         self.onsets = torch.zeros(0)  # (hits, 3, n)
         self.room = torch.zeros(0)
 
@@ -94,16 +92,22 @@ class DrumVoice(NnVoice):
     def prepare(self) -> None:
         """The tables of this sample rate."""
         if self.table.shape[0] == 0:
-            self.table = noise_table(self.rate, self.numbers["noise_shape"], self.numbers["erb"])
+            shapes, erb = self.numbers["noise_shape"], self.numbers["erb"]
+            self.table = torch.cat([noise_table(self.rate, shape, erb) for shape in shapes])
             self.onsets = three_bands(at_rate(self.numbers["waves"], self.rate), self.rate)
             self.room = onset_room(self.onsets.shape[2], self.rate).to(torch.float32)
 
     def struck(self, values: list[float]) -> dict[str, Tensor]:
         """What a stroke with these parameters plays. Amplitudes as logarithms, angles in radians."""
         t = self.numbers
-        harder = values[15] - self.reference
+        share = 0.0
+        if self.blends:
+            share = values[16] / 100.0
+            t = between(t, share)
+        single: list[float] = t["single"].tolist()
+        harder = values[15] - single[2]
         radians = t["frequency"] * (math.pow(2.0, values[0] / 12.0) * 2.0 * math.pi / self.rate)
-        octaves = torch.log2(t["frequency"] / self.main_frequency)
+        octaves = torch.log2(t["frequency"] / math.exp(single[0]))
         level = t["level"] + t["level_slope"] * harder + values[3] + octaves * values[4]
         level = torch.where(
             radians < self.HIGHEST * 2.0 * math.pi, level * self.DB, torch.full_like(level, -1e4)
@@ -112,16 +116,32 @@ class DrumVoice(NnVoice):
         decay = decay * (100.0 / values[5] / self.rate)
         # Until when gliding modes, and any, are heard.
         heard = (level - self.FAINT) / decay.clamp_min(1e-12)
-        coloured = values[7] + t["octaves"] * values[8]
+        coloured = values[7] + self.numbers["octaves"] * values[8]
         early = t["noise_level"] + t["noise_slope"] * harder + coloured
         late = t["late_level"] + t["late_slope"] * harder + coloured + values[10]
+        levels = [early * self.DB, late * self.DB]
+        decays = [t["noise_decay"], t["late_decay"]]
+        if self.blends:  # the bands of the first drum and then of the second one, each in its own colour
+            shares = torch.tensor([max(1.0 - share, 1e-15), max(share, 1e-15)], dtype=torch.float64).log()
+            levels = [torch.cat([level + shares[0], level + shares[1]]) for level in levels]
+            decays = [each.repeat(2) for each in decays]
         glides = self.glides
         fine = torch.arange(self.BLOCK, dtype=torch.float64)
         angle = radians[glides:].unsqueeze(1) * fine
         size = torch.exp(decay[glides:].unsqueeze(1) * -fine)
         return {
             "clock": torch.tensor([0, -1]),  # samples: its age, and that at which the next one came, or -1
-            "knobs": torch.tensor(values, dtype=torch.float64),
+            # Samples that it lasts; drive and level in dB; the glide in semitones and ms.
+            "knobs": torch.tensor(
+                [
+                    single[1] * max(values[5], max(values[9], 100.0)) / 100.0 * self.rate,
+                    values[13],
+                    values[14],
+                    max(values[1] + single[3], 0.0),
+                    values[2] * math.exp(single[4]),
+                ],
+                dtype=torch.float64,
+            ),
             "heard": torch.stack([_latest(heard[:glides]), _latest(heard[glides:])]),
             "glide_radians": radians[:glides].unsqueeze(1),
             "glide_phase": t["phase"][:glides].unsqueeze(1),
@@ -135,29 +155,24 @@ class DrumVoice(NnVoice):
             "fine": torch.cat([size * torch.cos(angle), size * torch.sin(angle)]).to(
                 torch.float32
             ),  # (…, 256)
-            "noise": torch.cat([early, late]).unsqueeze(1) * self.DB,  # (40, 1)
-            "noise_decay": torch.cat([t["noise_decay"], t["late_decay"]]).unsqueeze(1)
-            * (100.0 / values[9] / self.rate),
-            "onset": self.onset(values[11] + values[15], values[12], values[15]),
+            "noise": torch.cat(levels).unsqueeze(1),  # (2 bands, 1)
+            "noise_decay": torch.cat(decays).unsqueeze(1) * (100.0 / values[9] / self.rate),
+            "onset": self.onset(values, share),
         }
 
-    def onset(self, level: float, colour: float, strike: float) -> Tensor:
+    def onset(self, values: list[float], share: float) -> Tensor:
         """``(n,)`` the recorded waveforms of the two nearest strokes, mixed, in three bands."""
-        loudness: list[float] = self.numbers["loudness"].tolist()
-        last = len(loudness) - 1
-        above = 0
-        while above < last and loudness[above] <= strike:
-            above += 1
-        below = max(above - 1, 0)
-        share = 1.0
-        if above > below:
-            share = min(max((strike - loudness[below]) / (loudness[above] - loudness[below]), 0.0), 1.0)
-        mixed = self.onsets[below] * (1.0 - share) + self.onsets[above] * share  # (3, n)
-        gains = torch.exp((level + torch.tensor([-2.0, 0.0, 2.0]) * colour) * self.DB)
+        hits = self.numbers["loudness"].shape[0]
+        mixed = nearest_wave(self.onsets[:hits], self.numbers["loudness"], values[15])  # (3, n)
+        if self.blends:
+            other = nearest_wave(self.onsets[hits:], self.numbers["other_loudness"], values[15])
+            mixed = torch.lerp(mixed, other, share)
+        colour = torch.tensor([-2.0, 0.0, 2.0], dtype=torch.float64) * values[12]
+        gains = torch.exp((colour + values[11] + values[15]) * self.DB)
         return (mixed * gains.unsqueeze(1)).sum(0).to(torch.float32)
 
     def hiss(self, count: int) -> Tensor:
-        """``(20, count)`` the table's next samples."""
+        """``(bands, count)`` the table's next samples."""
         first = (self.start + self.position) % self.PERIOD
         if first + count <= self.PERIOD:
             return self.table[:, first : first + count]
@@ -165,14 +180,14 @@ class DrumVoice(NnVoice):
 
     def played(self, stroke: dict[str, Tensor], count: int, hiss: Tensor) -> Tensor:
         """The next samples of a stroke."""
-        values: list[float] = stroke["knobs"].tolist()
+        knobs: list[float] = stroke["knobs"].tolist()
         clock: list[int] = stroke["clock"].tolist()
         age, cut = clock[0], clock[1]
         heard: list[float] = stroke["heard"].tolist()
         places = torch.arange(age, age + count)
         sound = torch.zeros(count)
         if age < heard[0]:
-            sound = self.gliding(stroke, values, places.to(torch.float64))
+            sound = self.gliding(stroke, knobs, places.to(torch.float64))
         if age < heard[1]:
             sound = sound + self.steady(stroke, age, count)
         if age < self.ATTACK * self.rate:
@@ -182,11 +197,11 @@ class DrumVoice(NnVoice):
         if age < self.room.shape[0]:
             onset = stroke["onset"][age : age + count]
             sound = sound + torch.cat([onset, torch.zeros(count - onset.shape[0])])
-        end = self.end(values)
+        end = knobs[0]
         if age + count > end - self.END_FADE * self.rate:
             sound = sound * ((end - places.to(torch.float64)) / (self.END_FADE * self.rate)).clamp(0.0, 1.0)
-        drive = math.exp(values[13] * self.DB)
-        sound = torch.tanh(sound * drive) * (math.exp(values[14] * self.DB) / drive)
+        drive = math.exp(knobs[1] * self.DB)
+        sound = torch.tanh(sound * drive) * (math.exp(knobs[2] * self.DB) / drive)
         if cut >= 0:
             sound = sound * (1.0 - (places - cut) / self.cut()).clamp(0.0, 1.0)
         return sound.to(torch.float32)
@@ -198,8 +213,8 @@ class DrumVoice(NnVoice):
         left = size * torch.cos(stroke["radians"] * coarse + stroke["phase"])
         return torch.matmul(left.to(torch.float32), stroke["fine"]).flatten()[:count]
 
-    def gliding(self, stroke: dict[str, Tensor], values: list[float], times: Tensor) -> Tensor:
-        amount, time = math.pow(2.0, values[1] / 12.0) - 1.0, values[2] / 1000.0 * self.rate
+    def gliding(self, stroke: dict[str, Tensor], knobs: list[float], times: Tensor) -> Tensor:
+        amount, time = math.pow(2.0, knobs[3] / 12.0) - 1.0, knobs[4] / 1000.0 * self.rate
         warped = times - torch.expm1(times / -time) * (amount * time)
         size = torch.exp((stroke["glide_level"] - stroke["glide_decay"] * times).clamp_min(self.FAINT))
         waves = torch.cos(stroke["glide_radians"] * warped + stroke["glide_phase"]) * size  # (modes, n)
@@ -212,7 +227,7 @@ class DrumVoice(NnVoice):
         last = (age + count - 1) // self.STEP + 1
         grid = torch.arange(first * self.STEP, (last + 1) * self.STEP, self.STEP, dtype=torch.float64)
         both = torch.exp((stroke["noise"] - stroke["noise_decay"] * grid).clamp_min(self.TINY))
-        levels = both.view(2, hiss.shape[0], grid.shape[0]).sum(0).to(torch.float32)  # (20, grid)
+        levels = both.view(2, hiss.shape[0], grid.shape[0]).sum(0).to(torch.float32)  # (bands, grid)
         at = (places - first * self.STEP) / float(self.STEP)
         steps = at.to(torch.int64)
         left, right = levels.index_select(1, steps), levels.index_select(1, steps + 1)
@@ -224,15 +239,11 @@ class DrumVoice(NnVoice):
 
     def goes_on(self, stroke: dict[str, Tensor], count: int) -> bool:
         """Makes a stroke so many samples older. Whether it still sounds then."""
-        values: list[float] = stroke["knobs"].tolist()
+        knobs: list[float] = stroke["knobs"].tolist()
         clock: list[int] = stroke["clock"].tolist()
         age = clock[0] + count
         stroke["clock"] = torch.tensor([age, clock[1]])
-        return age < self.end(values) and (clock[1] < 0 or age - clock[1] < self.cut())
-
-    def end(self, values: list[float]) -> float:
-        """The age, in samples, at which a stroke is over."""
-        return self.seconds * max(values[5], max(values[9], 100.0)) / 100.0 * self.rate
+        return age < knobs[0] and (clock[1] < 0 or age - clock[1] < self.cut())
 
     def cut(self) -> int:
         """Samples in which a stroke fades when the next one comes."""
@@ -241,17 +252,3 @@ class DrumVoice(NnVoice):
 
 def _latest(ages: Tensor) -> Tensor:
     return torch.cat([ages, torch.zeros(1, dtype=torch.float64)]).max()
-
-
-def _numbers(drum: Drum) -> dict[str, np.ndarray]:
-    gliding_first = np.argsort(drum.gliding < 0.5, kind="stable")
-    modes = ("frequency", "level", "phase", "decay", "level_slope", "decay_slope")
-    bands = ("noise_level", "noise_decay", "late_level", "late_decay", "noise_slope", "late_slope")
-    order = np.argsort(drum.loudness, kind="stable")
-    numbers = {name: getattr(drum, name)[gliding_first] for name in modes}
-    numbers |= {name: getattr(drum, name) for name in (*bands, "noise_shape")}
-    numbers["loudness"] = drum.loudness[order] + np.arange(len(order)) * 1e-6  # no two alike
-    numbers["waves"] = drum.onset[order] / 10 ** (drum.loudness[order, None] / 20)
-    numbers["octaves"] = np.log2(band_centres() / NOISE_PIVOT)
-    numbers["erb"] = erb_rate(band_centres())
-    return {name: np.array(value, float) for name, value in numbers.items()}

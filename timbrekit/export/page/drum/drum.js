@@ -10,17 +10,6 @@ const ONSET_OCTAVES = [-2, 0, 2]; // of the onset's bands, from the middle one
 const HIGHEST = 0.48; // of the sample rate: modes above are silent
 const FAINT = 1e-12; // a mode below is over
 
-// A mixture of two strokes that were recorded, at both sides of a strike; of the outermost beyond them.
-function nearest(strike, loudness) {
-  const above = loudness.findIndex((level) => level > strike);
-  if (above <= 0) return [[above < 0 ? loudness.length - 1 : 0, 1]];
-  const rising = (strike - loudness[above - 1]) / (loudness[above] - loudness[above - 1]);
-  return [
-    [above - 1, 1 - rising],
-    [above, rising],
-  ];
-}
-
 // One stroke, from its parameters to its end.
 class Stroke {
   age = 0; // samples
@@ -29,20 +18,23 @@ class Stroke {
   constructor(voice, values) {
     const [pitch, glideAmount, glideTime, ...others] = values;
     const [modesLevel, brightness, modesDecay, tilt, noiseLevel, noiseColour, noiseDecay, ...more] = others;
-    const [late, onsetLevel, onsetColour, drive, level, strike] = more;
-    const harder = strike - voice.drum.loudness[voice.drum.reference];
+    const [late, onsetLevel, onsetColour, drive, level, strike, blend = 0] = more;
+    const shares = voice.drums.length > 1 ? [1 - blend / 100, blend / 100] : [1];
+    const drum = voice.at(blend / 100);
+    const harder = strike - drum.referenceLoudness;
     this.voice = voice;
-    this.startModes(2 ** (pitch / 12), modesLevel, brightness, 100 / modesDecay, tilt, harder);
-    this.glide = { amount: 2 ** (glideAmount / 12) - 1, time: glideTime / 1000 };
-    this.startNoise(noiseLevel, noiseColour, 100 / noiseDecay, late, harder);
-    this.mixOnset(onsetLevel + strike, onsetColour, strike);
+    this.startModes(drum, 2 ** (pitch / 12), modesLevel, brightness, 100 / modesDecay, tilt, harder);
+    const steps = Math.max(0, glideAmount + (drum.moreSteps ?? 0));
+    this.glide = { amount: 2 ** (steps / 12) - 1, time: (glideTime / 1000) * (drum.longer ?? 1) };
+    this.startNoise(drum, shares, noiseLevel, noiseColour, 100 / noiseDecay, late, harder);
+    this.mixOnset(shares, onsetLevel + strike, onsetColour, strike);
     this.drive = fromDecibels(drive);
     this.level = fromDecibels(level);
-    this.seconds = (voice.drum.seconds * Math.max(modesDecay, noiseDecay, 100)) / 100;
+    this.seconds = (drum.seconds * Math.max(modesDecay, noiseDecay, 100)) / 100;
   }
 
-  startModes(pitch, level, brightness, faster, tilt, harder) {
-    const { drum, rate, mainFrequency } = this.voice;
+  startModes(drum, pitch, level, brightness, faster, tilt, harder) {
+    const { rate } = this.voice;
     const parts = ["re", "im", "turnRe", "turnIm"];
     for (const name of parts) this[name] = new Float64Array(drum.frequency.length);
     this.ringing = 0;
@@ -50,7 +42,7 @@ class Stroke {
     drum.frequency.forEach((hertz, i) => {
       const frequency = hertz * pitch;
       if (frequency >= HIGHEST * rate) return;
-      const octaves = Math.log2(hertz / mainFrequency);
+      const octaves = Math.log2(hertz / drum.mainFrequency);
       const amplitude = fromDecibels(drum.level[i] + drum.level_slope[i] * harder + level + brightness * octaves);
       const damping = drum.decay[i] * Math.exp(drum.decay_slope[i] * harder + tilt * octaves * Math.LN2);
       const fade = Math.exp((-damping * faster) / rate);
@@ -68,28 +60,31 @@ class Stroke {
     });
   }
 
-  startNoise(level, colour, faster, late, harder) {
-    const { drum, rate, octaves } = this.voice;
-    const step = STEP / rate;
+  // Bands of the first drum and then of the second one, each in its own colour.
+  startNoise(drum, shares, level, colour, faster, late, harder) {
+    const { rate, octaves } = this.voice;
+    const forEach = (make) => Float64Array.from(shares.flatMap((share) => [...octaves.keys()].map((i) => make(i, share))));
     const start = (levels, slopes, more) =>
-      levels.map((decibels, i) => fromDecibels(decibels + slopes[i] * harder + level + colour * octaves[i] + more));
+      forEach((i, share) => share * fromDecibels(levels[i] + slopes[i] * harder + level + colour * octaves[i] + more));
+    const fade = (decays) => forEach((i) => Math.exp((-decays[i] * faster * STEP) / rate));
     this.early = start(drum.noise_level, drum.noise_slope, 0);
     this.late = start(drum.late_level, drum.late_slope, late);
-    this.earlyFade = drum.noise_decay.map((decay) => Math.exp(-decay * faster * step));
-    this.lateFade = drum.late_decay.map((decay) => Math.exp(-decay * faster * step));
-    this.noise = new Float64Array(BANDS); // level of each band …
-    this.rise = new Float64Array(BANDS); // … and by how much it changes with each sample
+    this.earlyFade = fade(drum.noise_decay);
+    this.lateFade = fade(drum.late_decay);
+    this.noise = new Float64Array(this.early.length); // level of each band …
+    this.rise = new Float64Array(this.early.length); // … and by how much it changes with each sample
   }
 
-  mixOnset(level, colour, strike) {
-    const { loudness, onsets } = this.voice;
-    this.onset = new Float64Array(onsets[0][0].length);
-    for (const [hit, share] of nearest(strike, loudness)) {
-      onsets[hit].forEach((wave, band) => {
-        const gain = share * fromDecibels(level + colour * ONSET_OCTAVES[band]);
-        for (let i = 0; i < wave.length; i++) this.onset[i] += gain * wave[i];
-      });
-    }
+  mixOnset(shares, level, colour, strike) {
+    this.onset = new Float64Array(this.voice.room.length);
+    this.voice.recorded.forEach(({ loudness, onsets }, n) => {
+      for (const [hit, near] of nearest(strike, loudness)) {
+        onsets[hit].forEach((wave, band) => {
+          const gain = shares[n] * near * fromDecibels(level + colour * ONSET_OCTAVES[band]);
+          for (let i = 0; i < wave.length; i++) this.onset[i] += gain * wave[i];
+        });
+      }
+    });
   }
 
   get over() {
@@ -112,7 +107,7 @@ class Stroke {
   // Every STEP samples: the noise's levels take a new line, and modes that are over are left out.
   step() {
     const { early, late, earlyFade, lateFade, noise, rise } = this;
-    for (let i = 0; i < BANDS; i++) {
+    for (let i = 0; i < noise.length; i++) {
       noise[i] = early[i] + late[i];
       early[i] *= earlyFade[i];
       late[i] *= lateFade[i];
@@ -157,7 +152,7 @@ class Stroke {
     const { noise, rise } = this;
     const { table } = this.voice;
     let sum = 0;
-    for (let i = 0; i < BANDS; i++) {
+    for (let i = 0; i < noise.length; i++) {
       sum += noise[i] * table[at + i];
       noise[i] += rise[i];
     }
@@ -174,44 +169,44 @@ class OwnDrum {
     ["Onset", ["onset.level", "onset.colour"]],
   ];
 
-  // drum: as a preset holds it, its arrays as texts
+  // drum: as a preset holds it
   constructor(rate, drum) {
-    const numbers = (text) => Float64Array.from(text.split(" ").filter(Boolean), Number);
-    const read = (value) => (Array.isArray(value) ? value.map(numbers) : numbers(value));
-    const isRead = (value) => typeof value === "number";
     this.rate = rate;
-    this.drum = Object.fromEntries(
-      Object.entries(drum).map(([name, value]) => [name, isRead(value) || name === "kind" ? value : read(value)]),
-    );
+    this.drums = [drum, drum.other].filter(Boolean).map(readDrum);
     this.cut = Math.floor(END_FADE * rate); // samples
     this.octaves = bandCentres().map((hertz) => Math.log2(hertz / NOISE_PIVOT));
-    this.table = keep(`noise ${rate} ${drum.noise_shape}`, () => noiseTable(rate, this.drum.noise_shape));
-    this.mainFrequency = this.findMainFrequency();
-    this.prepareOnsets();
+    this.bands = this.drums.length * BANDS;
+    const shapes = this.drums.map(({ noise_shape }) => noise_shape);
+    this.table = keep(`noise ${rate} ${shapes.join()}`, () => noiseTable(rate, shapes));
+    this.recorded = this.drums.map((each) => this.prepareOnsets(each));
+    this.prepareRoom(Math.max(...this.recorded.map(({ onsets }) => onsets[0][0].length)));
     this.position = 0; // samples played
     this.start = -1; // of the noise: not known before the first sample
     this.silence();
   }
 
-  // Of the mode that carries most energy.
-  findMainFrequency() {
-    const { frequency, level, decay } = this.drum;
-    const energies = level.map((decibels, i) => decibels - 10 * Math.log10(decay[i]));
-    return frequency.length ? frequency[energies.indexOf(Math.max(...energies))] : 200;
+  // The drum's numbers; those between two of them. share: of the second one.
+  at(share) {
+    const [one, other] = this.drums;
+    return other ? between(one, other, share) : one;
   }
 
-  // Each hit's onset at the same loudness, in bands, the softest hit first; and the room that it leaves to the noise.
-  prepareOnsets() {
-    const { rate, drum } = this;
-    const order = [...drum.loudness.keys()].sort((a, b) => drum.loudness[a] - drum.loudness[b]);
-    this.loudness = order.map((hit, i) => drum.loudness[hit] + i * 1e-6); // no two alike
+  // Each hit's onset at the same loudness, in bands, the softest hit first.
+  prepareOnsets({ loudness, onset }) {
+    const order = [...loudness.keys()].sort((a, b) => loudness[a] - loudness[b]);
     const bands = (hit) => {
-      const wave = drum.onset[hit].map((value) => value / fromDecibels(drum.loudness[hit]));
-      return threeBands(atRate(wave, rate), rate);
+      const wave = onset[hit].map((value) => value / fromDecibels(loudness[hit]));
+      return threeBands(atRate(wave, this.rate), this.rate);
     };
-    this.onsets = keep(`onsets ${rate} ${drum.loudness} ${drum.onset}`, () => order.map(bands));
-    const length = this.onsets[0][0].length;
-    const fade = Math.min(length, Math.floor(ONSET_FADE * rate));
+    return {
+      loudness: order.map((hit, i) => loudness[hit] + i * 1e-6), // no two alike
+      onsets: keep(`onsets ${this.rate} ${loudness} ${onset}`, () => order.map(bands)),
+    };
+  }
+
+  // The room that an onset of so many samples leaves to the noise.
+  prepareRoom(length) {
+    const fade = Math.min(length, Math.floor(ONSET_FADE * this.rate));
     const window = (i) => 0.5 + 0.5 * Math.cos((Math.PI * Math.max(0, i - (length - fade) + 1)) / fade);
     this.room = Float64Array.from({ length }, (_, i) => Math.sqrt(1 - window(i) ** 2));
   }
@@ -231,7 +226,7 @@ class OwnDrum {
 
   next(noise) {
     if (this.start < 0) this.start = Math.floor(((noise + 1) / 2) * (PERIOD - 1));
-    const at = ((this.start + this.position) % PERIOD) * BANDS;
+    const at = ((this.start + this.position) % PERIOD) * this.bands;
     this.position += 1;
     let sum = 0;
     for (const stroke of this.strokes) sum += stroke.next(at);
