@@ -194,10 +194,8 @@ def _at_other_rate(report: dict[str, Any], other: dict[str, Any]) -> str:
     if abs(change) < SAME:
         return f"In a DAW at {there} Hz it follows you as well."
     more = "larger" if change > 0 else "smaller"
-    return (
-        f"In a DAW at {there} Hz its error is {abs(change):.0%} {more}. Train again with --sample-rate {there} if that is "
-        "your rate."
-    )
+    advice = f"Train again with --sample-rate {there} if that is your rate."
+    return f"In a DAW at {there} Hz its error is {abs(change):.0%} {more}. {advice}"
 
 
 def name_of(report: dict[str, Any], preset: Preset) -> str:
