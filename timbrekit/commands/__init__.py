@@ -216,7 +216,7 @@ def inspect(options: argparse.Namespace) -> int:
     recording, hits = prepared.recording, prepared.hits
     if not options.json:
         say(
-            f"{recording.name}: {recording.duration_s:.1f} s, {recording.channels} channel(s) at "
+            f"{recording.name}: {recording.duration_s:.1f} s, {counted(recording.channels, 'channel')} at "
             f"{recording.source_rate} Hz, {counted(len(hits), 'hit')}"
         )
         whose = "as given" if prepared.suggestion is None else "as train uses them for this recording"
