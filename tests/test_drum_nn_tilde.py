@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from drum_support import drum_mapping, drum_metadata, full_drum, preset_of, small_drum
+from drum_support import drum_mapping, drum_metadata, full_drum, preset_of, small_drum, update_rows
 from takes import varied_strokes
 
+from timbrekit.export.nn_tilde.drum import DrumVoice
 from timbrekit.export.nn_tilde.script import NN_OPERATORS, operators, play_in_blocks
 from timbrekit.export.nn_tilde.write import samples_of, write_nn_tilde
 from timbrekit.export.torchdrum import write_model
@@ -45,6 +46,26 @@ def test_a_drum_sounds_as_in_rehearsal_at_any_rate_and_in_any_blocks(files, rate
         played = play_in_blocks(opened(files, rate), take, samples_of(noise), blocks)
         np.testing.assert_array_equal(np.flatnonzero(played[1]), expected.triggers)
         np.testing.assert_allclose(played[0], expected.audio, atol=1e-4)
+
+
+def test_updates_while_it_rings_are_those_of_rehearsal():
+    preset = preset_of(DRUMS["blend"]())
+    synth, rows = preset.instrument(), update_rows(preset)
+    triggers, starts, length = np.array([100, 30_000]), [0, 400, 2000], 60_000
+    expected = synth.stream_updates(rows, [3, 3], triggers, starts, length, RATE, noise=np.full(length, 0.3))
+    voice = torch.jit.script(DrumVoice(synth.drum, RATE))
+    parts, at, noise = [], 0, torch.full((length,), 0.3)
+    for hit, trigger in enumerate(triggers):
+        for number, start in enumerate(starts):
+            parts.append(voice.next(noise[at : trigger + start]))
+            at, values = trigger + start, rows[hit, number].tolist()
+            if start:
+                voice.update(values)
+            else:
+                voice.set(values)
+                voice.trigger()
+    parts.append(voice.next(noise[at:]))
+    np.testing.assert_allclose(torch.cat(parts).numpy(), expected, atol=1e-4)
 
 
 def test_without_noise_a_drum_rings_on(files):

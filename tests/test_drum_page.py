@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from drum_support import drum_mapping, drum_metadata, full_drum, preset_of, small_drum
+from drum_support import drum_mapping, drum_metadata, full_drum, preset_of, small_drum, update_rows
 from page_support import node_core
 from takes import varied_strokes
 
@@ -51,3 +51,21 @@ def test_a_drum_plays_in_the_page_as_in_rehearsal(core, tmp_path, drum, rate):
     physical = np.array([hit["physical"] for hit in result["hits"]])
     np.testing.assert_allclose(physical, promised.parameters, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(live, promised.audio, atol=1e-4)
+
+
+@pytest.mark.parametrize(("drum", "rate"), [("one", 48_000), ("blend", 96_000)])
+def test_updates_while_it_rings_are_those_of_rehearsal(core, drum, rate):
+    preset = preset_of(DRUMS[drum]())
+    synth, rows = preset.instrument(), update_rows(preset)
+    triggers, starts, length = np.array([100, 30_000]), [0, 400, 2000], 60_000
+    expected = synth.stream_updates(rows, [3, 3], triggers, starts, length, rate, noise=np.full(length, 0.3))
+    events = [
+        [int(trigger) + start, "update" if start else "trigger", 3 * hit + number]
+        for hit, trigger in enumerate(triggers)
+        for number, start in enumerate(starts)
+    ]
+    task = {"task": "voice", "rate": rate, "drum": dict(preset.drum), "events": events, "length": length}
+    values = rows.reshape(6, -1).tolist()
+    (result,) = core.run({**task, "values": values, "start": 0.3, "out": "updated"})
+    assert "error" not in result and np.abs(expected).max() > 0.05
+    np.testing.assert_allclose(core.read("updated"), expected, atol=1e-4)

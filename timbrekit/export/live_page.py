@@ -23,6 +23,7 @@ DRUM_PAGE = PageKind(
         "fourier.js",
         "drum_tables.js",
         "drum_numbers.js",
+        "drum_stroke.js",
         "drum.js",
         "snare808.js",
         "player.js",

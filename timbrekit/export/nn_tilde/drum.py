@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from timbrekit.export.nn_tilde.drum_numbers import between, nearest_wave, numbers_of
+from timbrekit.export.nn_tilde.drum_sound import gliding, noises, steady
 from timbrekit.export.nn_tilde.drum_tables import at_rate, noise_table, onset_room, three_bands
 from timbrekit.export.nn_tilde.voice import NnVoice
 from timbrekit.synth.drum import Drum
 from timbrekit.synth.drum_model import END_FADE
-from timbrekit.synth.drum_parts import DB, HIGHEST, TINY
+from timbrekit.synth.drum_parts import DB, HIGHEST
 from timbrekit.synth.modes import ATTACK, BLOCK
-from timbrekit.synth.noise_bands import PERIOD, STEP
+from timbrekit.synth.noise_bands import PERIOD
+from timbrekit.synth.updates import GLIDE
 
 
 class DrumVoice(NnVoice):
@@ -28,11 +30,10 @@ class DrumVoice(NnVoice):
     HIGHEST: Final[float] = HIGHEST
     ATTACK: Final[float] = ATTACK
     END_FADE: Final[float] = END_FADE
-    TINY: Final[float] = TINY
     FAINT: Final[float] = -28.0  # a mode below e^-28 is over
     BLOCK: Final[int] = BLOCK
-    STEP: Final[int] = STEP
     PERIOD: Final[int] = PERIOD
+    GLIDE: Final[int] = GLIDE
 
     numbers: dict[str, Tensor]  # what the drum is, and the one that it is blended with: float64
     strokes: list[dict[str, Tensor]]  # that still sound
@@ -52,6 +53,8 @@ class DrumVoice(NnVoice):
         self.rate = rate
         none: list[dict[str, Tensor]] = []
         self.strokes = none
+        octaves = math.log(rate / 48000.0) / math.log(2.0)
+        self.glide = int(self.GLIDE * math.pow(2.0, math.floor(octaves + 0.5)))
         self.position = 0  # samples played
         self.start = -1  # of the noise in its table: not known before the first sample
         # Made when the first sound is: as large as fifty such files.
@@ -59,17 +62,34 @@ class DrumVoice(NnVoice):
         self.onsets = torch.zeros(0)  # (hits, 3, n)
         self.room = torch.zeros(0)
 
+    @torch.jit.export
     def set(self, values: list[float]) -> None:
         self.values = values
 
+    @torch.jit.export
     def trigger(self) -> None:
         self.prepare()
         for stroke in self.strokes:
             clock: list[int] = stroke["clock"].tolist()
             if clock[1] < 0:
-                stroke["clock"] = torch.tensor([clock[0], clock[0]])
+                stroke["clock"] = torch.tensor([clock[0], clock[0], clock[2], clock[3]])
         self.strokes.append(self.struck(self.values))
 
+    @torch.jit.export
+    def update(self, values: list[float]) -> None:
+        """New parameters for what rings, taken over as ``timbrekit.synth.updates`` says."""
+        self.values = values
+        if len(self.strokes) > 0:
+            ringing = self.strokes[len(self.strokes) - 1]
+            clock: list[int] = ringing["clock"].tolist()
+            age, cut, came = clock[0], clock[1], clock[2]
+            if cut < 0:
+                ringing["clock"] = torch.tensor([age, cut, came, age])
+                stroke = self.struck(values)
+                stroke["clock"] = torch.tensor([age, cut, age, -1])
+                self.strokes.append(stroke)
+
+    @torch.jit.export
     def next(self, noise: Tensor) -> Tensor:
         count = noise.shape[0]
         if count == 0:
@@ -130,7 +150,8 @@ class DrumVoice(NnVoice):
         angle = radians[glides:].unsqueeze(1) * fine
         size = torch.exp(decay[glides:].unsqueeze(1) * -fine)
         return {
-            "clock": torch.tensor([0, -1]),  # samples: its age, and that at which the next one came, or -1
+            # Samples: its age, and that at which the next stroke came, it came by an update, another came; or -1.
+            "clock": torch.tensor([0, -1, -1, -1]),
             # Samples that it lasts; drive and level in dB; the glide in semitones and ms.
             "knobs": torch.tensor(
                 [
@@ -187,13 +208,13 @@ class DrumVoice(NnVoice):
         places = torch.arange(age, age + count)
         sound = torch.zeros(count)
         if age < heard[0]:
-            sound = self.gliding(stroke, knobs, places.to(torch.float64))
+            sound = gliding(stroke, knobs[3], knobs[4] / 1000.0 * self.rate, places.to(torch.float64))
         if age < heard[1]:
-            sound = sound + self.steady(stroke, age, count)
+            sound = sound + steady(stroke, age, count)
         if age < self.ATTACK * self.rate:
             sound = sound * (places / (self.ATTACK * self.rate)).clamp_max(1.0)
         if self.noisy:
-            sound = sound + self.noises(stroke, places, age, hiss)
+            sound = sound + noises(stroke, places, age, hiss, self.room)
         if age < self.room.shape[0]:
             onset = stroke["onset"][age : age + count]
             sound = sound + torch.cat([onset, torch.zeros(count - onset.shape[0])])
@@ -204,46 +225,27 @@ class DrumVoice(NnVoice):
         sound = torch.tanh(sound * drive) * (math.exp(knobs[2] * self.DB) / drive)
         if cut >= 0:
             sound = sound * (1.0 - (places - cut) / self.cut()).clamp(0.0, 1.0)
+        if clock[2] >= 0:
+            sound = sound * self.risen(places, clock[2])
+        if clock[3] >= 0:
+            sound = sound * (1.0 - self.risen(places, clock[3]))
         return sound.to(torch.float32)
-
-    def steady(self, stroke: dict[str, Tensor], age: int, count: int) -> Tensor:
-        """The modes that do not glide: each power z^(a + b) is z^a, for every 256th sample, times z^b."""
-        coarse = torch.arange(age, age + count, self.BLOCK, dtype=torch.float64).unsqueeze(1)  # (blocks, 1)
-        size = torch.exp((stroke["level"] - stroke["decay"] * coarse).clamp_min(self.FAINT))
-        left = size * torch.cos(stroke["radians"] * coarse + stroke["phase"])
-        return torch.matmul(left.to(torch.float32), stroke["fine"]).flatten()[:count]
-
-    def gliding(self, stroke: dict[str, Tensor], knobs: list[float], times: Tensor) -> Tensor:
-        amount, time = math.pow(2.0, knobs[3] / 12.0) - 1.0, knobs[4] / 1000.0 * self.rate
-        warped = times - torch.expm1(times / -time) * (amount * time)
-        size = torch.exp((stroke["glide_level"] - stroke["glide_decay"] * times).clamp_min(self.FAINT))
-        waves = torch.cos(stroke["glide_radians"] * warped + stroke["glide_phase"]) * size  # (modes, n)
-        return waves.sum(0).to(torch.float32)
-
-    def noises(self, stroke: dict[str, Tensor], places: Tensor, age: int, hiss: Tensor) -> Tensor:
-        """The bands, whose levels are straight lines between every 64th sample."""
-        count = places.shape[0]
-        first = age // self.STEP
-        last = (age + count - 1) // self.STEP + 1
-        grid = torch.arange(first * self.STEP, (last + 1) * self.STEP, self.STEP, dtype=torch.float64)
-        both = torch.exp((stroke["noise"] - stroke["noise_decay"] * grid).clamp_min(self.TINY))
-        levels = both.view(2, hiss.shape[0], grid.shape[0]).sum(0).to(torch.float32)  # (bands, grid)
-        at = (places - first * self.STEP) / float(self.STEP)
-        steps = at.to(torch.int64)
-        left, right = levels.index_select(1, steps), levels.index_select(1, steps + 1)
-        sound = (torch.lerp(left, right, at - steps) * hiss).sum(0)
-        if age >= self.room.shape[0]:
-            return sound
-        room = self.room[age : age + count]
-        return sound * torch.cat([room, torch.ones(count - room.shape[0])])
 
     def goes_on(self, stroke: dict[str, Tensor], count: int) -> bool:
         """Makes a stroke so many samples older. Whether it still sounds then."""
         knobs: list[float] = stroke["knobs"].tolist()
         clock: list[int] = stroke["clock"].tolist()
         age = clock[0] + count
-        stroke["clock"] = torch.tensor([age, clock[1]])
-        return age < knobs[0] and (clock[1] < 0 or age - clock[1] < self.cut())
+        stroke["clock"] = torch.tensor([age, clock[1], clock[2], clock[3]])
+        gone = (clock[1] >= 0 and age - clock[1] >= self.cut()) or (
+            clock[3] >= 0 and age - clock[3] >= self.glide
+        )
+        return age < knobs[0] and not gone
+
+    def risen(self, places: Tensor, start: int) -> Tensor:
+        """How far the glide has come that an update begins at this age: 0 to 1."""
+        u = ((places - start + 1) / self.glide).clamp(0.0, 1.0)
+        return u * u * (3.0 - 2.0 * u)
 
     def cut(self) -> int:
         """Samples in which a stroke fades when the next one comes."""
