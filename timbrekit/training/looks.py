@@ -47,9 +47,11 @@ if TYPE_CHECKING:
 SHIFTS = tuple(range(-32, 33, 8))  # samples by which hits are also heard earlier and later
 LEAST_HITS = 8  # to train on: the folds of the estimator
 MOST_HITS = 400  # that the estimator remembers, evenly over the take
-WORSE = 1.4  # times the error of an estimate by what does not know the hit: of other playing they are worse still
 AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
 AIMS_PENALTY = 0.1
+CUTOFF_DAMPING = (
+    0.5  # of the noise cutoff, at least: its jumps do not thump in this voice as they do in the plug-in
+)
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,15 @@ def hear_take(take: Take) -> Heard:
 class UpdatesPlayer(SynthPlayer):
     """A preset of the synthesiser that is updated while it rings, measured hit by hit against a take."""
 
+    def differences(self, parameters: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """As ``SynthPlayer.differences``, by the voice that can be updated and is not."""
+        return self.differences_updated(parameters[:, None], indices, generator)
+
     def differences_updated(self, parameters: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
         """How the synthesiser, updated while it rings, differs from its preset.
 
         Args:
-            parameters: ``(batch, looks, parameters)`` normalised.
+            parameters: ``(batch, sets, parameters)`` normalised, for the first looks or all.
             indices: ``(batch,)`` hits of the take that they are played for.
             generator: source of noise and phases.
 
@@ -89,7 +95,7 @@ class UpdatesPlayer(SynthPlayer):
         """
         samples = self.samples_for(indices)
         draws = tuple(each[0] for each in draw_together([self], len(indices), samples, [generator]))
-        starts = look_starts(self.sample_rate)
+        starts = look_starts(self.sample_rate)[: parameters.shape[1]]
         sounds = self.synth.render_updates(self.sample_rate, samples, parameters, starts, draws) * self.gain
         heard = self.features.summarize(self.features.analyze(sounds, samples), self.lengths[indices])
         return heard - self.unmodulated[indices]
@@ -130,7 +136,7 @@ def train_looks(
     mapping = Mapping(
         build_looks_network(wanted, len(preset.parameters), settings.seed),
         torch.from_numpy(preset.normalized()),
-        torch.from_numpy(preset.damping_vector()),
+        looks_damping(preset),
         torch.zeros(wanted),
     )
     model = LooksMapping(estimator, Aims(len(LOOKS), wanted), mapping)
@@ -150,8 +156,7 @@ def train_looks(
 
     def updates_loss(some: Tensor) -> Tensor:
         shifts = torch.randint(len(SHIFTS), (len(some),), generator=generator)
-        true = (take.intended[some] * weights)[:, None]
-        known = torch.lerp(true, estimates[shifts, some], WORSE)
+        known = estimates[shifts, some]
         known = known + NOISE * torch.randn(known.shape, generator=generator)
         parameters, penalty = model.parameters_and_penalty(known)
         parameters = hold_last(parameters, heard.looks[some])
@@ -224,6 +229,15 @@ def _train_round(
         with torch.no_grad():
             for values, kept in zip(model.parameters(), average.module.parameters(), strict=True):
                 values.copy_(kept)
+
+
+def looks_damping(preset: "Preset") -> Tensor:
+    """``(parameters,)`` the preset's own damping, with a wider reach of the 808's noise cutoff."""
+    damping = torch.from_numpy(preset.damping_vector()).clone()
+    for index, parameter in enumerate(preset.parameters):
+        if parameter.key == "noise_filter.freq":
+            damping[index] = max(float(damping[index]), CUTOFF_DAMPING)
+    return damping
 
 
 def estimate_apart(take: Take, heard: Heard, weights: Tensor, hits: Tensor) -> tuple[Estimator, Tensor]:
