@@ -49,8 +49,6 @@ LEAST_HITS = 8  # to train on: the folds of the estimator
 MOST_HITS = 400  # that the estimator remembers, evenly over the take
 AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
 AIMS_PENALTY = 0.1
-CUTOFF_DAMPING = (
-    0.5  # of the noise cutoff, at least: its jumps do not thump in this voice as they do in the plug-in
 )
 
 
@@ -136,7 +134,7 @@ def train_looks(
     mapping = Mapping(
         build_looks_network(wanted, len(preset.parameters), settings.seed),
         torch.from_numpy(preset.normalized()),
-        looks_damping(preset),
+        torch.from_numpy(preset.damping_vector()),
         torch.zeros(wanted),
     )
     model = LooksMapping(estimator, Aims(len(LOOKS), wanted), mapping)
@@ -229,15 +227,6 @@ def _train_round(
         with torch.no_grad():
             for values, kept in zip(model.parameters(), average.module.parameters(), strict=True):
                 values.copy_(kept)
-
-
-def looks_damping(preset: "Preset") -> Tensor:
-    """``(parameters,)`` the preset's own damping, with a wider reach of the 808's noise cutoff."""
-    damping = torch.from_numpy(preset.damping_vector()).clone()
-    for index, parameter in enumerate(preset.parameters):
-        if parameter.key == "noise_filter.freq":
-            damping[index] = max(float(damping[index]), CUTOFF_DAMPING)
-    return damping
 
 
 def estimate_apart(take: Take, heard: Heard, weights: Tensor, hits: Tensor) -> tuple[Estimator, Tensor]:
