@@ -49,7 +49,6 @@ LEAST_HITS = 8  # to train on: the folds of the estimator
 MOST_HITS = 400  # that the estimator remembers, evenly over the take
 AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
 AIMS_PENALTY = 0.1
-)
 
 
 @dataclass(frozen=True)
