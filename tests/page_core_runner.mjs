@@ -63,6 +63,21 @@ const TASKS = {
     return { physical };
   },
 
+  // a drum's voice by itself; events: [sample, method, row of values]
+  voice({ rate, drum, values, events, start, length, out }) {
+    const voice = new core.VOICES.drum(rate, drum);
+    const audio = new Float32Array(length);
+    for (let i = 0; i < length; i++) {
+      for (const [at, method, row] of events) {
+        if (at !== i) continue;
+        voice[method === "trigger" ? "set" : method](values[row]);
+        if (method === "trigger") voice.trigger();
+      }
+      audio[i] = voice.next(start);
+    }
+    writeFloats(out, audio);
+  },
+
   // block: samples handed over at a time; panicAt: sample at which panic is called
   play({ model, rate, samples, noise, configure, block, panicAt, out }) {
     const player = new core.Player(model, rate, noiseFrom(noise));
