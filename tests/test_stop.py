@@ -12,9 +12,10 @@ import soundfile
 from takes import RATE, varied_strokes
 
 from timbrekit.presets import load_preset
+from timbrekit.recording.prepare import prepare
 from timbrekit.results.situations import end_of_take
 from timbrekit.training.settings import Settings
-from timbrekit.workflow import FILES, prepare, train_model
+from timbrekit.workflow import FILES, train_model
 
 psutil = pytest.importorskip("psutil", reason="needs the test extra")
 

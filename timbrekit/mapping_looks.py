@@ -52,8 +52,8 @@ class Aims(nn.Module):
         return estimates + moved.transpose(0, 1) + self.offset
 
     def penalty(self) -> Tensor:
-        """Sum of the squared weights."""
-        return self.now.square().sum() + self.before.square().sum() + self.offset.square().sum()
+        """Sum of the squared weights. The offsets, which are few, are free."""
+        return self.now.square().sum() + self.before.square().sum()
 
 
 class LooksMapping(nn.Module):
@@ -78,10 +78,25 @@ class LooksMapping(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         aims = self.aims(self.estimator(features))
-        return self.mapping(aims.flatten(0, 1)).unflatten(0, (-1, aims.shape[1]))
+        looks, wanted = aims.shape[1:]
+        return self.mapping(aims.reshape(-1, wanted)).reshape(-1, looks, len(self.preset))
 
     def parameters_and_penalty(self, estimates: Tensor) -> tuple[Tensor, Tensor]:
         """``(batch, looks, parameters)`` of estimates ``(batch, looks, wanted)``, and ``Mapping``'s penalty on them."""
         aims = self.aims(estimates)
         parameters, penalty = self.mapping.parameters_and_penalty(aims.flatten(0, 1))
         return parameters.unflatten(0, (-1, aims.shape[1])), penalty
+
+
+class LooksModel(nn.Module):
+    """What a model file holds: modulations at the looks, then one row with the preset."""
+
+    def __init__(self, mapping: LooksMapping):
+        super().__init__()
+        self.mapping = mapping
+        self.looks: int = len(mapping.aims.offset)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(n, D)`` in dB to ``(n + 1, looks, parameters)``."""
+        preset = self.mapping.mapping.preset.expand(1, self.looks, -1)
+        return torch.cat([self.mapping(features), preset])

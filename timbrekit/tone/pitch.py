@@ -95,20 +95,22 @@ class Tables(NamedTuple):
     """What listening multiplies by, float64."""
 
     tapers: Tensor  # (3, 2048): the whole window, its newest half, a Hann window
-    weights: (
-        Tensor  # (1025, 2) from squared parts of a spectrum under the Hann window to K-weighted mean square
-    )
+    weights: Tensor  # (1025, 2) from squared parts of the Hann window's spectrum to K-weighted mean square
     lags: Tensor  # (1001,): 1, 2, ... samples
     around: Tensor  # (3,) from the first lag looked at to the places of a lag and its neighbours
 
 
 def listening_tables() -> Tables:
     """For :func:`measure`."""
-    hann, weights = loudness_tables()
+    hann = torch.hann_window(WINDOW, dtype=torch.float64)
     newest = (torch.arange(WINDOW) >= WINDOW - COMPARED).to(torch.float64)
-    lags = torch.arange(1, LONGEST + 2, dtype=torch.float64)
-    around = torch.arange(SHORTEST - 2, SHORTEST + 1)
-    return Tables(torch.stack([torch.ones_like(hann), newest, hann]), weights, lags, around)
+    both_sides = torch.full((WINDOW // 2 + 1,), 2.0, dtype=torch.float64)
+    both_sides[[0, -1]] = 1.0
+    hertz = torch.arange(WINDOW // 2 + 1, dtype=torch.float64) * (RATE / WINDOW)
+    weights = k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())
+    tapers = torch.stack([torch.ones_like(hann), newest, hann])
+    lags = torch.arange(1.0, LONGEST + 2, dtype=torch.float64)
+    return Tables(tapers, weights[:, None].repeat(1, 2), lags, torch.arange(SHORTEST - 2, SHORTEST + 1))
 
 
 def measure(
@@ -179,9 +181,8 @@ def yin(
     middle = normalised[..., shortest - 1 : longest]
     before, after = normalised[..., shortest - 2 : longest - 1], normalised[..., shortest : longest + 1]
     dips = torch.where((middle <= before) & (middle < after), middle, 2.0)
-    place = (
-        (dips <= dips.amin(-1, keepdim=True) + slack).to(torch.int8).argmax(-1, keepdim=True)
-    )  # the first one
+    enough = dips <= dips.amin(-1, keepdim=True) + slack
+    place = enough.to(torch.int8).argmax(-1, keepdim=True)  # the first one
     return place.squeeze(-1) + shortest, normalised.gather(-1, place + tables.around)
 
 
@@ -193,14 +194,13 @@ def k_weighting(hertz: Tensor) -> Tensor:
 def k_table() -> Tensor:
     """Of :func:`k_gain`: coefficients of its polynomials in rising powers, ``(3, 3)`` float64."""
     shelf = (
-        (1.53512485958697, -2.69169618940638, 1.19839281085285),
-        (1.0, -1.69065929318241, 0.73248077421585),
+        [1.53512485958697, -2.69169618940638, 1.19839281085285],
+        [1.0, -1.69065929318241, 0.73248077421585],
     )
-    high_pass = 1.0, -1.99004745483398, 0.99007225036621
-    polynomials = [
-        ((a + b + c) ** 2, -4 * (a * b + 4 * a * c + b * c), 16 * a * c) for a, b, c in (*shelf, high_pass)
-    ]
-    return torch.tensor(polynomials, dtype=torch.float64).T.contiguous() * torch.tensor([16.0, 1.0, 1.0])
+    high_pass = [1.0, -1.99004745483398, 0.99007225036621]
+    a, b, c = torch.tensor([*shelf, high_pass], dtype=torch.float64).T
+    rising = [(a + b + c).square(), -4.0 * (a * b + 4.0 * a * c + b * c), 16.0 * a * c]
+    return torch.stack(rising) * torch.tensor([16.0, 1.0, 1.0])
 
 
 def k_gain(s: Tensor, table: Tensor) -> Tensor:
@@ -213,16 +213,6 @@ def k_gain(s: Tensor, table: Tensor) -> Tensor:
     last = s.unsqueeze(-1)
     above, below, cut = torch.addcmul(constant, last, torch.addcmul(once, last, twice)).unbind(-1)
     return s.square() * above / (below * cut)
-
-
-def loudness_tables() -> tuple[Tensor, Tensor]:
-    """A Hann window ``(2048,)``, and from squared parts of a spectrum under it to K-weighted mean square, float64."""
-    hertz = torch.arange(WINDOW // 2 + 1, dtype=torch.float64) * (RATE / WINDOW)
-    both_sides = torch.full_like(hertz, 2.0)
-    both_sides[[0, -1]] = 1.0
-    hann = torch.hann_window(WINDOW, dtype=torch.float64)
-    weights = k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())
-    return hann, weights.unsqueeze(-1).repeat(1, 2)
 
 
 def first_memory() -> list[float]:

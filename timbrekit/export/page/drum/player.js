@@ -6,6 +6,7 @@
 //   constructor(rate, drum): Hz; the drum, where the model holds one
 //   set(values): parameters in physical units and in the model's order, from the next sample on
 //   trigger(): a stroke at the next sample, with the values set last
+//   update(values): new parameters for what rings, taken over as timbrekit/synth/updates.py says (a drum's alone so far)
 //   next(noise): one sample out of one of white noise in -1..1
 //   silence(): at once
 //   values: those set last
