@@ -32,8 +32,10 @@ def lesson():
 
 @pytest.fixture(scope="module")
 def trained(lesson):
-    """As long as it takes to be better than at the start by far."""
-    return train(lesson, Settings(steps=120, batch=2, hops=60, warm_up=20, validate_every=40))
+    """As long as it takes to be better than at the start by far; loudness weighs more than in a longer run."""
+    return train(
+        lesson, Settings(steps=110, batch=2, hops=60, warm_up=20, validate_every=55, loudness_weight=0.5)
+    )
 
 
 def recording(samples: np.ndarray, tmp_path) -> Recording:

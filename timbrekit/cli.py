@@ -18,11 +18,12 @@ from typing import Any, NoReturn
 from timbrekit import SAMPLE_RATE, __version__
 from timbrekit.commands.arguments import add_command, whole
 from timbrekit.commands.drum_options import add_command as add_drum_command
+from timbrekit.commands.export_options import add_command as add_export_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.commands.tone_options import add_commands as add_tone_commands
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER
-from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
+from timbrekit.training.names import DEFAULT_MODELS, DEVICES, LISTENERS, MODEL_NAMES, RECIPES
 
 MODEL = "model.pt, as train writes it"
 
@@ -74,15 +75,20 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--model",
         choices=MODEL_NAMES,
-        help="size of the network (default: {timbrekit}; {published} for --recipe published)".format(
-            **DEFAULT_MODELS
-        ),
+        help=f"size of the network (default: {DEFAULT_MODELS['timbrekit']})",
     )
     train.add_argument(
         "--recipe",
         choices=RECIPES,
         default=RECIPES[0],
         help="how to train: timbrekit's way (default), or the paper's",
+    )
+    train.add_argument(
+        "--listener",
+        choices=LISTENERS,
+        default=LISTENERS[0],
+        help="torchdrum: hears the first 5 ms, for every host (default); mel: listens on while a hit rings and "
+        "corrects the sound, for the page and nn~",
     )
     train.add_argument(
         "--epochs", type=whole(1), help="times through all hits (default: as the recipe has it)"
@@ -94,9 +100,17 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         help="to train on (default: a GPU that works, else the CPU)",
     )
-    train.add_argument("--sample-rate", type=whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW")
     train.add_argument(
-        "--bounds", action="store_true", help="also compute what preset and onsets allow (slow)"
+        "--sample-rate",
+        type=whole(1),
+        default=SAMPLE_RATE,
+        metavar="HZ",
+        help="of your DAW (default: %(default)s)",
+    )
+    train.add_argument(
+        "--bounds",
+        action="store_true",
+        help="also compute how well this preset could follow at best (a minute more)",
     )
     _detector_arguments(train)
 
@@ -163,21 +177,7 @@ def build_parser() -> argparse.ArgumentParser:
     page.add_argument("model", type=Path, help=MODEL)
     page.add_argument("--out", type=Path, required=True, help="file to write, such as play.html")
 
-    export = add_command(choices, "export", "export.export", "write a model, or its hits, for other hosts")
-    export.add_argument("model", type=Path, help=MODEL)
-    export.add_argument(
-        "--to",
-        choices=("nn-tilde", "flucoma", "midi"),
-        required=True,
-        help="nn~ in Max and Pure Data; FluCoMa; or a MIDI file of a recording's hits",
-    )
-    export.add_argument(
-        "--recording",
-        type=Path,
-        help="of drumming, for --to midi: its hits, with what the model makes of them",
-    )
-    export.add_argument("--out", type=Path, required=True, help="file to write")
-
+    add_export_command(choices)
     add_tone_commands(choices)
     add_drum_command(choices)
 

@@ -52,8 +52,8 @@ class Aims(nn.Module):
         return estimates + moved.transpose(0, 1) + self.offset
 
     def penalty(self) -> Tensor:
-        """Sum of the squared weights."""
-        return self.now.square().sum() + self.before.square().sum() + self.offset.square().sum()
+        """Sum of the squared weights. The offsets, which are few, are free."""
+        return self.now.square().sum() + self.before.square().sum()
 
 
 class LooksMapping(nn.Module):
@@ -78,7 +78,8 @@ class LooksMapping(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         aims = self.aims(self.estimator(features))
-        return self.mapping(aims.flatten(0, 1)).unflatten(0, (-1, aims.shape[1]))
+        looks, wanted = aims.shape[1:]
+        return self.mapping(aims.reshape(-1, wanted)).reshape(-1, looks, len(self.preset))
 
     def parameters_and_penalty(self, estimates: Tensor) -> tuple[Tensor, Tensor]:
         """``(batch, looks, parameters)`` of estimates ``(batch, looks, wanted)``, and ``Mapping``'s penalty on them."""

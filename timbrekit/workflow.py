@@ -1,28 +1,27 @@
 """From a recording to a folder with everything a player needs. The command line and the notebooks call this."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from timbrekit import SAMPLE_RATE
-from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
+from timbrekit.errors import GpuError, OutputError
 from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
+from timbrekit.export.model_file import MEL, listener_of
 from timbrekit.export.torchdrum import PluginModel, write_model
 from timbrekit.files import staging_folder, write_json
 from timbrekit.plugin.as_played import AsPlayed
 from timbrekit.plugin.primer import make_primer
 from timbrekit.plugin.rehearse import rehearse
+from timbrekit.plugin.rehearse_looks import rehearse_looks
 from timbrekit.presets import Preset
 from timbrekit.recording import Recording, read_recording, write_wav
-from timbrekit.recording.hits import Hits, find_hits
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.recording.suggest import Suggestion, suggest_settings
-from timbrekit.recording.take_health import hit_findings
+from timbrekit.recording.prepare import Prepared
 from timbrekit.results.measure import detector_of
 from timbrekit.results.naming import check_name, default_name
 from timbrekit.results.plots import save_report_picture
@@ -37,18 +36,9 @@ from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Epoch, Trained
 from timbrekit.training.velocity import fit_velocity
+from timbrekit.workflow_looks import LOOKS_FILES, train_looks_into
 
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A recording with its hits found: all that training needs."""
-
-    recording: Recording
-    suggestion: Suggestion | None  # None where the detector settings were given
-    hits: Hits
-    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -64,35 +54,6 @@ class Outcome:
     @property
     def model(self) -> Path:
         return self.folder / "model.pt"
-
-
-def prepare(
-    recording: str | Path | Recording,
-    sample_rate: int = SAMPLE_RATE,
-    detector: DetectorSettings | None = None,
-) -> Prepared:
-    """Read a recording and find its hits.
-
-    Args:
-        recording: a file, or one already read at ``sample_rate``.
-        sample_rate: Hz that the player's DAW runs at.
-        detector: onset settings; None suggests some from the recording.
-
-    Raises:
-        RecordingError: it cannot be read, or has no hit.
-    """
-    if not isinstance(recording, Recording):
-        recording = read_recording(recording, sample_rate)
-    suggestion = None if detector else suggest_settings(recording.samples, recording.sample_rate)
-    hits = find_hits(recording.samples, recording.sample_rate, detector or suggestion.settings)
-    if not len(hits):
-        raise RecordingError(
-            f"No hit was found in {recording.name}. Record closer or louder, so that hits peak around -6 dBFS, or "
-            "turn down the Trigger Threshold."
-        )
-    return Prepared(
-        recording, suggestion, hits, (*recording.findings, *hit_findings(hits, recording.samples))
-    )
 
 
 def train_model(
@@ -127,7 +88,7 @@ def train_model(
     Raises:
         TrainingError: too few hits.
         RecordingError: no hit in the other recording.
-        ModelFileError: the model would not work in the plug-in.
+        ModelFileError: the model would not work in its host.
         OutputError: the folder cannot be written.
     """
     settings = settings or Settings()
@@ -141,6 +102,14 @@ def train_model(
     other = None if test is None else other_take(test, take)
     if other and settings.split == "contiguous":
         settings = replace(settings, split="whole")
+    if settings.listener == MEL:
+        with staging_folder(folder) as staging:
+            told = (progress, stage, bounds)
+            made = train_looks_into(staging, prepared, take, other, preset, name, settings, *told)
+            _move_into_place(staging, folder, LOOKS_FILES)
+        (folder / "primer.wav").unlink(missing_ok=True)  # of an earlier training: this model needs none
+        report, trained, played = made
+        return Outcome(folder, report, trained, take, played)
     stage("Training")
     source, sound = take, preset
     if settings.recipe == "published":
@@ -207,14 +176,14 @@ def train_model(
             missed,
         )
         write_json(staging / "report.json", report)
-        _move_into_place(staging, folder)
+        _move_into_place(staging, folder, FILES)
     if checkpoint:
         Path(checkpoint).unlink(missing_ok=True)  # not before: whatever cuts this off, training is not lost
     return Outcome(folder, report, trained, take, played)
 
 
-def _move_into_place(staging: Path, folder: Path) -> None:
-    for name in FILES:
+def _move_into_place(staging: Path, folder: Path, names: Sequence[str]) -> None:
+    for name in names:
         os.replace(staging / name, folder / name)
 
 
@@ -258,9 +227,11 @@ def rehearse_file(
     whose = "given" if settings else "model" if own else "default"
     settings = settings or own or DetectorSettings()
     synth = find_synth(opened.synth, opened.metadata.get("drum"))
-    rehearsal = rehearse(
-        opened.module, read.samples, read.sample_rate, settings, primer=before, synth=synth, **options
-    )
+    told = (opened.module, read.samples, read.sample_rate, settings)
+    if listener_of(opened.metadata) == MEL:  # its ranges are fixed: a primer changes nothing
+        rehearsal = rehearse_looks(*told, synth=synth, **options)
+    else:
+        rehearsal = rehearse(*told, primer=before, synth=synth, **options)
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:
         rehearsal.save_trace(trace)

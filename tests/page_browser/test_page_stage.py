@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from browser_midi import MIDI, connect
 from browser_support import let_ring, notices, until
+from drum_support import drum_mapping, drum_metadata, preset_of, small_drum
 from page_support import mapping_metadata, wide_mapping
 
 from timbrekit.export.live_page import build_page
@@ -142,7 +143,7 @@ def test_a_browser_without_midi_is_told_so_and_the_rest_plays(visit, address):
     ("name", "words"),
     [
         ("NotAllowedError", "Allow it for this page"),
-        ("SecurityError", "only to pages opened from localhost or over https"),
+        ("SecurityError", "only to pages from a web server (https)"),
         ("InvalidStateError", "Close other programs that use it"),
         ("NotSupportedError", "Chrome and Edge have"),
     ],
@@ -300,6 +301,32 @@ def test_another_instrument_plays_on_in_the_middle_of_the_loop(visit, address, o
     assert page.evaluate("timbrekit.model.preset.title") == preset
     positions = page.evaluate("timbrekit.hits.map((hit) => hit.position)")
     assert (np.diff(positions) > 0).all()  # one detector has heard them all
+    assert page.complaints == []
+
+
+def test_what_a_drum_needs_is_made_on_the_page_and_handed_to_the_audio_thread_once(visit, address, tmp_path):
+    """Its noise takes half a second to compute, in which the audio thread would be silent."""
+    preset = preset_of(small_drum())
+    drum = build_page(drum_metadata(drum_mapping(preset), preset), tmp_path / "drum.html")
+    page = visit(address["file"])
+    page.evaluate(
+        """() => { const send = MessagePort.prototype.postMessage; globalThis.sizes = [];
+          MessagePort.prototype.postMessage = function (message, ...more) {
+            if (message.add) sizes.push(message.kept.map(([name, value]) => [name.slice(0, 5), value.length]));
+            return send.call(this, message, ...more);
+          }; }"""
+    )
+    page.keyboard.press("q")
+    until(page, ONE_HIT)
+    page.set_input_files("#open-instrument", [drum, drum])
+    until(page, "timbrekit.instruments.length === 3")
+    first, second = page.evaluate("sizes")
+    assert ["noise", 65_536 * 20] in first and second == []
+    page.evaluate(f"timbrekit.sound.listeners.onHit({LAST})")  # one of the 808 that comes late
+    let_ring(page)
+    page.keyboard.press("q")
+    until(page, f"timbrekit.hits.length === 3 && {LAST}.physical.length === 16")
+    until(page, "timbrekit.sound.output.peak > 0.01")
     assert page.complaints == []
 
 

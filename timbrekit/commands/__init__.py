@@ -44,14 +44,17 @@ def train(options: argparse.Namespace) -> int:
 
     from timbrekit.files import removed_if_empty
     from timbrekit.recording import read_recording
+    from timbrekit.recording.prepare import prepare
     from timbrekit.training.recipes import make_settings
-    from timbrekit.workflow import FILES, prepare, train_model
+    from timbrekit.workflow import FILES, train_model
 
     for name in FILES:
         keep(options.recording, options.out / name)
         if options.test:
             keep(options.test, options.out / name)
-    settings = make_settings(options.recipe, options.model, options.epochs, options.seed, options.device)
+    settings = make_settings(
+        options.recipe, options.model, options.epochs, options.seed, options.device, options.listener
+    )
     talk = quiet_or_say(options)
     began = time.perf_counter()
     talk(f"Reading {options.recording.name}")
@@ -74,11 +77,12 @@ def train(options: argparse.Namespace) -> int:
         outcome = train_model(prepared, preset, options.out, settings, *told)
     report = outcome.report
     talk(f"{report['name']}: {report['verdict']}")
-    use = (
-        "load model.pt in the plug-in"
-        if preset.synth == SNARE808
-        else "play model.pt with timbrekit rehearse"
-    )
+    if options.listener == "mel":
+        use = "make a page of model.pt with timbrekit page"
+    elif preset.synth == SNARE808:
+        use = "load model.pt in the plug-in"
+    else:
+        use = "play model.pt with timbrekit rehearse"
     talk(f"Everything is in {outcome.folder}: {use}, and read card.txt.")
     summary = {
         key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")
@@ -205,14 +209,14 @@ def check(options: argparse.Namespace) -> int:
 
 
 def inspect(options: argparse.Namespace) -> int:
+    from timbrekit.recording.prepare import prepare
     from timbrekit.results.report import detector_json
-    from timbrekit.workflow import prepare
 
     prepared = prepare(options.recording, options.sample_rate, _detector(options))
     recording, hits = prepared.recording, prepared.hits
     if not options.json:
         say(
-            f"{recording.name}: {recording.duration_s:.1f} s, {recording.channels} channel(s) at "
+            f"{recording.name}: {recording.duration_s:.1f} s, {counted(recording.channels, 'channel')} at "
             f"{recording.source_rate} Hz, {counted(len(hits), 'hit')}"
         )
         whose = "as given" if prepared.suggestion is None else "as train uses them for this recording"

@@ -4,12 +4,31 @@ import torch
 from torch import Tensor
 
 from timbrekit.loss import feature_difference_loss
+from timbrekit.training import warm_start
 from timbrekit.training.fast.warm_start import FastWarmStart
 from timbrekit.training.fast.worker import Worker
-from timbrekit.training.looks import draw_asked
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take
-from timbrekit.training.warm_start import MAPPING_BATCH, MAPPING_STEPS, Render
+from timbrekit.training.warm_start import Render
+
+LEAST_ASKED, MOST_ASKED = 0.2, 1.15  # of a hit's differences
+MIXED = 0.5  # share of what is asked for that is mixed with another hit, by up to a half
+NOISE = 0.1  # standard deviation, in spreads of the take, on what is asked for and on estimates
+
+
+def draw_asked(differences: Tensor, hits: Tensor, some: Tensor, generator: torch.Generator) -> Tensor:
+    """What the synthesiser is asked to sound like for hits ``some`` ``(batch,)``, in spreads of the take.
+
+    Args:
+        differences: ``(n, 7)`` intended differences of the take's hits, in spreads.
+        hits: ``(m,)`` those that may be mixed in.
+    """
+    size = len(some), 1
+    amount = LEAST_ASKED + (MOST_ASKED - LEAST_ASKED) * torch.rand(size, generator=generator)
+    other = differences[hits[torch.randint(len(hits), (len(some),), generator=generator)]]
+    share = 0.5 * torch.rand(size, generator=generator) * (torch.rand(size, generator=generator) < MIXED)
+    asked = amount * torch.lerp(differences[some], other, share)
+    return asked + NOISE * torch.randn(asked.shape, generator=generator)
 
 
 class InverseWarmStart(FastWarmStart):
@@ -20,11 +39,10 @@ class InverseWarmStart(FastWarmStart):
 
     def mapping_batches(self, penalty: float) -> list[Tensor]:
         """As ``WarmStart.mapping_batches``: what is asked for is the input and the aim."""
-        some = torch.randint(
-            len(self.hits), (MAPPING_STEPS, min(MAPPING_BATCH, len(self.hits))), generator=self.generator
-        )
+        size = warm_start.MAPPING_STEPS, min(warm_start.MAPPING_BATCH, len(self.hits))
+        some = torch.randint(len(self.hits), size, generator=self.generator)
         asked = self._ask(some.flatten()).unflatten(0, some.shape)
-        penalties = torch.full((MAPPING_STEPS,), penalty, dtype=torch.float64)
+        penalties = torch.full((size[0],), penalty, dtype=torch.float64)
         return [asked, self.rings[self.hits][some], asked, penalties]
 
     def _ask(self, rows: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 // Sound in and out of a page: microphone, file, recording.
 
-const RESCUE_POWER = 16; // 12 dB: a mix this much weaker than its loudest channel is not used
 const OUTPUT_PATIENCE = 4000; // ms; without a sound card some browsers wait for ever
 
 const PROCESSING = ["echoCancellation", "noiseSuppression", "autoGainControl"];
@@ -40,10 +39,12 @@ class Sound {
   async open() {
     this.output = new Output(this.context, this.volume);
     try {
+      new Player(this.model, this.context.sampleRate); // so that the audio thread finds `kept` what takes long
       this.instrument = await makeInstrument(this.context, this.model, this.settings, "", this.models.indexOf(this.model));
+      this.handedOver = new Set(kept.keys()); // names of what the audio thread keeps, too
       this.instrument.port.onmessage = ({ data }) => this.receive(data);
       this.instrument.connect(this.output.input);
-      this.models.forEach((model, number) => model !== this.model && this.send({ add: model, number }));
+      this.models.forEach((model) => model !== this.model && this.sendModel(model));
     } catch (error) {
       this.refusal = error;
       this.delayed = new DelayedInstrument(this.output.input, this.model, this.settings, this.listeners.onHit);
@@ -80,7 +81,16 @@ class Sound {
 
   // Makes another instrument ready to play.
   add(model) {
-    this.send({ add: model, number: this.models.push(model) - 1 });
+    this.models.push(model);
+    if (this.instrument) this.sendModel(model);
+  }
+
+  // What takes long is done here, where it makes no sound late.
+  sendModel(model) {
+    new Player(model, this.context.sampleRate);
+    const made = [...kept].filter(([name]) => !this.handedOver.has(name));
+    made.forEach(([name]) => this.handedOver.add(name));
+    this.send({ add: model, number: this.models.indexOf(model), kept: made });
   }
 
   // One that was added plays on from the next sample. What the one before still sounds rings out.
@@ -134,21 +144,6 @@ class Sound {
     this.microphone = this.track = null;
   }
 
-  // Decodes to mono at the rate asked for. The bytes are copied because decoding takes them away.
-  static async decode(bytes, rate) {
-    const buffer = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.slice(0));
-    const mono = new Float32Array(buffer.length);
-    for (let channel = 0; channel < buffer.numberOfChannels; channel++) {
-      buffer.getChannelData(channel).forEach((x, i) => (mono[i] += x / buffer.numberOfChannels));
-    }
-    const power = (samples) => samples.reduce((sum, x) => sum + x * x, 0);
-    const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) => buffer.getChannelData(i));
-    const powers = channels.map(power);
-    const loudest = powers.indexOf(Math.max(...powers));
-    if (power(mono) * RESCUE_POWER >= powers[loudest]) return mono;
-    return Object.assign(channels[loudest].slice(), { alone: loudest + 1 }); // the channels cancel each other
-  }
-
   // A sound that is made here; `at` makes it for a sample rate and for the instrument that is playing.
   makeFile(name, at) {
     this.stopFile();
@@ -158,7 +153,7 @@ class Sound {
 
   // Returns whether it was loaded: not if another file was chosen while this one was still being decoded.
   async loadFile(name, bytes, isLatest = () => true) {
-    const at = (rate) => Sound.decode(bytes, rate);
+    const at = (rate) => decodeMono(bytes, rate);
     const rate = this.model.sample_rate;
     const samples = await at(rate);
     if (!isLatest()) return false;

@@ -4,8 +4,9 @@ const METER_EVERY = 1024; // samples between two reports of what is heard
 const RECORDING_CHUNK = 16384; // samples sent to the page at a time
 
 class Instrument extends AudioWorkletProcessor {
-  constructor({ processorOptions: { model, settings, noise, number } }) {
+  constructor({ processorOptions: { model, settings, noise, number, kept: known } }) {
     super();
+    for (const [name, value] of known) kept.set(name, value);
     const source = noise === "silent" ? () => 0 : whiteNoise; // silent: to compare with the plug-in's vectors
     const player = new Player(model, sampleRate, source);
     player.configure(settings);
@@ -15,6 +16,7 @@ class Instrument extends AudioWorkletProcessor {
     this.sinceMeter = 0;
     this.tape = null; // samples of the recording not sent yet
     this.port.onmessage = ({ data }) => {
+      for (const [name, value] of data.kept ?? []) kept.set(name, value);
       if (data.add) this.ensemble.add(data.number, data.add);
       if (data.play) this.ensemble.play(data.number, data.play);
       if (data.call === "panic") this.ensemble.panic();

@@ -22,7 +22,8 @@ class OwnDrum {
     this.glide = GLIDE * 2 ** Math.round(Math.log2(rate / 48000)); // samples
     this.octaves = bandCentres().map((hertz) => Math.log2(hertz / NOISE_PIVOT));
     this.bands = this.drums.length * BANDS;
-    this.table = noiseTable(rate, this.drums.map(({ noise_shape }) => noise_shape));
+    const shapes = this.drums.map(({ noise_shape }) => noise_shape);
+    this.table = keep(`noise ${rate} ${shapes.join()}`, () => noiseTable(rate, shapes));
     this.recorded = this.drums.map((each) => this.prepareOnsets(each));
     this.prepareRoom(Math.max(...this.recorded.map(({ onsets }) => onsets[0][0].length)));
     this.position = 0; // samples played
@@ -39,12 +40,13 @@ class OwnDrum {
   // Each hit's onset at the same loudness, in bands, the softest hit first.
   prepareOnsets({ loudness, onset }) {
     const order = [...loudness.keys()].sort((a, b) => loudness[a] - loudness[b]);
+    const bands = (hit) => {
+      const wave = onset[hit].map((value) => value / fromDecibels(loudness[hit]));
+      return threeBands(atRate(wave, this.rate), this.rate);
+    };
     return {
       loudness: order.map((hit, i) => loudness[hit] + i * 1e-6), // no two alike
-      onsets: order.map((hit) => {
-        const wave = onset[hit].map((value) => value / fromDecibels(loudness[hit]));
-        return threeBands(atRate(wave, this.rate), this.rate);
-      }),
+      onsets: keep(`onsets ${this.rate} ${loudness} ${onset}`, () => order.map(bands)),
     };
   }
 

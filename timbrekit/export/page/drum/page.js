@@ -36,7 +36,8 @@ const sound = new Sound(model, {
     });
     showRanges();
     lanes.show(hit.raw, hit.features, fixed ? model.onset_features : heard);
-    knobs.show(hit.normalized, hit.physical);
+    if (hit.physical.length === model.parameters.length) knobs.show(hit.normalized, hit.physical);
+    // else it came from the instrument before, while another was being chosen
     flash(hit.features[0]);
     sendHit(hit);
     $("count").textContent = `${count} so far`;
