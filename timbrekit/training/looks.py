@@ -114,7 +114,7 @@ def train_looks(
         progress: called after each epoch. If it raises KeyboardInterrupt, training ends and what there is is kept.
 
     Raises:
-        TrainingError: too few hits, or the loss is not a number.
+        TrainingError: too few hits, a synthesiser that cannot be updated, or the loss is not a number.
     """
     settings, began = settings or Settings(), time.perf_counter()
     split = split_hits(take, settings.split, settings.seed)
@@ -123,6 +123,11 @@ def train_looks(
         raise TrainingError(
             f"{len(hits)} hits are too few for the mel listener: it needs {LEAST_HITS} to train on (60 or more make a "
             "good model). Play more hits, or train for TorchDrum."
+        )
+    if not hasattr(preset.instrument(), "render_updates"):
+        raise TrainingError(
+            f"The synthesiser {preset.synth} cannot be updated while it rings, which the mel listener needs. Choose a "
+            "preset of the 808 or of a drum, or train for TorchDrum."
         )
     heard, weights = hear_take(take), spread_weights(take.intended)
     estimator, estimates = estimate_apart(take, heard, weights, hits)
