@@ -43,9 +43,9 @@ const TASKS = {
 
   // values: rows of normalised parameters; strikes: [sample, row]; the synth runs freely from sample 0
   synth({ rate, table, values, strikes, noise, length, out }) {
-    const synth = new core.Voice(rate);
+    const synth = new core.VOICES.snare808(rate);
     const next = noiseFrom(noise);
-    const physical = values.map((row) => row.map((value, i) => core.toPhysical(value, table[i])));
+    const physical = values.map((row) => row.map((value, i) => core.toPhysical(value, table[i], synth.step)));
     synth.set(physical[strikes[0][1]]);
     const audio = new Float32Array(length);
     const envelope = new Float32Array(length);

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from timbrekit.export.live_page import page_kind
+from timbrekit.export.live_page import DRUM_PAGE
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.page_file import PageKind
 from timbrekit.mapping import Mapping, build_network
@@ -169,4 +169,4 @@ def node_core(folder: Path, kind: PageKind | None = None) -> NodeCore:
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node (nodejs.org) to run the live page's audio core outside a browser")
-    return NodeCore(folder, node, kind or page_kind())
+    return NodeCore(folder, node, kind or DRUM_PAGE)

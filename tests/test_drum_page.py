@@ -8,7 +8,7 @@ from drum_support import drum_mapping, drum_metadata, full_drum, preset_of
 from page_support import node_core
 from takes import varied_strokes
 
-from timbrekit.export.live_page import page_kind, page_model
+from timbrekit.export.live_page import page_model
 from timbrekit.export.torchdrum import write_model
 from timbrekit.plugin.rehearse import rehearse
 from timbrekit.recording.onsets import DetectorSettings
@@ -18,7 +18,7 @@ GROWING = {"fixed": False}
 
 @pytest.fixture
 def core(tmp_path):
-    return node_core(tmp_path, page_kind("drum"))
+    return node_core(tmp_path)
 
 
 def played(core, preset, folder, rate=48_000, samples=None, **settings):

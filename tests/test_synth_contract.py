@@ -1,6 +1,7 @@
 """What every synthesiser keeps, and that a second one goes all the way."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,11 +13,11 @@ from toy_synth import ToySynth, toy_preset
 import timbrekit.synth
 from timbrekit.errors import ModelFileError, PresetError
 from timbrekit.export.check import check_model, open_model
-from timbrekit.export.live_page import VOICES as page_voices
 from timbrekit.export.live_page import build_page
 from timbrekit.export.model_file import HOSTS
 from timbrekit.export.nn_tilde.write import VOICES as nn_voices
 from timbrekit.export.nn_tilde.write import write_nn_tilde
+from timbrekit.export.page_file import FURNITURE
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
 from timbrekit.presets import load_preset, save_preset
 from timbrekit.recording import write_wav
@@ -149,7 +150,9 @@ def test_a_second_synthesiser_trains_rehearses_reports_and_is_refused_for_the_pl
 
 
 def test_a_host_has_a_voice_for_each_synthesiser_that_it_is_said_to_play():
-    assert set(HOSTS["page"][1]) == set(page_voices)
+    player = (FURNITURE / "drum" / "player.js").read_text(encoding="utf-8")
+    voices = re.search(r"VOICES = \{(.*)\}", player)[1]
+    assert {voice.split(":")[0].strip() for voice in voices.split(",")} == set(HOSTS["page"][1])
     assert set(HOSTS["nn-tilde"][1]) == set(nn_voices)
 
 

@@ -1,7 +1,7 @@
 """A drum's model as one HTML file that plays in a browser: `timbrekit page MODEL --out play.html`.
 
-The instrument is in ``page/drum/core.js``, its synthesiser's voice and ``page/drum/player.js``, which says what a voice
-is; what surrounds it is every page's (``page_file``).
+The instrument is in ``page/drum/core.js``, the synthesisers' voices, and ``page/drum/player.js``, which says what a
+voice is and holds their list; what surrounds it is every page's (``page_file``).
 """
 
 import base64
@@ -13,14 +13,17 @@ from typing import Any
 from timbrekit.errors import ModelFileError, OutputError
 from timbrekit.export.model_file import problem_of_synth, synth_of
 from timbrekit.export.page_file import FURNITURE, PageKind, script_json, write_page
-from timbrekit.synth import DRUM, SNARE808, parameters_of
+from timbrekit.synth import DRUM, parameters_of
 
 MAXIMUM_BYTES = 200_000  # a page is mailed and kept beside the model; more means something went in by mistake
-# The voice of each synthesiser: its scripts, the last of which holds the class, and what the page calls it.
-VOICES = {
-    SNARE808: (("snare808.js",), "808"),
-    DRUM: (("fourier.js", "drum_tables.js", "drum.js"), "drum"),
-}
+DRUM_PAGE = PageKind(
+    folder=FURNITURE / "drum",
+    core=("core.js", "fourier.js", "drum_tables.js", "drum.js", "snare808.js", "player.js"),
+    names=("Player", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
+    scripts=("pictures.js", "pads.js", "loop.js", "midi.js", "page.js"),
+    headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",
+    save="Save what it becomes",
+)
 
 # What the page reads of a model's metadata. Provenance that it does not show stays out of the file.
 MODEL_KEYS = (
@@ -33,19 +36,6 @@ MODEL_KEYS = (
     "onset_features",
     "detector",
 )
-
-
-def page_kind(synth: str = SNARE808) -> PageKind:
-    """The page of models that play that synthesiser."""
-    scripts, title = VOICES[synth]
-    return PageKind(
-        folder=FURNITURE / "drum",
-        core=("core.js", *scripts, "player.js"),
-        names=("Player", "Voice", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
-        scripts=("pictures.js", "pads.js", "loop.js", "midi.js", "page.js"),
-        headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",
-        save=f"Save the {title}",
-    )
 
 
 def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
@@ -63,7 +53,8 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
         OutputError: the page would be larger than `MAXIMUM_BYTES`, or cannot be written.
     """
     content = render_page(metadata)
-    most = MAXIMUM_BYTES + (len(script_json(metadata["drum"])) if "drum" in metadata else 0)
+    drum = metadata.get("drum")
+    most = MAXIMUM_BYTES + (len(script_json(drum)) if drum else 0)
     if len(content) > most:
         raise OutputError(
             f"The page for {metadata['name']!r} would be {len(content)} bytes; the limit is {most}. "
@@ -75,7 +66,7 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
 def render_page(metadata: dict[str, Any]) -> str:
     """The page's HTML. Raises `ModelFileError` as `build_page` does."""
     model = page_model(metadata)
-    return page_kind(synth_of(metadata)).render(str(model["name"]), model)
+    return DRUM_PAGE.render(str(model["name"]), model)
 
 
 def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +80,7 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
     problem = problem_of_synth(metadata, "page")
     if problem:
         raise ModelFileError(f"The page cannot be written. {problem}")
-    model = {key: metadata[key] for key in MODEL_KEYS}
+    model = {"synth": synth_of(metadata), **{key: metadata[key] for key in MODEL_KEYS}}
     if synth_of(metadata) == DRUM:
         parameters_of(DRUM, metadata.get("drum"))  # refuses a damaged one
         model["drum"] = metadata["drum"]

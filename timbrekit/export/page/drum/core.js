@@ -185,12 +185,9 @@ export function makeNetwork({ layers }) {
 
 export const toNormalized = (physical, { min, max }) => f32(f32(physical - min) / f32(max - min));
 
-// The voice's host may round every parameter to a step, in physical units.
-export function toPhysical(normalized, { min, max }) {
+// step: to which the voice's host rounds every parameter, in physical units; or null
+export function toPhysical(normalized, { min, max }, step) {
   let value = f32(f32(normalized * f32(max - min)) + min);
-  if (Voice.step) {
-    const step = f32(Voice.step);
-    value = f32(min + f32(step * Math.floor(f32(f32(f32(value - min) / step) + 0.5))));
-  }
+  if (step) value = f32(min + f32(f32(step) * Math.floor(f32(f32(f32(value - min) / f32(step)) + 0.5))));
   return clip(value, min, max);
 }

@@ -165,10 +165,9 @@ class Stroke {
   }
 }
 
-export class Voice {
-  static title = "drum";
-  static step = null;
-  static groups = [
+class OwnDrum {
+  step = null;
+  groups = [
     ["Pitch", ["pitch", "glide.amount", "glide.time"]],
     ["Ringing", ["modes.level", "modes.brightness", "modes.decay", "modes.tilt"]],
     ["Noise", ["noise.level", "noise.colour", "noise.decay", "noise.late"]],

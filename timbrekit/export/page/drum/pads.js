@@ -1,6 +1,6 @@
 // Pads and keys to strike.
 
-const { seededNoise, onsetFeatures, TRIGGER_DELAY, Voice } = globalThis.timbrekitCore;
+const { seededNoise, onsetFeatures, TRIGGER_DELAY } = globalThis.timbrekitCore;
 
 const AUDIBLE = [
   [-34, -3],

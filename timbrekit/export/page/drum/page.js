@@ -147,12 +147,12 @@ const sensitivity = {
 };
 const wet = {
   id: "wet",
-  title: `Input / ${Voice.title}`,
+  title: "Input / instrument",
   min: 0,
   max: 1,
   step: 0.01,
   value: 1,
-  text: (v) => `${Math.round(v * 100)} % ${Voice.title}`,
+  text: (v) => `${Math.round(v * 100)} % instrument`,
 };
 slider($("output"), sensitivity, (value) => configure({ sensitivity: value }));
 slider($("output"), wet, (value) => configure({ wet: value }));
@@ -191,7 +191,7 @@ function showModel(changed = {}) {
   const detector = { ...model.detector, ...changed };
   const preset = new Player(model, model.sample_rate);
   for (const place of ["knobs", "features"]) $(place).replaceChildren();
-  knobs = new Knobs($("knobs"), model.parameters, preset.preset);
+  knobs = new Knobs($("knobs"), preset);
   lanes = new FeatureLanes($("features"), model.onset_features);
   knobs.show(preset.preset, preset.synth.values);
   showRanges();

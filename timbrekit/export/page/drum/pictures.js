@@ -24,11 +24,12 @@ function fill(path, normalized) {
 
 // The plug-in's two rings for every parameter: the preset outside, what the last hit made of it inside.
 class Knobs {
-  constructor(parent, parameters, preset) {
+  // player: of the instrument, not played yet
+  constructor(parent, { parameters, preset, synth: { groups } }) {
     this.knobs = [];
-    const grouped = new Set(Voice.groups.flatMap(([, keys]) => keys));
+    const grouped = new Set(groups.flatMap(([, keys]) => keys));
     const rest = parameters.map((p) => p.key).filter((key) => !grouped.has(key));
-    for (const [group, keys] of [...Voice.groups, ["Shared", rest]]) {
+    for (const [group, keys] of [...groups, ["Shared", rest]]) {
       const members = parameters.filter((p) => keys.includes(p.key));
       members.sort((a, b) => keys.indexOf(a.key) - keys.indexOf(b.key));
       if (members.length) parent.append(element("h3", { text: group }));

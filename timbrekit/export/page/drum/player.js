@@ -1,14 +1,15 @@
-// The whole instrument: hears, decides, plays. Joined to core.js and a synthesiser's voice when the page is built.
+// The whole instrument: hears, decides, plays. Joined to core.js and the synthesisers' voices when the page is built.
 //
-// A voice is a class `Voice` of what one synthesiser plays:
-//   static title, step, groups: what people call it; the step to which its host rounds parameters, or null; its
-//     parameters in groups for the page, each [heading, keys]
+// A voice is a class of what one synthesiser plays:
+//   step, groups: to which its host rounds parameters, in physical units, or null; its parameters in groups for the
+//     page, each [heading, keys]
 //   constructor(rate, drum): Hz; the drum, where the model holds one
 //   set(values): parameters in physical units and in the model's order, from the next sample on
 //   trigger(): a stroke at the next sample, with the values set last
 //   next(noise): one sample out of one of white noise in -1..1
 //   silence(): at once
 //   values: those set last
+export const VOICES = { snare808: Snare808, drum: OwnDrum };
 
 // model: what build_page puts into the page: preset values, parameter table, network, training ranges and
 // detector settings. rate: Hz of the samples that will be fed. noise: one value in -1..1 per call.
@@ -17,14 +18,16 @@ export class Player {
     this.rate = rate;
     this.noise = noise;
     this.parameters = model.parameters;
+    const Voice = VOICES[model.synth ?? "snare808"]; // files of version 0.1 do not say which
+    if (!Voice) throw new Error(`no voice for ${model.synth}`);
+    this.synth = new Voice(rate, model.drum);
     // The plug-in snaps the preset, too, when it takes it over from the model.
-    const snap = (value, p) => toNormalized(toPhysical(value, p), p);
+    const snap = (value, p) => toNormalized(toPhysical(value, p, this.synth.step), p);
     this.preset = model.parameters.map((p) => snap(toNormalized(model.preset.values[p.key], p), p));
     this.network = makeNetwork(model.network);
     this.ranges = new FeatureRanges(model.onset_features);
     this.detector = new OnsetDetector(rate, {});
-    this.synth = new Voice(rate, model.drum);
-    this.synth.set(this.preset.map((value, i) => toPhysical(value, this.parameters[i])));
+    this.synth.set(this.toPhysical(this.preset));
     this.recent = new Float32Array(WINDOW); // ring of the last input samples
     this.position = 0; // samples played so far
     this.told = []; // features of hits that sound with the next sample
@@ -45,6 +48,10 @@ export class Player {
     if (sensitivity !== undefined) this.sensitivity = f32(sensitivity);
     if (wet !== undefined) this.wet = f32(wet);
     if (fixed !== undefined) this.ranges.fixed = fixed;
+  }
+
+  toPhysical(normalized) {
+    return normalized.map((value, i) => toPhysical(value, this.parameters[i], this.synth.step));
   }
 
   // Silence at once; settings, heard ranges and the detector's view of the room stay.
@@ -115,7 +122,7 @@ export class Player {
     const normalized = this.preset.map((value, i) =>
       clip(f32(value + f32(modulation[i] * this.sensitivity)), 0, 1),
     );
-    const physical = normalized.map((value, i) => toPhysical(value, this.parameters[i]));
+    const physical = this.toPhysical(normalized);
     this.synth.set(physical);
     this.synth.trigger();
     this.onHit({ position: this.position, told, raw, features, modulation, normalized, physical });

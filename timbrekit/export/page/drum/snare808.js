@@ -32,10 +32,9 @@ class Envelope {
 
 const gain = (decibels) => f32(Math.pow(10, f32(decibels / 20)));
 
-export class Voice {
-  static title = "808";
-  static step = 0.01; // the plug-in rounds every parameter to this step
-  static groups = [
+class Snare808 {
+  step = 0.01; // the plug-in rounds every parameter to this step
+  groups = [
     ["Osc 1", ["osc1.freq", "osc1.mod", "osc1_env.decay", "osc1_gain.gain"]],
     ["Osc 2", ["osc2.freq", "osc2.mod", "osc2_env.decay", "osc2_gain.gain"]],
     ["Noise", ["noise_filter.freq", "noise_filter.q", "noise_env.decay", "noise_gain.gain"]],
