@@ -18,7 +18,11 @@ from timbrekit.synth import DRUM, parameters_of
 MAXIMUM_BYTES = 200_000  # a page is mailed and kept beside the model; more means something went in by mistake
 DRUM_PAGE = PageKind(
     folder=FURNITURE / "drum",
-    core=("core.js", "fourier.js", "drum_tables.js", "drum.js", "snare808.js", "player.js"),
+    core=(
+        *("core.js", "fourier.js", "updates.js"),
+        *("drum_tables.js", "drum.js", "snare808.js", "ringing808.js"),
+        *("listener.js", "looks.js", "player.js"),
+    ),
     names=("Player", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
     scripts=("pictures.js", "pads.js", "loop.js", "midi.js", "page.js"),
     headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",

@@ -13,9 +13,9 @@ export class Leaving {
   replace(before, { model, settings }, noise) {
     const next = new Player(model, this.rate, noise);
     before.handOver(next);
-    Object.assign(next, { onHit: before.onHit, meters: before.meters });
+    Object.assign(next, { onHit: before.onHit, onUpdate: before.onUpdate, meters: before.meters });
     next.configure(settings);
-    before.onHit = () => {};
+    before.onHit = before.onUpdate = () => {};
     before.clearMeters();
     this.players.push({ player: before, left: RING_OUT * this.rate });
     return next;

@@ -11,6 +11,7 @@ class Instrument extends AudioWorkletProcessor {
     this.leaving = new Leaving(sampleRate);
     this.player.configure(settings);
     this.player.onHit = (hit) => this.port.postMessage({ hit });
+    this.player.onUpdate = (update) => this.port.postMessage({ update });
     this.mono = new Float32Array(128);
     this.sinceMeter = 0;
     this.tape = null; // samples of the recording not sent yet

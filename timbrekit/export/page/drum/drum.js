@@ -23,15 +23,17 @@ function nearest(strike, loudness) {
 
 // One stroke, from its parameters to its end.
 class Stroke {
-  age = 0; // samples
   cutAt = Infinity; // age at which the next stroke came
+  goesAt = Infinity; // age at which an update of its parameters came
 
-  constructor(voice, values) {
+  // age: in samples, from which on it sounds; above 0 for an update
+  constructor(voice, values, age = 0) {
     const [pitch, glideAmount, glideTime, ...others] = values;
     const [modesLevel, brightness, modesDecay, tilt, noiseLevel, noiseColour, noiseDecay, ...more] = others;
     const [late, onsetLevel, onsetColour, drive, level, strike] = more;
     const harder = strike - voice.drum.loudness[voice.drum.reference];
     this.voice = voice;
+    this.age = this.comesAt = age;
     this.startModes(2 ** (pitch / 12), modesLevel, brightness, 100 / modesDecay, tilt, harder);
     this.glide = { amount: 2 ** (glideAmount / 12) - 1, time: glideTime / 1000 };
     this.startNoise(noiseLevel, noiseColour, 100 / noiseDecay, late, harder);
@@ -54,14 +56,15 @@ class Stroke {
       const amplitude = fromDecibels(drum.level[i] + drum.level_slope[i] * harder + level + brightness * octaves);
       const damping = drum.decay[i] * Math.exp(drum.decay_slope[i] * harder + tilt * octaves * Math.LN2);
       const fade = Math.exp((-damping * faster) / rate);
+      const left = amplitude * fade ** this.age;
       const phase = drum.phase[i];
       if (drum.gliding[i] > 0.5) {
-        this.gliding.push({ frequency, phase, amplitude, fade });
+        this.gliding.push({ frequency, phase, amplitude: left, fade });
         return;
       }
       const turn = (2 * Math.PI * frequency) / rate;
-      this.re[this.ringing] = amplitude * Math.cos(phase);
-      this.im[this.ringing] = amplitude * Math.sin(phase);
+      this.re[this.ringing] = left * Math.cos(phase + turn * this.age);
+      this.im[this.ringing] = left * Math.sin(phase + turn * this.age);
       this.turnRe[this.ringing] = fade * Math.cos(turn);
       this.turnIm[this.ringing] = fade * Math.sin(turn);
       this.ringing += 1;
@@ -71,19 +74,29 @@ class Stroke {
   startNoise(level, colour, faster, late, harder) {
     const { drum, rate, octaves } = this.voice;
     const step = STEP / rate;
-    const start = (levels, slopes, more) =>
-      levels.map((decibels, i) => fromDecibels(decibels + slopes[i] * harder + level + colour * octaves[i] + more));
+    const start = (levels, slopes, extra) =>
+      levels.map((decibels, i) => fromDecibels(decibels + slopes[i] * harder + level + colour * octaves[i] + extra));
     this.early = start(drum.noise_level, drum.noise_slope, 0);
     this.late = start(drum.late_level, drum.late_slope, late);
     this.earlyFade = drum.noise_decay.map((decay) => Math.exp(-decay * faster * step));
     this.lateFade = drum.late_decay.map((decay) => Math.exp(-decay * faster * step));
     this.noise = new Float64Array(BANDS); // level of each band …
     this.rise = new Float64Array(BANDS); // … and by how much it changes with each sample
+    const [steps, more] = [Math.floor(this.age / STEP), this.age % STEP];
+    for (let i = 0; i < BANDS; i++) {
+      this.early[i] *= this.earlyFade[i] ** steps;
+      this.late[i] *= this.lateFade[i] ** steps;
+    }
+    if (!more) return; // the first sample takes the step
+    this.step();
+    for (let i = 0; i < BANDS; i++) this.noise[i] += this.rise[i] * more;
   }
 
   mixOnset(level, colour, strike) {
     const { loudness, onsets } = this.voice;
-    this.onset = new Float64Array(onsets[0][0].length);
+    const { length } = onsets[0][0];
+    this.onset = new Float64Array(this.age < length ? length : 0);
+    if (!this.onset.length) return;
     for (const [hit, share] of nearest(strike, loudness)) {
       onsets[hit].forEach((wave, band) => {
         const gain = share * fromDecibels(level + colour * ONSET_OCTAVES[band]);
@@ -93,7 +106,8 @@ class Stroke {
   }
 
   get over() {
-    return this.age >= this.seconds * this.voice.rate || this.age - this.cutAt >= this.voice.cut;
+    const { age, voice } = this;
+    return age >= this.seconds * voice.rate || age - this.cutAt >= voice.cut || age - this.goesAt >= voice.pass;
   }
 
   // One sample of what still rings. at: place of the noise's bands in the table.
@@ -105,8 +119,18 @@ class Stroke {
     if (age < this.onset.length) sound += this.onset[age];
     sound *= clip((this.seconds - age / voice.rate) / END_FADE, 0, 1);
     const cut = clip(1 - (age - this.cutAt) / voice.cut, 0, 1);
+    const share = this.share();
     this.age += 1;
-    return (Math.tanh(sound * drive) / drive) * this.level * cut;
+    return (Math.tanh(sound * drive) / drive) * this.level * cut * share;
+  }
+
+  // How much it counts beside the same stroke with other parameters, during an update.
+  share() {
+    const { age, comesAt, goesAt } = this;
+    const { pass } = this.voice;
+    let share = comesAt && age - comesAt < pass ? passedOver((age - comesAt + 1) / pass) : 1;
+    if (age >= goesAt) share *= 1 - passedOver((age - goesAt + 1) / pass);
+    return share;
   }
 
   // Every STEP samples: the noise's levels take a new line, and modes that are over are left out.
@@ -184,6 +208,7 @@ class OwnDrum {
       Object.entries(drum).map(([name, value]) => [name, isRead(value) || name === "kind" ? value : read(value)]),
     );
     this.cut = Math.floor(END_FADE * rate); // samples
+    this.pass = glideSamples(rate); // of an update
     this.octaves = bandCentres().map((hertz) => Math.log2(hertz / NOISE_PIVOT));
     this.table = noiseTable(rate, this.drum.noise_shape);
     this.mainFrequency = this.findMainFrequency();
@@ -226,6 +251,14 @@ class OwnDrum {
   trigger() {
     for (const stroke of this.strokes) stroke.cutAt = Math.min(stroke.cutAt, stroke.age);
     this.strokes.push(new Stroke(this, this.values));
+    this.struckAt = this.position;
+  }
+
+  update() {
+    const age = this.position - this.struckAt;
+    for (const stroke of this.strokes)
+      if (stroke.cutAt === Infinity) stroke.goesAt = Math.min(stroke.goesAt, age);
+    this.strokes.push(new Stroke(this, this.values, age));
   }
 
   next(noise) {
@@ -234,7 +267,7 @@ class OwnDrum {
     this.position += 1;
     let sum = 0;
     for (const stroke of this.strokes) sum += stroke.next(at);
-    if (this.strokes.length && this.strokes[0].over) this.strokes.shift();
+    while (this.strokes.length && this.strokes[0].over) this.strokes.shift();
     return f32(sum);
   }
 }

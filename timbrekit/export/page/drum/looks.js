@@ -1,0 +1,203 @@
+// The mel listener: log-mel bands and levels of windows that end later and later, and what is made of them. In 64 bits.
+// The definition is docs/listener.md; timbrekit/features/mel_looks.py and timbrekit/estimate.py are the same in Python.
+
+const LEAST_POWER = 1e-8; // nothing is softer than -80 dB
+const LEAST_FFT = 1024; // samples
+const HIGHEST_MEL_HZ = 16000;
+const FIRST_SAMPLE = 2; // after the detection
+const KERNEL_WIDTH = 4;
+const TELLING = 1; // the look that says how loud, bright and noisy a hit is: its window is the plug-in's
+const WARM = 30; // times that everything is done beforehand, so that it is compiled at the first hit
+
+const toDecibels = (power) => 10 * Math.log10(power + LEAST_POWER);
+const melToHz = (mel) => 700 * (10 ** (mel / 2595) - 1);
+const spread = (values) => ({ minimum: Math.min(...values), width: Math.max(...values) - Math.min(...values) });
+
+// One window.
+class Look {
+  // fouriers: those made so far, by size
+  constructor([before, after, bands, parts], rate, fouriers) {
+    const factor = rateFactor(rate);
+    this.length = Math.round(before * factor) + Math.round(after * factor);
+    this.delay = FIRST_SAMPLE + Math.round(after * factor) - 1;
+    this.parts = parts;
+    this.count = bands + parts;
+    this.samples = new Float64Array(this.length);
+    this.window = this.samples.map((_, i) => Math.sin((Math.PI * (i + 0.5)) / this.length) ** 2);
+    this.power = this.window.reduce((sum, value) => sum + value * value, 0);
+    const size = Math.round(Math.max(LEAST_FFT, before + after) * factor);
+    fouriers[size] ??= new Fourier(size);
+    this.fourier = fouriers[size];
+    const top = 2595 * Math.log10(1 + HIGHEST_MEL_HZ / 700);
+    this.edges = Float64Array.from({ length: bands + 2 }, (_, i) => melToHz((top * i) / (bands + 1)));
+    const widths = Array.from({ length: bands }, (_, band) => this.edges[band + 2] - this.edges[band]);
+    this.widths = widths.map((width) => width / widths.reduce((sum, each) => sum + each)); // shares
+    this.bands = Array.from({ length: bands }, (_, band) => this.triangle(band, rate / size, size / 2));
+  }
+
+  // The weights of a mel band and the bin of the first of them.
+  triangle(band, binHz, lastBin) {
+    const [low, middle, high] = this.edges.subarray(band, band + 3);
+    const first = Math.max(0, Math.ceil(low / binHz));
+    const last = Math.min(lastBin, Math.floor(high / binHz));
+    const weights = Float64Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => {
+      const hertz = (first + i) * binHz;
+      return Math.max(0, Math.min((hertz - low) / (middle - low), (high - hertz) / (high - middle)));
+    });
+    const sum = Math.max(1e-12, weights.reduce((all, weight) => all + weight, 0));
+    return { first, weights: weights.map((weight) => weight / sum) };
+  }
+
+  // Writes its features in dB into a row, from `at` on: bands, then parts.
+  hear(recent, position, row, at) {
+    const { samples, window, fourier, parts, length } = this;
+    lastSamples(recent, position, samples);
+    const part = length / parts;
+    for (let p = 0; p < parts; p++) {
+      let sum = 0;
+      for (let i = p * part; i < (p + 1) * part; i++) sum += samples[i] * samples[i];
+      row[at + this.bands.length + p] = f32(toDecibels(sum / part));
+    }
+    for (let i = 0; i < length; i++) samples[i] *= window[i];
+    fourier.forward(samples);
+    const { re, im } = fourier;
+    this.bands.forEach(({ first, weights }, band) => {
+      let sum = 0;
+      for (let i = 0; i < weights.length; i++) {
+        const bin = first + i;
+        sum += weights[i] * (re[bin] * re[bin] + im[bin] * im[bin]);
+      }
+      row[at + band] = f32(toDecibels(sum / this.power));
+    });
+  }
+
+  // About the three features of TorchDrum, in its units, out of a row of its own in dB.
+  threeFeatures(row, at) {
+    const power = (decibels) => 10 ** (decibels / 10);
+    const first = at + this.bands.length;
+    let loudness = 0;
+    for (let i = first; i < at + this.count; i++) loudness += power(row[i]) / this.parts;
+    let [centroid, magnitudes, level, powers] = [0, 0, 0, 0];
+    this.widths.forEach((width, band) => {
+      const size = power(row[at + band]);
+      centroid += width * Math.sqrt(size) * this.edges[band + 1];
+      magnitudes += width * Math.sqrt(size);
+      level += width * row[at + band];
+      powers += width * size;
+    });
+    const semitones = 12 * Math.log2(centroid / magnitudes / 440) + 69;
+    return Float32Array.of(10 * Math.log10(loudness), semitones, 2 * (level - 10 * Math.log10(powers)));
+  }
+}
+
+class MelListener {
+  constructor(model, rate) {
+    const { windows, hits, aims, ...numbers } = model.looks;
+    const fouriers = {};
+    this.looks = windows.map((window) => new Look(window, rate, fouriers));
+    this.delays = this.looks.map(({ delay }) => delay);
+    this.ends = []; // how many features have been heard at each look
+    for (const { count } of this.looks) this.ends.push((this.ends.at(-1) ?? 0) + count);
+    this.hits = hits;
+    for (const name of ["mean", "scale", "low", "high", "known", "offset", "linear", "weights"])
+      this[name] = decodeFloats(numbers[name]);
+    this.aims = Object.fromEntries(Object.entries(aims).map(([name, text]) => [name, decodeFloats(text)]));
+    this.network = makeNetwork(model.network, Float64Array);
+    this.size = this.offset.length / windows.length; // of an estimate
+    this.row = new Float32Array(this.ends.at(-1));
+    this.scaled = new Float64Array(this.row.length);
+    this.estimates = windows.map(() => new Float64Array(this.size));
+    this.meetHits();
+    this.warmUp();
+  }
+
+  // How loud, bright and noisy the hits of the training were, by each look.
+  meetHits() {
+    const width = this.row.length;
+    const unscaled = (value, i) => value * this.scale[i] + this.mean[i];
+    this.rows = Array.from({ length: this.hits }, (_, hit) =>
+      this.known.subarray(hit * width, (hit + 1) * width).map(unscaled),
+    );
+    this.threes = this.looks.map((_, look) => this.rows.map((row) => this.threeFeatures(look, row)));
+    this.spreads = this.threes.map((hits) => [0, 1, 2].map((i) => spread(hits.map((three) => three[i]))));
+  }
+
+  // Compiled code is ten times as quick.
+  warmUp() {
+    const silence = new Float32Array(LEAST_FFT);
+    for (let time = 0; time < WARM; time++)
+      this.looks.forEach((_, look) => this.answer(look, this.hear(look, silence, 0)));
+    this.row.fill(0);
+  }
+
+  begin(look) {
+    return look ? this.ends[look - 1] : 0;
+  }
+
+  threeFeatures(look, row) {
+    return this.looks[look].threeFeatures(row, this.begin(look));
+  }
+
+  hear(look, recent, position) {
+    this.looks[look].hear(recent, position, this.row, this.begin(look));
+    return this.row;
+  }
+
+  // The hit of the training that is nearest, made as loud as asked for.
+  tell(features) {
+    const { threes: { [TELLING]: hits }, spreads: { [TELLING]: ranges } } = this;
+    const wanted = ranges.map(({ minimum, width }, i) => minimum + features[i] * width);
+    const apart = (three) =>
+      ranges.reduce((sum, { width }, i) => sum + ((three[i] - wanted[i]) / Math.max(width, 1e-3)) ** 2, 0);
+    const distances = hits.map(apart);
+    const nearest = distances.indexOf(Math.min(...distances));
+    const louder = wanted[0] - hits[nearest][0];
+    return this.rows[nearest].map((value) => Math.max(-80, value + louder));
+  }
+
+  answer(look, row) {
+    const raw = this.threeFeatures(look, row);
+    const place = ({ minimum, width }, i) => (width > 0 ? clip((raw[i] - minimum) / width, 0, 1) : 0.5);
+    const features = Float32Array.from(this.spreads[look], place);
+    return { raw, features, modulation: Float32Array.from(this.network(this.aim(look, row))) };
+  }
+
+  // What the whole hit will sound like, from what was heard of it so far: a kernel regression.
+  estimate(look, row) {
+    const { size, scaled, known, linear, weights, hits } = this;
+    const [width, heard] = [row.length, this.ends[look]];
+    const estimate = this.estimates[look];
+    for (let i = 0; i < heard; i++)
+      scaled[i] = clip((row[i] - this.mean[i]) / this.scale[i], this.low[i], this.high[i]);
+    estimate.set(this.offset.subarray(look * size, (look + 1) * size));
+    const above = this.ends.slice(0, look).reduce((sum, rows) => sum + rows, 0);
+    for (let i = 0; i < heard; i++)
+      for (let j = 0; j < size; j++) estimate[j] += scaled[i] * linear[(above + i) * size + j];
+    for (let hit = 0; hit < hits; hit++) {
+      let apart = 0;
+      for (let i = 0; i < heard; i++) {
+        const difference = scaled[i] - known[hit * width + i];
+        apart += difference * difference;
+      }
+      const alike = Math.exp(-Math.sqrt(apart) / (KERNEL_WIDTH * Math.sqrt(heard)));
+      for (let j = 0; j < size; j++) estimate[j] += alike * weights[(look * hits + hit) * size + j];
+    }
+    return estimate;
+  }
+
+  // What to play for the estimates at this look and at the one before.
+  aim(look, row) {
+    const { size, aims } = this;
+    const now = this.estimate(look, row);
+    const before = look ? this.estimates[look - 1] : null;
+    const [matrix, vector] = [look * size * size, look * size];
+    return now.map((estimate, j) => {
+      let aim = estimate + aims.offset[vector + j];
+      for (let i = 0; i < size; i++) {
+        aim += now[i] * aims.now[matrix + i * size + j];
+        if (before) aim += before[i] * aims.before[matrix + i * size + j];
+      }
+      return aim;
+    });
+  }
+}
