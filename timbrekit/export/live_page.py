@@ -15,6 +15,7 @@ from timbrekit.export.model_file import problem_of_synth, synth_of
 from timbrekit.export.page_file import FURNITURE, PageKind, script_json, write_page
 from timbrekit.synth import DRUM, parameters_of
 
+MEL = "mel"  # the listener of docs/listener.md
 MAXIMUM_BYTES = 200_000  # a page is mailed and kept beside the model; more means something went in by mistake
 DRUM_PAGE = PageKind(
     folder=FURNITURE / "drum",
@@ -57,8 +58,8 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
         OutputError: the page would be larger than `MAXIMUM_BYTES`, or cannot be written.
     """
     content = render_page(metadata)
-    drum = metadata.get("drum")
-    most = MAXIMUM_BYTES + (len(script_json(drum)) if drum else 0)
+    # What is as large as the recording asks for.
+    most = MAXIMUM_BYTES + sum(len(script_json(metadata[name])) for name in ("drum", "looks") if metadata.get(name))
     if len(content) > most:
         raise OutputError(
             f"The page for {metadata['name']!r} would be {len(content)} bytes; the limit is {most}. "
@@ -88,6 +89,8 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
     if synth_of(metadata) == DRUM:
         parameters_of(DRUM, metadata.get("drum"))  # refuses a damaged one
         model["drum"] = metadata["drum"]
+    if metadata.get("listener") == MEL:
+        model |= {"listener": MEL, "looks": metadata["looks"]}
     absent = [p["key"] for p in model["parameters"] if p["key"] not in model["preset"]["values"]]
     if absent:
         raise ModelFileError(

@@ -1,0 +1,72 @@
+"""Models with a mapping over looks for the tests of hosts: as a module, as a model file's description, as sound."""
+
+import numpy as np
+import torch
+from drum_support import drum_preset
+from looks_golden import small_mapping
+
+from timbrekit.estimate import Estimator
+from timbrekit.export.metadata import build_metadata, encode
+from timbrekit.features.mel_looks import FEATURES, LOOKS
+from timbrekit.mapping import Mapping
+from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network
+from timbrekit.presets import Preset
+from timbrekit.recording.onsets import DetectorSettings
+
+WANTED = 7
+RATE = 48_000
+
+
+def looks_mapping(preset: Preset, hits: int = 40, spread: float = 0.3) -> LooksMapping:
+    """Random numbers about the size of trained ones, and looks that differ from each other."""
+    generator = torch.Generator().manual_seed(11)
+
+    def random(*shape: int, size: float = 1.0) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator) * size
+
+    width = FEATURES[-1]
+    parts = [(random(WANTED), random(size, WANTED, size=0.05), random(hits, WANTED)) for size in FEATURES]
+    estimator = Estimator(-40 + random(width, size=5), 8 + random(width).abs(), random(hits, width), parts)
+    network, aims = build_looks_network(WANTED, len(preset.parameters)), Aims(len(LOOKS), WANTED)
+    with torch.no_grad():
+        for values in (*network.parameters(), *aims.parameters()):
+            values.copy_(random(*values.shape, size=spread))
+    values, damping = torch.from_numpy(preset.normalized()), torch.from_numpy(preset.damping_vector())
+    mapping = Mapping(network, values, 0.5 * damping, torch.zeros(WANTED))
+    return LooksMapping(estimator, aims, mapping).eval().requires_grad_(False)
+
+
+def looks_description(mapping: LooksMapping) -> dict:
+    """What docs/listener.md, section 6, says that a model file holds under "looks"."""
+    estimator, aims = mapping.estimator, mapping.aims
+    names = ("mean", "scale", "low", "high", "known", "offset", "linear", "weights")
+    return {
+        "windows": [[look.before, look.after, look.bands, look.parts] for look in LOOKS],
+        **{name: encode(getattr(estimator, name)) for name in names},
+        "aims": {name: encode(getattr(aims, name)) for name in ("now", "before", "offset")},
+        "glide": 192,
+        "hits": len(estimator.known),
+    }
+
+
+def looks_metadata(mapping: LooksMapping, preset: Preset) -> dict:
+    """What a model file with this mapping would say of itself."""
+    lowest, highest = torch.tensor([-38.0, 84.0, -32.0]), torch.tensor([-8.0, 123.0, -3.0])
+    settings = DetectorSettings()
+    metadata = build_metadata(mapping.mapping, preset, RATE, settings, lowest, highest, name="Kitchen looks")
+    return metadata | {"schema": 2, "listener": "mel", "looks": looks_description(mapping)}
+
+
+def drumming(rate: int, seconds: float = 4.0, seed: int = 3) -> np.ndarray:
+    """``(samples,)`` strokes of noise and tones, some so close that they end each other's looks, float32."""
+    random = np.random.default_rng(seed)
+    count = int(rate * seconds)
+    audio = np.zeros(count)
+    at = 0.05
+    while at < seconds - 0.05:
+        time = np.arange(count - int(at * rate)) / rate
+        tone = np.sin(2 * np.pi * random.uniform(100, 900) * time) * np.exp(-time / random.uniform(0.02, 0.08))
+        hiss = random.uniform(-1, 1, len(time)) * np.exp(-time / random.uniform(0.003, 0.05))
+        audio[-len(time) :] += random.uniform(0.05, 0.5) * (tone + hiss) * np.minimum(1, time / 0.0003)
+        at += random.choice([0.024, 0.06, 0.11, 0.3])
+    return np.clip(audio, -1, 1).astype(np.float32)

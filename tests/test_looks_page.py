@@ -1,0 +1,85 @@
+"""The mel listener in the page: node hears, answers and plays as docs/listener.md has it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from drum_support import full_drum, preset_of
+from looks_golden import DETECTION, GOLDEN, signal, small_mapping
+from looks_support import drumming, looks_mapping, looks_metadata
+from page_support import node_core
+
+from timbrekit.export.live_page import page_model
+from timbrekit.mapping_looks import LooksModel
+from timbrekit.plugin.rehearse_looks import rehearse_looks
+from timbrekit.presets import load_preset
+
+RATES = (48_000, 44_100, 96_000)
+
+
+@pytest.fixture
+def core(tmp_path):
+    return node_core(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return json.loads(GOLDEN.read_text())
+
+
+def in_page(mapping, preset):
+    """What a page would hold of the model."""
+    return json.loads(json.dumps(page_model(looks_metadata(mapping, preset))))
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_looks_are_heard_and_answered_as_the_numbers_for_hosts_have_it(core, golden, rate):
+    model = in_page(small_mapping(), load_preset("snare-1"))
+    task = {"task": "looks", "model": model, "rate": rate, "detection": DETECTION}
+    (result,) = core.run({**task, "samples": core.write("signal", signal(rate))})
+    expected = golden["looks"][str(rate)]
+    for name in ("delays", "features", "estimates", "aims", "modulation"):
+        np.testing.assert_allclose(result[name], expected[name], atol=2e-5, err_msg=name)
+
+
+def test_the_808_with_updates_is_that_of_the_numbers_for_hosts(core, golden):
+    voice, starts = golden["voice"], golden["looks"]["48000"]["starts"]
+    events = []
+    for trigger, heard, sets in zip(voice["triggers"], voice["heard"], voice["parameters"], strict=True):
+        kinds = ["trigger", *["update"] * (heard - 1)]
+        events += [[trigger + starts[i], kind, sets[i]] for i, kind in enumerate(kinds)]
+    task = {"task": "ringing", "rate": voice["rate"], "idle": voice["idle"], "seed": voice["noise_seed"]}
+    core.run({**task, "events": events, "length": voice["samples"], "out": "voice"})
+    np.testing.assert_allclose(core.read("voice")[:: voice["every"]], voice["audio"], atol=1e-6)
+
+
+def played(core, preset, rate, block=None, **settings):
+    mapping = looks_mapping(preset)
+    samples = drumming(rate)
+    noise = np.random.default_rng(9).uniform(-1, 1, len(samples)).astype(np.float32)
+    promised = rehearse_looks(
+        LooksModel(mapping).eval(), samples, rate, noise=noise, synth=preset.instrument(), **settings
+    )
+    files = {"samples": core.write("take", samples), "noise": core.write("noise", noise)}
+    task = {"task": "play", "model": in_page(mapping, preset), "rate": rate, "out": "live", "block": block}
+    (result,) = core.run({**task, **files, "configure": settings})
+    return core.read("live"), promised, result
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("preset", [load_preset("snare-1"), preset_of(full_drum())], ids=["808", "drum"])
+def test_the_page_plays_and_corrects_as_rehearsal_does(core, preset, rate):
+    live, promised, result = played(core, preset, rate)
+    assert len(promised.triggers) > 20 and set(promised.looks) >= {1, 2, 3, 4, 5}
+    assert np.abs(promised.audio).max() > 0.05
+    assert [hit["position"] for hit in result["hits"]] == promised.triggers.tolist()
+    assert len(result["updates"]) == (promised.looks - 1).sum()
+    np.testing.assert_allclose(live, promised.audio, atol=1e-4)
+
+
+@pytest.mark.parametrize("block", [1, 128, 1000])
+def test_the_block_size_changes_nothing(core, block):
+    whole, _, _ = played(core, load_preset("snare-1"), 48_000)
+    blocks, _, _ = played(core, load_preset("snare-1"), 48_000, block)
+    np.testing.assert_array_equal(blocks, whole)
