@@ -85,3 +85,17 @@ class LooksMapping(nn.Module):
         aims = self.aims(estimates)
         parameters, penalty = self.mapping.parameters_and_penalty(aims.flatten(0, 1))
         return parameters.unflatten(0, (-1, aims.shape[1])), penalty
+
+
+class LooksModel(nn.Module):
+    """What a model file holds: modulations at the looks, then one row with the preset."""
+
+    def __init__(self, mapping: LooksMapping):
+        super().__init__()
+        self.mapping = mapping
+        self.looks: int = len(mapping.aims.offset)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(n, D)`` in dB to ``(n + 1, looks, parameters)``."""
+        preset = self.mapping.mapping.preset.expand(1, self.looks, -1)
+        return torch.cat([self.mapping(features), preset])

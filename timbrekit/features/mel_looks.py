@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from timbrekit.synth.updates import rate_factor
@@ -53,6 +55,13 @@ def look_starts(sample_rate: int) -> tuple[int, ...]:
     """Samples from the trigger to the answer to each look; the first look's answer is the trigger."""
     delays = look_delays(sample_rate)
     return tuple(delay - delays[0] for delay in delays)
+
+
+def looks_heard(detections: NDArray[np.int64], sample_rate: int) -> NDArray[np.int64]:
+    """``(n,)`` how many looks at each hit are answered before the next one is detected; the first one always is."""
+    following = np.append(detections[1:], np.iinfo(np.int64).max)
+    answers = detections[:, None] + np.array(look_delays(sample_rate))
+    return (answers < following[:, None]).sum(1).clip(1)
 
 
 def look_features(windows: Tensor, look: Look, sample_rate: int) -> Tensor:

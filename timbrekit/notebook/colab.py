@@ -8,6 +8,7 @@ None; ``google.colab`` is imported only where it is used.
 
 import base64
 import html
+import json
 import sys
 import uuid
 from dataclasses import dataclass
@@ -61,18 +62,22 @@ def upload() -> Upload | None:
     return Upload(name, content)
 
 
-def record() -> Upload | None:
+def record(guided: bool = True) -> Upload | None:
     """Record from the microphone of the computer that shows the notebook.
 
     In Colab this waits until the recording is stopped. Elsewhere it shows the recorder and returns None at once:
     the recording is saved by the browser and uploaded like any other file.
+
+    Args:
+        guided: say what to play on a drum, and count the hits.
     """
     from IPython.display import HTML, display
 
+    options = f"{LONGEST_RECORDING_SECONDS}, {json.dumps(guided)}"
     place = f"recorder-{uuid.uuid4().hex[:8]}"
     script = Path(__file__).with_name("recorder.js").read_text(encoding="utf-8")
     if not in_colab():
-        run = f'timbrekitRecordToFile("{place}", {LONGEST_RECORDING_SECONDS});'
+        run = f'timbrekitRecordToFile("{place}", {options});'
         display(HTML(f'<div id="{place}"></div><script>{script}\n{run}</script>'))
         return None
 
@@ -80,10 +85,10 @@ def record() -> Upload | None:
 
     display(HTML(f'<div id="{place}"></div><script>{script}</script>'))
     try:
-        result = output.eval_js(f'timbrekitRecordForColab("{place}", {LONGEST_RECORDING_SECONDS})')
+        result = output.eval_js(f'timbrekitRecordForColab("{place}", {options})')
         if "error" in result:
             say(
-                f"The browser gave no sound ({result['error']}). Allow the microphone (the icon in the address bar) "
+                f"There is no sound: {result['error']}. Allow the microphone (the icon in the address bar) "
                 "and run this step again, or upload a file."
             )
             return None

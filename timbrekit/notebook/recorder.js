@@ -1,13 +1,82 @@
 // Records from the microphone in the page that shows it: uncompressed, and without the processing browsers
-// add for speech, which would change a drum. timbrekitRecorder(id) builds buttons and a level meter in the
-// element with that id and answers, once stopped, with a WAV file; or with why there is none.
-function timbrekitRecorder(id, maximumSeconds) {
+// add for speech, which would change a drum. While it records it says what to play, counts hits and shows the level.
+// timbrekitRecorder builds all that in the element with an id and answers, once stopped, with a WAV file; or with why
+// there is none. Guided: for drums; else it only shows level and time.
+
+// What to play, one after the other; the next comes once there are enough hits and seconds. The first may be found again
+// in the recording: how far eight equal hits lie apart is the player's own scatter. What comes last is held out to
+// judge the model, so it is a bit of everything.
+const TIMBREKIT_PROMPTS = [
+  { words: "One spot, eight times, all alike", hits: 8, seconds: 0 },
+  { words: "Soft: as soft as you ever play", hits: 6, seconds: 8 },
+  { words: "Hard: your accents", hits: 6, seconds: 8 },
+  { words: "From soft to hard, and back", hits: 8, seconds: 8 },
+  { words: "Edge: from the middle outwards", hits: 6, seconds: 8 },
+  { words: "Rim, and whatever else you play", hits: 6, seconds: 8 },
+  { words: "Now all of it: play as you always do", hits: Infinity, seconds: Infinity },
+];
+const TIMBREKIT_TARGET = 60; // s of a good recording
+
+// Counts hits as the plug-in does before any knob is turned: above 600 Hz, a level that rises suddenly.
+class TimbrekitHits {
+  constructor(rate) {
+    const k = Math.tan((Math.PI * 600) / rate);
+    const scale = 1 / (1 + k / 0.707 + k * k);
+    this.filter = [scale, 2 * (k * k - 1) * scale, (1 - k / 0.707 + k * k) * scale];
+    this.first = this.second = 0; // the filter's memory
+    this.fast = this.slow = -55; // dB, which followers of the level begin with
+    this.before = 0; // their difference one sample ago
+    this.held = 0; // samples until another hit may come
+    this.armed = true;
+    this.count = 0;
+  }
+
+  add(samples) {
+    const [scale, a1, a2] = this.filter;
+    for (const sample of samples) {
+      const high = scale * sample + this.first;
+      this.first = -2 * scale * sample - a1 * high + this.second;
+      this.second = scale * sample - a2 * high;
+      const level = Math.max(20 * Math.log10(Math.abs(high) + 1e-12), -55);
+      this.fast += (level - this.fast) / (level > this.fast ? 3 : 383);
+      this.slow += (level - this.slow) / 2205;
+      const rise = this.fast - this.slow;
+      if (rise >= 16 && this.before < 16 && this.armed && this.held === 0) {
+        this.count++;
+        this.held = 1000;
+        this.armed = false;
+        continue;
+      }
+      if (this.held > 0) this.held--;
+      if (rise < 4.66) this.armed = true;
+      this.before = rise;
+    }
+  }
+}
+
+// Why there is no microphone, as a sentence goes on.
+function timbrekitNoMicrophone(error) {
+  if (!navigator.mediaDevices) return "this page may not use the microphone (only https and localhost may)";
+  const reasons = { NotAllowedError: "the microphone was not allowed", NotFoundError: "no microphone was found",
+    NotReadableError: "another program has the microphone" };
+  return reasons[error.name] || String(error.name || error);
+}
+
+function timbrekitRecorder(id, maximumSeconds, guided) {
   const place = document.getElementById(id);
   place.innerHTML =
     '<button class="start">● Record</button> <button class="stop" disabled>■ Stop</button> ' +
-    '<meter min="-60" max="0" low="-40" high="-3" optimum="-12" value="-60"></meter> <span>ready</span>';
-  const [start, stop] = place.querySelectorAll("button");
-  const [meter, words] = [place.querySelector("meter"), place.querySelector("span")];
+    '<meter min="-60" max="0" low="-40" high="-3" optimum="-12" value="-60" title="Level"></meter> <span>ready</span>' +
+    '<div class="guide">' +
+    `<progress max="${TIMBREKIT_TARGET}" value="0" title="Of a minute" style="width: 20em"></progress> ` +
+    '<b class="hits"></b><p class="prompt" style="font-size: 1.3em; margin: 0.4em 0"></p>' +
+    '<button class="skip" hidden>Skip</button> <span class="next" style="color: #777"></span></div>';
+  const part = (name) => place.querySelector("." + name);
+  const [start, stop, skip] = [part("start"), part("stop"), part("skip")];
+  part("guide").hidden = !guided;
+  const [meter, words, progress] = [place.querySelector("meter"), place.querySelector("span"), place.querySelector("progress")];
+  const [said, hits, next] = [part("prompt"), part("hits"), part("next")];
+  said.textContent = "About a minute, one drum. You are told what to play; play on as you like.";
   return new Promise((resolve) => {
     start.onclick = async () => {
       start.disabled = true;
@@ -17,7 +86,8 @@ function timbrekitRecorder(id, maximumSeconds) {
         stream = await navigator.mediaDevices.getUserMedia({ audio });
       } catch (error) {
         words.textContent = "no microphone";
-        resolve({ error: String(error.name || error) });
+        said.textContent = "";
+        resolve({ error: timbrekitNoMicrophone(error) });
         return;
       }
       const context = new AudioContext();
@@ -26,7 +96,23 @@ function timbrekitRecorder(id, maximumSeconds) {
       // Deprecated, but the one way that needs no second file, which a notebook's page may not load.
       const tap = context.createScriptProcessor(4096, 1, 1);
       const blocks = [];
+      const counter = new TimbrekitHits(context.sampleRate);
       let length = 0, finished = false;
+      let step = 0, stepHits = 0, stepSeconds = 0;
+      const recorded = () => length / context.sampleRate;
+      const go = () => [step, stepHits, stepSeconds] = [step + 1, counter.count, recorded()];
+      const tell = () => {
+        const seconds = recorded();
+        const { hits: enough, seconds: least } = TIMBREKIT_PROMPTS[step];
+        if (counter.count - stepHits >= enough && seconds - stepSeconds >= least) go();
+        said.textContent = TIMBREKIT_PROMPTS[step].words;
+        const after = TIMBREKIT_PROMPTS[step + 1];
+        skip.hidden = !after;
+        next.textContent = after ? `then: ${after.words[0].toLowerCase()}${after.words.slice(1)}`
+          : seconds < TIMBREKIT_TARGET ? "" : "That is enough: press ■ Stop, or play on.";
+        hits.textContent = `${counter.count} hit${counter.count === 1 ? "" : "s"}`;
+        progress.value = Math.min(seconds, TIMBREKIT_TARGET);
+      };
       const finish = () => {
         if (finished) return;
         finished = true;
@@ -35,24 +121,33 @@ function timbrekitRecorder(id, maximumSeconds) {
         source.disconnect();
         stream.getTracks().forEach((track) => track.stop());
         context.close();
-        words.textContent = (length / context.sampleRate).toFixed(1) + " s recorded";
-        resolve({ wav: timbrekitWav(blocks, length, context.sampleRate) });
+        words.textContent = recorded().toFixed(1) + " s recorded";
+        said.textContent = next.textContent = "";
+        skip.hidden = true;
+        resolve({ wav: timbrekitWav(blocks, length, context.sampleRate), hits: counter.count });
       };
       tap.onaudioprocess = (event) => {
         if (finished) return; // a last call may come after the end
         const block = event.inputBuffer.getChannelData(0).slice();
         blocks.push(block);
         length += block.length;
+        counter.add(block);
         const peak = block.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
         meter.value = 20 * Math.log10(peak);
-        const seconds = length / context.sampleRate;
-        words.textContent = Math.floor(seconds) + " s" + (peak >= 0.999 ? " – too loud, turn down" : "");
-        if (seconds >= maximumSeconds) finish();
+        const target = guided ? ` of ${TIMBREKIT_TARGET}` : "";
+        words.textContent = Math.floor(recorded()) + target + " s" + (peak >= 0.999 ? " – too loud, turn down" : "");
+        if (guided) tell();
+        if (recorded() >= maximumSeconds) finish();
       };
       source.connect(tap);
       tap.connect(context.destination); // it runs only while connected; its output stays silent
       stop.onclick = finish;
       stop.disabled = false;
+      skip.onclick = () => {
+        go();
+        tell();
+      };
+      if (guided) tell();
     };
   });
 }
@@ -99,9 +194,9 @@ function timbrekitAsk(id, wav, ways) {
 }
 
 // In Colab: record until the user likes it, then hand the file to Python in pieces of a megabyte.
-async function timbrekitRecordForColab(id, maximumSeconds) {
+async function timbrekitRecordForColab(id, maximumSeconds, guided = true) {
   for (;;) {
-    const result = await timbrekitRecorder(id, maximumSeconds);
+    const result = await timbrekitRecorder(id, maximumSeconds, guided);
     if (result.error) return { error: result.error };
     const use = () => Object.assign(document.createElement("button"), { textContent: "Use this recording" });
     if (await timbrekitAsk(id, result.wav, use)) continue;
@@ -114,12 +209,14 @@ function timbrekitPiece(start, size) {
 }
 
 // Elsewhere: record, then offer the file for listening and saving.
-async function timbrekitRecordToFile(id, maximumSeconds) {
+async function timbrekitRecordToFile(id, maximumSeconds, guided = true) {
   for (;;) {
-    const result = await timbrekitRecorder(id, maximumSeconds);
+    const result = await timbrekitRecorder(id, maximumSeconds, guided);
     if (result.error) {
-      const advice = " – allow the microphone for this page, or record with another program, and upload the file.";
-      document.getElementById(id).append(advice);
+      const advice = "Allow the microphone for this page and run this step again, or record with another program or a phone.";
+      const words = Object.assign(document.createElement("p"), { className: "advice" });
+      words.textContent = `There is no sound: ${result.error}. ${advice} Then upload the file.`;
+      document.getElementById(id).append(words);
       return;
     }
     const save = (url) => {

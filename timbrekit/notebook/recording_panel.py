@@ -80,6 +80,7 @@ class RecordingPanel:
         go_on: Callable[[], None] | None = None,
         sample: Callable[[], tuple[str, bytes | Path]] = lambda: (SAMPLE_NAME, find_sample()),
         words: Callable[[Recording], list[str]] = recording_words,
+        guided: bool = True,
     ):
         """What is shown, and what happens then.
 
@@ -88,8 +89,10 @@ class RecordingPanel:
             go_on: called by the button that stands there then.
             sample: name and content of the one that comes with the notebook.
             words: on a recording.
+            guided: the recorder says what to play on a drum.
         """
         self.session, self._on_change, self._sample, self._words = session, on_change, sample, words
+        self._guided = guided
         self.words, self.sound = ipywidgets.HTML(), ipywidgets.HTML()
         self.png = NOTHING  # of the recording, for where no player can be shown
         self.above = ipywidgets.VBox([])
@@ -107,7 +110,7 @@ class RecordingPanel:
         if source == UPLOAD and colab.in_colab():
             handed = colab.upload()
         elif source == MICROPHONE:
-            handed = colab.record()
+            handed = colab.record(self._guided)
         elif source == DRIVE:
             self._offer_drive()
         if source in (UPLOAD, MICROPHONE) and handed is None:

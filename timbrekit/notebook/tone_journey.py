@@ -55,7 +55,7 @@ class ToneJourney:
     @in_words
     def choose_recording(self, source: str = LAST) -> None:
         """Get a recording (one of ``RECORDING_SOURCES``), show it, and say what would spoil it."""
-        self.recording = RecordingPanel(self.session, sample=_sample, words=self._words)
+        self.recording = RecordingPanel(self.session, sample=_sample, words=self._words, guided=False)
         self.recording.choose(source)
         self.recording.show()
 

@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
 from timbrekit.features import TIMBRE_FEATURES, TIMBRE_SAMPLES, TimbreFeatures
+from timbrekit.features.mel_looks import look_delays
 from timbrekit.plugin.rehearse import Network, Rehearsal, rehearse
-from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.plugin.rehearse_looks import rehearse_looks
+from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings
 from timbrekit.synth.base import Synth
 from timbrekit.training.take import Take, gain_to_nominal, measure
 
@@ -115,7 +117,36 @@ def measure_as_played(
     rehearsal = rehearse(module, samples, rate, initial_ranges=initial_ranges, **of_plugin)
     if static is None:
         static = rehearse(module, samples, rate, sensitivity=0.0, **of_plugin).audio
-    of_take, of_rehearsal = _in_both(take.hits.triggers, rehearsal.triggers)
+    return compare(take, rehearsal, static, TRIGGER_DELAY)
+
+
+def measure_looks_as_played(
+    module: Network,
+    samples: ArrayLike,
+    take: Take,
+    settings: DetectorSettings | None = None,
+    seed: int = 0,
+    synth: Synth | None = None,
+    static: NDArray[np.float32] | None = None,
+) -> AsPlayed:
+    """As :func:`measure_as_played`, of a model with a mapping over looks, as the page and nn~ play it."""
+    rate = take.hits.sample_rate
+    of_host = {"settings": settings or take.hits.settings, "seed": seed, "synth": synth}
+    rehearsal = rehearse_looks(module, samples, rate, **of_host)
+    if static is None:
+        static = rehearse_looks(module, samples, rate, sensitivity=0.0, **of_host).audio
+    return compare(take, rehearsal, static, look_delays(rate)[0])
+
+
+def compare(take: Take, rehearsal: Rehearsal, static: NDArray[np.float32], delay: int) -> AsPlayed:
+    """Measure every rehearsed hit of a take.
+
+    Args:
+        static: ``(samples,)`` the unmodulated preset, played at the same places with the same noise.
+        delay: samples from a detection to its trigger.
+    """
+    rate = take.hits.sample_rate
+    of_take, of_rehearsal = _in_both(take.hits.detections, rehearsal.triggers - delay)
     if not len(of_take):
         nothing = np.zeros((0, len(TIMBRE_FEATURES)), np.float32)
         return AsPlayed(nothing, nothing, rehearsal, static, of_take, of_take, 1.0)

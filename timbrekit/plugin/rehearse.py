@@ -94,8 +94,8 @@ def rehearse(
         TimbrekitError: sensitivity or dry/wet are out of range.
     """
     settings = settings or DetectorSettings()
-    _check_range("Neurality (sensitivity)", sensitivity, *SENSITIVITY_RANGE)
-    _check_range("Dry/wet", dry_wet, 0.0, 1.0)
+    check_range("Neurality (sensitivity)", sensitivity, *SENSITIVITY_RANGE)
+    check_range("Dry/wet", dry_wet, 0.0, 1.0)
     synth = synth or find_synth()
     samples = np.asarray(samples, dtype=np.float32)
     lead_in = 0 if primer is None else len(np.asarray(primer))
@@ -225,6 +225,6 @@ def _call(module, features, num_parameters) -> NDArray[np.float32]:
     return answer.detach().to(torch.float32).numpy()
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise TimbrekitError(f"{name} is {value}; give a value from {low:g} to {high:g}.")

@@ -65,7 +65,8 @@ def render(
     cutoff_hz, q = filter_at[..., 0].clamp_max(rate / 2 - NYQUIST_MARGIN_HZ), filter_at[..., 1]
 
     glide = glide_samples(rate)
-    settled = min(starts[-1] + glide if len(starts) > 1 else 0, samples)  # from here on the last set alone
+    alone = starts[-1] + (glide if len(starts) > 1 else attack_samples(rate))
+    settled = min(alone, samples)  # from here on there is one set of parameters, and its envelopes decay
     share = shares(starts, settled, glide).to(device)
     turns, tones, hiss = 0, 0, 0  # advance of each sample in cycles; amplitudes of the tones; noise
     for number, (first, end) in enumerate(spans(starts, samples, glide)):

@@ -14,12 +14,14 @@ class Fourier {
   }
 
   // The complex transform of x + iy (Cooley and Tukey 1965), in place, x and y in the order of their bits. Two steps at
-  // once, after a single one where their number is odd: four values are turned by multiples of the same angle, and added up.
+  // once: four values are turned by multiples of the same angle, and added up. Where the number of steps is odd, the
+  // first, which turns nothing, goes alone.
   transform() {
     const { half, cos, sin, x, y } = this;
     const first = Math.log2(half) % 2 ? 2 : 1;
     for (let a = 0; first === 2 && a < half; a += 2) {
-      const [re, im] = [x[a + 1], y[a + 1]];
+      const re = x[a + 1];
+      const im = y[a + 1];
       x[a + 1] = x[a] - re;
       y[a + 1] = y[a] - im;
       x[a] += re;

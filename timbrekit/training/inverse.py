@@ -1,0 +1,39 @@
+"""A warm start for the inverse of a synthesiser: from how it is to sound to its parameters."""
+
+import torch
+from torch import Tensor
+
+from timbrekit.loss import feature_difference_loss
+from timbrekit.training.fast.warm_start import FastWarmStart
+from timbrekit.training.fast.worker import Worker
+from timbrekit.training.looks import draw_asked
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import Take
+from timbrekit.training.warm_start import MAPPING_BATCH, MAPPING_STEPS, Render
+
+
+class InverseWarmStart(FastWarmStart):
+    """Fits a mapping from asked differences, in spreads of the take, on a surrogate (``training.warm_start``)."""
+
+    def __init__(self, mapping, take: Take, render: Render, indices, settings: Settings, seed: int):
+        super().__init__(mapping, take, render, indices, settings, seed, Worker(None, wanted=False))
+
+    def mapping_batches(self, penalty: float) -> list[Tensor]:
+        """As ``WarmStart.mapping_batches``: what is asked for is the input and the aim."""
+        some = torch.randint(
+            len(self.hits), (MAPPING_STEPS, min(MAPPING_BATCH, len(self.hits))), generator=self.generator
+        )
+        asked = self._ask(some.flatten()).unflatten(0, some.shape)
+        penalties = torch.full((MAPPING_STEPS,), penalty, dtype=torch.float64)
+        return [asked, self.rings[self.hits][some], asked, penalties]
+
+    def _ask(self, rows: Tensor) -> Tensor:
+        return draw_asked(self.intended, torch.arange(len(self.hits)), rows, self.generator)
+
+    def _draw(self, passes: int) -> Tensor:
+        rows = torch.arange(len(self.hits)).repeat(passes)
+        return self._ask(rows).unflatten(0, (passes, -1))
+
+    def _rendered_loss(self) -> float:
+        played = self.render(self.mapping.parameters_for(self.intended), self.hits)
+        return float(feature_difference_loss(played, self.intended))

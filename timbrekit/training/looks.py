@@ -1,0 +1,274 @@
+"""Train a mapping over looks: what is heard of a hit so far, to what its sound is corrected to while it rings.
+
+1. An estimator is fitted to the hits in closed form (``timbrekit.estimate``): from a look to how the hit will sound.
+   Each hit is also estimated by regressions that do not know it, which is how good estimates of other playing are.
+2. A network learns to make the synthesiser sound as it is asked to (its inverse). It is asked for what the take's
+   hits sound like, for less, and for mixtures, so that it has far more to learn from than the take has hits.
+3. Both are trained together through the updates, on what is really played of each hit, from the estimates of 1. by
+   regressions that do not know it. Only here are the aims learned (``timbrekit.mapping_looks.Aims``).
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from timbrekit.errors import TrainingError
+from timbrekit.estimate import Estimator, fit_estimator
+from timbrekit.features import TIMBRE_FEATURES, TimbreFeatures
+from timbrekit.features.mel_looks import FEATURES, LOOKS, hear_looks, look_starts, looks_heard
+from timbrekit.loss import feature_difference_loss, spread_weights
+from timbrekit.mapping import Mapping
+from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network
+from timbrekit.recording.hits import pre_roll
+from timbrekit.training.objective import SynthPlayer, draw_together
+from timbrekit.training.settings import Settings
+from timbrekit.training.split import split_hits
+from timbrekit.training.take import Take
+from timbrekit.training.train import (
+    Epoch,
+    GradientClipping,
+    Trained,
+    check_finite,
+    epochs_for,
+    shuffled_batches,
+)
+
+if TYPE_CHECKING:
+    from timbrekit.presets import Preset
+
+SHIFTS = tuple(range(-32, 33, 8))  # samples by which hits are also heard earlier and later
+LEAST_HITS = 8  # to train on: the folds of the estimator
+MOST_HITS = 400  # that the estimator remembers, evenly over the take
+LEAST_ASKED, MOST_ASKED = 0.2, 1.15  # of a hit's differences
+MIXED = 0.5  # share of what is asked for that is mixed with another hit, by up to a half
+NOISE = 0.1  # standard deviation, in spreads of the take, on what is asked for and on estimates
+AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
+AIMS_PENALTY = 0.02
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is heard of the hits of a take."""
+
+    features: Tensor  # (shifts, n, D) dB, those in the middle as they are detected
+    looks: Tensor  # (n,) how many looks there are before the next hit, from 1
+
+    @property
+    def as_detected(self) -> Tensor:
+        """``(n, D)``."""
+        return self.features[len(self.features) // 2]
+
+
+def hear_take(take: Take) -> Heard:
+    """All looks at all hits."""
+    hits, rate = take.hits, take.hits.sample_rate
+    segments, at = torch.from_numpy(hits.segments), torch.full((len(take),), pre_roll(rate))
+    features = torch.stack([hear_looks(segments, at, rate, shift) for shift in SHIFTS])
+    return Heard(features, torch.from_numpy(looks_heard(hits.detections, rate)))
+
+
+class UpdatesPlayer(SynthPlayer):
+    """A preset of the synthesiser that is updated while it rings, measured hit by hit against a take."""
+
+    def differences_updated(self, parameters: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """How the synthesiser, updated while it rings, differs from its preset.
+
+        Args:
+            parameters: ``(batch, looks, parameters)`` normalised.
+            indices: ``(batch,)`` hits of the take that they are played for.
+            generator: source of noise and phases.
+
+        Returns:
+            ``(batch, 7)``, differentiable.
+        """
+        samples = self.samples_for(indices)
+        draws = tuple(each[0] for each in draw_together([self], len(indices), samples, [generator]))
+        starts = look_starts(self.sample_rate)
+        sounds = self.synth.render_updates(self.sample_rate, samples, parameters, starts, draws) * self.gain
+        heard = self.features.summarize(self.features.analyze(sounds, samples), self.lengths[indices])
+        return heard - self.unmodulated[indices]
+
+
+def train_looks(
+    take: Take,
+    preset: "Preset",
+    settings: Settings | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+) -> Trained:
+    """Train a mapping over looks. On the CPU, in one process.
+
+    Args:
+        take: the recording's hits, measured.
+        preset: the sound to modulate.
+        settings: of which seed, split, batch size, penalty, clipping, averaging and epochs (of each of the two rounds
+            of training) count.
+        progress: called after each epoch. If it raises KeyboardInterrupt, training ends and what there is is kept.
+
+    Raises:
+        TrainingError: too few hits, or the loss is not a number.
+    """
+    settings, began = settings or Settings(), time.perf_counter()
+    split = split_hits(take, settings.split, settings.seed)
+    hits = torch.from_numpy(split.train)
+    if len(hits) < LEAST_HITS:
+        raise TrainingError(
+            f"{len(hits)} hits are too few for the mel listener: it needs {LEAST_HITS} to train on (60 or more make a "
+            "good model). Play more hits, or train for TorchDrum."
+        )
+    heard, weights = hear_take(take), spread_weights(take.intended)
+    estimator, estimates = estimate_apart(take, heard, weights, hits)
+    player = UpdatesPlayer(
+        preset, take, TimbreFeatures.for_training(take.hits.sample_rate, True), True, settings.seed
+    )
+    wanted = len(TIMBRE_FEATURES)
+    mapping = Mapping(
+        build_looks_network(wanted, len(preset.parameters), settings.seed),
+        torch.from_numpy(preset.normalized()),
+        torch.from_numpy(preset.damping_vector()),
+        torch.zeros(wanted),
+    )
+    model = LooksMapping(estimator, Aims(len(LOOKS), wanted), mapping)
+    generator = torch.Generator().manual_seed(settings.seed)
+    if settings.warm_start:
+        from timbrekit.training.inverse import InverseWarmStart
+
+        InverseWarmStart(mapping, take, player.differences, split.train, settings, settings.seed).run()
+
+    epochs = settings.epochs or epochs_for(len(hits), settings.batch_size)
+    history: list[Epoch] = []
+    clipping = GradientClipping(settings.gradient_clip)
+
+    def inverse_loss(some: Tensor) -> Tensor:
+        asked = draw_asked(take.intended * weights, hits, some, generator)
+        parameters, penalty = mapping.parameters_and_penalty(asked)
+        played = player.differences(clipped(parameters, clipping), some, generator)
+        return feature_difference_loss(played * weights, asked), settings.l2_penalty * penalty
+
+    def updates_loss(some: Tensor) -> Tensor:
+        shifts = torch.randint(len(SHIFTS), (len(some),), generator=generator)
+        known = estimates[shifts, some]
+        known = known + NOISE * torch.randn(known.shape, generator=generator)
+        parameters, penalty = model.parameters_and_penalty(known)
+        parameters = hold_last(parameters, heard.looks[some])
+        played = player.differences_updated(clipped(parameters, clipping), some, generator)
+        loss = feature_difference_loss(played, take.intended[some], weights)
+        return loss, settings.l2_penalty * penalty + AIMS_PENALTY * model.aims.penalty()
+
+    rounds = (
+        (inverse_loss, [{"params": mapping.parameters(), "lr": settings.learning_rate}]),
+        (
+            updates_loss,
+            [
+                {"params": mapping.parameters(), "lr": NETWORK_RATE},
+                {"params": model.aims.parameters(), "lr": AIMS_RATE},
+            ],
+        ),
+    )
+    interrupted = False
+    try:
+        for loss_of, groups in rounds:
+            for loss in _train_round(model, loss_of, groups, epochs, split.train, take, settings, generator):
+                check_finite(preset.name, loss)
+                number, of = len(history) + 1, 2 * epochs
+                left = (time.perf_counter() - began) / number * (of - number)
+                history.append(Epoch(number, of, loss, loss, left))
+                if progress:
+                    progress(history[-1])
+    except KeyboardInterrupt:
+        if len(history) <= epochs:  # it has not learned to correct anything yet
+            raise
+        interrupted = True
+    model = model.eval().requires_grad_(False)
+    return Trained(model, split, history, time.perf_counter() - began, interrupted, settings)
+
+
+def _train_round(
+    model: LooksMapping,
+    loss_of: Callable[[Tensor], tuple[Tensor, Tensor]],
+    groups: list[dict],
+    epochs: int,
+    hits: np.ndarray,
+    take: Take,
+    settings: Settings,
+    generator: torch.Generator,
+) -> Iterator[float]:
+    """Each epoch's mean loss. At the end, also where it is interrupted, the model has the average of its weights."""
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+    optimiser = torch.optim.Adam(groups)
+    steps = epochs * math.ceil(len(hits) / settings.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        [group["lr"] for group in groups],
+        total_steps=max(steps, 20) + 1,
+        pct_start=0.1,
+        cycle_momentum=False,
+    )
+    try:
+        for _ in range(epochs):
+            total = 0.0
+            for some in shuffled_batches(hits, take, settings, generator):
+                loss, penalty = loss_of(some)
+                optimiser.zero_grad()
+                (loss + penalty).backward()
+                optimiser.step()
+                schedule.step()
+                average.update_parameters(model)
+                total += float(loss.detach()) * len(some) / len(hits)
+            yield total
+    finally:
+        with torch.no_grad():
+            for values, kept in zip(model.parameters(), average.module.parameters(), strict=True):
+                values.copy_(kept)
+
+
+def estimate_apart(take: Take, heard: Heard, weights: Tensor, hits: Tensor) -> tuple[Estimator, Tensor]:
+    """An estimator fitted to some hits, and ``(shifts, n, looks, 7)`` estimates of all by what does not know them."""
+    groups = torch.from_numpy(take.hits.near_copies)
+    known = hits
+    if len(hits) > MOST_HITS:
+        known = hits[torch.linspace(0, len(hits) - 1, MOST_HITS).round().long()]
+    estimator, apart, _ = fit_estimator(
+        heard.features[:, known], take.intended[known] * weights, groups[known], FEATURES
+    )
+    with torch.no_grad():
+        estimates = torch.stack([estimator(features) for features in heard.features])
+    estimates[:, known] = apart
+    return estimator, estimates
+
+
+def draw_asked(differences: Tensor, hits: Tensor, some: Tensor, generator: torch.Generator) -> Tensor:
+    """What the synthesiser is asked to sound like for hits ``some`` ``(batch,)``, in spreads of the take.
+
+    Args:
+        differences: ``(n, 7)`` intended differences of the take's hits, in spreads.
+        hits: ``(m,)`` those that may be mixed in.
+    """
+    size = len(some), 1
+    amount = LEAST_ASKED + (MOST_ASKED - LEAST_ASKED) * torch.rand(size, generator=generator)
+    other = differences[hits[torch.randint(len(hits), (len(some),), generator=generator)]]
+    share = 0.5 * torch.rand(size, generator=generator) * (torch.rand(size, generator=generator) < MIXED)
+    asked = amount * torch.lerp(differences[some], other, share)
+    return asked + NOISE * torch.randn(asked.shape, generator=generator)
+
+
+def hold_last(parameters: Tensor, looks: Tensor) -> Tensor:
+    """``(batch, looks, parameters)``: after the last of each hit's looks ``(batch,)``, that one's parameters stay."""
+    index = torch.minimum(torch.arange(parameters.shape[1]), looks[:, None] - 1)
+    return parameters.gather(1, index[..., None].expand_as(parameters))
+
+
+def clipped(parameters: Tensor, clipping: GradientClipping) -> Tensor:
+    """``(batch, …)`` parameters whose gradient is clipped hit by hit; not that of the penalty on them."""
+    parameters = parameters.clone()
+    if parameters.requires_grad:
+        parameters.register_hook(
+            lambda gradient: clipping.clip(gradient.flatten(1)[None])[0].view_as(gradient)
+        )
+    return parameters
