@@ -2,8 +2,6 @@
 
 import numpy as np
 import torch
-from drum_support import drum_preset
-from looks_golden import small_mapping
 
 from timbrekit.estimate import Estimator
 from timbrekit.export.metadata import build_metadata, encode
@@ -57,16 +55,30 @@ def looks_metadata(mapping: LooksMapping, preset: Preset) -> dict:
     return metadata | {"schema": 2, "listener": "mel", "looks": looks_description(mapping)}
 
 
-def drumming(rate: int, seconds: float = 4.0, seed: int = 3) -> np.ndarray:
-    """``(samples,)`` strokes of noise and tones, some so close that they end each other's looks, float32."""
+CLOSE = DetectorSettings(
+    on_threshold=24.0, off_threshold=24.0, hold=0
+)  # finds hits that end each other's looks
+
+
+def drumming(rate: int, seed: int = 3) -> np.ndarray:
+    """``(samples,)`` short strokes of noise and tones, as few as 300 samples apart, float32."""
     random = np.random.default_rng(seed)
-    count = int(rate * seconds)
-    audio = np.zeros(count)
-    at = 0.05
-    while at < seconds - 0.05:
-        time = np.arange(count - int(at * rate)) / rate
-        tone = np.sin(2 * np.pi * random.uniform(100, 900) * time) * np.exp(-time / random.uniform(0.02, 0.08))
-        hiss = random.uniform(-1, 1, len(time)) * np.exp(-time / random.uniform(0.003, 0.05))
-        audio[-len(time) :] += random.uniform(0.05, 0.5) * (tone + hiss) * np.minimum(1, time / 0.0003)
-        at += random.choice([0.024, 0.06, 0.11, 0.3])
+    apart = np.round(rate / 48_000 * np.tile([300, 700, 1500, 3000, 9000, 6000], 5)).astype(int)
+    starts = np.cumsum(random.permutation(apart))
+    audio = np.zeros(starts[-1] + rate // 4)
+    for start in starts:
+        time = np.arange(len(audio) - start) / rate
+        tone = np.sin(2 * np.pi * random.uniform(600, 3000) * time)
+        hiss = random.uniform(-1, 1, len(time)) * np.exp(-time / 0.003)
+        audio[start:] += (
+            random.uniform(0.1, 0.5) * (tone + hiss) * np.exp(-time / random.choice([0.0002, 0.0005, 0.003]))
+        )
     return np.clip(audio, -1, 1).astype(np.float32)
+
+
+def looks_metadata(mapping: LooksMapping, preset: Preset) -> dict:
+    """What a model file with this mapping would say of itself."""
+    lowest, highest = torch.tensor([-38.0, 84.0, -32.0]), torch.tensor([-8.0, 123.0, -3.0])
+    settings = DetectorSettings()
+    metadata = build_metadata(mapping.mapping, preset, RATE, settings, lowest, highest, name="Kitchen looks")
+    return metadata | {"schema": 2, "listener": "mel", "looks": looks_description(mapping)}

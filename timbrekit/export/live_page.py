@@ -59,7 +59,9 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
     """
     content = render_page(metadata)
     # What is as large as the recording asks for.
-    most = MAXIMUM_BYTES + sum(len(script_json(metadata[name])) for name in ("drum", "looks") if metadata.get(name))
+    most = MAXIMUM_BYTES + sum(
+        len(script_json(metadata[name])) for name in ("drum", "looks") if metadata.get(name)
+    )
     if len(content) > most:
         raise OutputError(
             f"The page for {metadata['name']!r} would be {len(content)} bytes; the limit is {most}. "

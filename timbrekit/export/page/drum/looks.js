@@ -90,7 +90,7 @@ class Look {
   }
 }
 
-class MelListener {
+export class MelListener {
   constructor(model, rate) {
     const { windows, hits, aims, ...numbers } = model.looks;
     const fouriers = {};
