@@ -74,11 +74,3 @@ def drumming(rate: int, seed: int = 3) -> np.ndarray:
             random.uniform(0.1, 0.5) * (tone + hiss) * np.exp(-time / random.choice([0.0002, 0.0005, 0.003]))
         )
     return np.clip(audio, -1, 1).astype(np.float32)
-
-
-def looks_metadata(mapping: LooksMapping, preset: Preset) -> dict:
-    """What a model file with this mapping would say of itself."""
-    lowest, highest = torch.tensor([-38.0, 84.0, -32.0]), torch.tensor([-8.0, 123.0, -3.0])
-    settings = DetectorSettings()
-    metadata = build_metadata(mapping.mapping, preset, RATE, settings, lowest, highest, name="Kitchen looks")
-    return metadata | {"schema": 2, "listener": "mel", "looks": looks_description(mapping)}

@@ -41,7 +41,7 @@ const TASKS = {
     return { features: found };
   },
 
-  // what the mel listener hears, estimates, aims at and answers at a detection; rows of features tell it that they are
+  // what the mel listener hears, estimates, aims at and answers at a detection; tell: rows of three features in 0..1
   looks({ model, rate, samples, detection, tell }) {
     const listener = new core.MelListener(model, rate);
     const recent = new Float32Array(4096 * 2 ** Math.round(Math.log2(rate / 48000)));
@@ -51,9 +51,10 @@ const TASKS = {
       recent[i & (recent.length - 1)] = input[i];
       if (i - detection !== listener.delays[look]) continue;
       const row = listener.hear(look, recent, i);
-      said.modulation.push([...listener.answer(look, row).modulation]);
+      const aim = listener.aim(look, row);
       said.estimates.push([...listener.estimates[look]]);
-      said.aims.push([...listener.aim(look, row)]);
+      said.aims.push([...aim]);
+      said.modulation.push([...listener.network(aim)]);
       look += 1;
     }
     const told = (tell ?? []).map((features) => [...listener.tell(features)]);

@@ -150,7 +150,15 @@ const LAYERS = {
   linear({ rows, cols, weight, bias }, Floats) {
     const w = decodeFloats(weight); // (cols, rows), row-major
     const b = bias ? Floats.from(decodeFloats(bias)) : new Floats(cols);
-    return (x) => b.map((start, out) => x.reduce((sum, v, i) => sum + w[out * rows + i] * v, start));
+    return (x) => {
+      const answer = new Floats(cols);
+      for (let out = 0; out < cols; out++) {
+        let sum = b[out];
+        for (let i = 0; i < rows; i++) sum += w[out * rows + i] * x[i];
+        answer[out] = sum;
+      }
+      return answer;
+    };
   },
   layer_norm:
     ({ eps }) =>

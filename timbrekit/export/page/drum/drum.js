@@ -213,8 +213,6 @@ class OwnDrum {
     this.table = noiseTable(rate, this.drum.noise_shape);
     this.mainFrequency = this.findMainFrequency();
     this.prepareOnsets();
-    this.position = 0; // samples played
-    this.start = -1; // of the noise: not known before the first sample
     this.silence();
   }
 
@@ -242,6 +240,8 @@ class OwnDrum {
 
   silence() {
     this.strokes = [];
+    this.position = 0; // samples played
+    this.start = -1; // of the noise: not known before the first sample
   }
 
   set(values) {

@@ -7,11 +7,21 @@ const HIGHEST_MEL_HZ = 16000;
 const FIRST_SAMPLE = 2; // after the detection
 const KERNEL_WIDTH = 4;
 const TELLING = 1; // the look that says how loud, bright and noisy a hit is: its window is the plug-in's
-const WARM = 30; // times that everything is done beforehand, so that it is compiled at the first hit
+const WARM = 10; // times that all is answered beforehand, so that browsers have compiled it at the first hit
 
 const toDecibels = (power) => 10 * Math.log10(power + LEAST_POWER);
 const melToHz = (mel) => 700 * (10 ** (mel / 2595) - 1);
 const spread = (values) => ({ minimum: Math.min(...values), width: Math.max(...values) - Math.min(...values) });
+
+// Adds a vector times a matrix to a sum: its first `rows` values, and the matrix's rows from number `first` on.
+function addProduct(vector, matrix, first, rows, sum) {
+  const columns = sum.length;
+  for (let j = 0; j < columns; j++) {
+    let all = 0;
+    for (let i = 0, at = first * columns + j; i < rows; i++, at += columns) all += vector[i] * matrix[at];
+    sum[j] += all;
+  }
+}
 
 // One window.
 class Look {
@@ -106,6 +116,8 @@ export class MelListener {
     this.size = this.offset.length / windows.length; // of an estimate
     this.row = new Float32Array(this.ends.at(-1));
     this.scaled = new Float64Array(this.row.length);
+    this.apart = new Float64Array(hits); // squared distances from the hits of the training, by what was heard so far
+    this.alike = new Float64Array(hits);
     this.estimates = windows.map(() => new Float64Array(this.size));
     this.meetHits();
     this.warmUp();
@@ -162,42 +174,46 @@ export class MelListener {
     return { raw, features, modulation: Float32Array.from(this.network(this.aim(look, row))) };
   }
 
-  // What the whole hit will sound like, from what was heard of it so far: a kernel regression.
+  // What the whole hit will sound like, from what was heard of it so far: a kernel regression. Looks at a hit come in
+  // turn, and what was found at those before is not computed again.
   estimate(look, row) {
-    const { size, scaled, known, linear, weights, hits } = this;
-    const [width, heard] = [row.length, this.ends[look]];
-    const estimate = this.estimates[look];
-    for (let i = 0; i < heard; i++)
+    const { size, scaled, hits, apart } = this;
+    const [from, end] = [this.begin(look), this.ends[look]];
+    for (let i = from; i < end; i++)
       scaled[i] = clip((row[i] - this.mean[i]) / this.scale[i], this.low[i], this.high[i]);
+    this.measure(from, end);
+    const estimate = this.estimates[look];
     estimate.set(this.offset.subarray(look * size, (look + 1) * size));
     const above = this.ends.slice(0, look).reduce((sum, rows) => sum + rows, 0);
-    for (let i = 0; i < heard; i++)
-      for (let j = 0; j < size; j++) estimate[j] += scaled[i] * linear[(above + i) * size + j];
-    for (let hit = 0; hit < hits; hit++) {
-      let apart = 0;
-      for (let i = 0; i < heard; i++) {
-        const difference = scaled[i] - known[hit * width + i];
-        apart += difference * difference;
-      }
-      const alike = Math.exp(-Math.sqrt(apart) / (KERNEL_WIDTH * Math.sqrt(heard)));
-      for (let j = 0; j < size; j++) estimate[j] += alike * weights[(look * hits + hit) * size + j];
-    }
+    addProduct(scaled, this.linear, above, end, estimate);
+    const alike = this.alike;
+    for (let hit = 0; hit < hits; hit++) alike[hit] = Math.exp(-Math.sqrt(apart[hit]) / (KERNEL_WIDTH * Math.sqrt(end)));
+    addProduct(alike, this.weights, look * hits, hits, estimate);
     return estimate;
+  }
+
+  // How far the hits of the training lie from this one, with the features from one on to another.
+  measure(from, end) {
+    const { scaled, known, apart, hits } = this;
+    const width = scaled.length;
+    if (from === 0) apart.fill(0);
+    for (let hit = 0; hit < hits; hit++) {
+      let sum = 0;
+      for (let i = from, at = hit * width + from; i < end; i++, at++) {
+        const difference = scaled[i] - known[at];
+        sum += difference * difference;
+      }
+      apart[hit] += sum;
+    }
   }
 
   // What to play for the estimates at this look and at the one before.
   aim(look, row) {
     const { size, aims } = this;
     const now = this.estimate(look, row);
-    const before = look ? this.estimates[look - 1] : null;
-    const [matrix, vector] = [look * size * size, look * size];
-    return now.map((estimate, j) => {
-      let aim = estimate + aims.offset[vector + j];
-      for (let i = 0; i < size; i++) {
-        aim += now[i] * aims.now[matrix + i * size + j];
-        if (before) aim += before[i] * aims.before[matrix + i * size + j];
-      }
-      return aim;
-    });
+    const aim = now.map((value, j) => value + aims.offset[look * size + j]);
+    addProduct(now, aims.now, look * size, size, aim);
+    if (look) addProduct(this.estimates[look - 1], aims.before, look * size, size, aim);
+    return aim;
   }
 }

@@ -13,6 +13,9 @@
 export const VOICES = { snare808: Snare808, drum: OwnDrum };
 export const RINGING_VOICES = { snare808: Ringing808, drum: OwnDrum }; // for the mel listener
 
+const WARM_STROKES = 20; // that nobody hears
+const WARM_SAMPLES = 200;
+
 // model: what build_page puts into the page: preset values, parameter table, network, training ranges and
 // detector settings. rate: Hz of the samples that will be fed. noise: one value in -1..1 per call.
 export class Player {
@@ -43,6 +46,18 @@ export class Player {
     this.onUpdate = () => {}; // a later answer: of the same form as a hit
     this.configure({ ...model.detector, sensitivity: 1, wet: 1, fixed: true });
     this.clearMeters();
+    this.warmUp();
+  }
+
+  // Browsers compile what is called often, and take milliseconds for it: not at the first hits.
+  warmUp() {
+    for (let stroke = 0; stroke < WARM_STROKES; stroke++) {
+      this.synth.trigger();
+      for (let i = 0; i < WARM_SAMPLES; i++) this.synth.next(0);
+      this.synth.update?.();
+      for (let i = 0; i < WARM_SAMPLES; i++) this.synth.next(0);
+    }
+    this.synth.silence();
   }
 
   // Any of: on_threshold, off_threshold (dB), hold (samples), sensitivity (0..4), wet (0 input .. 1 synth),
