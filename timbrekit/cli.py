@@ -22,7 +22,7 @@ from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.commands.tone_options import add_commands as add_tone_commands
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER
-from timbrekit.training.names import DEFAULT_MODELS, DEVICES, MODEL_NAMES, RECIPES
+from timbrekit.training.names import DEFAULT_MODELS, DEVICES, LISTENERS, MODEL_NAMES, RECIPES
 
 MODEL = "model.pt, as train writes it"
 
@@ -83,6 +83,13 @@ def build_parser() -> argparse.ArgumentParser:
         choices=RECIPES,
         default=RECIPES[0],
         help="how to train: timbrekit's way (default), or the paper's",
+    )
+    train.add_argument(
+        "--listener",
+        choices=LISTENERS,
+        default=LISTENERS[0],
+        help="torchdrum: hears the first 5 ms, for every host (default); mel: listens on while a hit rings and "
+        "corrects the sound, for the page and nn~",
     )
     train.add_argument(
         "--epochs", type=whole(1), help="times through all hits (default: as the recipe has it)"

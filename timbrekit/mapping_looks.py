@@ -80,7 +80,8 @@ class LooksMapping(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         aims = self.aims(self.estimator(features))
-        return self.mapping(aims.flatten(0, 1)).unflatten(0, (-1, aims.shape[1]))
+        looks, wanted = aims.shape[1:]
+        return self.mapping(aims.reshape(-1, wanted)).reshape(-1, looks, len(self.preset))
 
     def parameters_and_penalty(self, estimates: Tensor) -> tuple[Tensor, Tensor]:
         """``(batch, looks, parameters)`` of estimates ``(batch, looks, wanted)``, and ``Mapping``'s penalty on them."""

@@ -1,7 +1,7 @@
 """From a recording to a folder with everything a player needs. The command line and the notebooks call this."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from timbrekit import SAMPLE_RATE
 from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
 from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
+from timbrekit.export.model_file import MEL, listener_of
 from timbrekit.export.torchdrum import PluginModel, write_model
 from timbrekit.files import staging_folder, write_json
 from timbrekit.plugin.as_played import AsPlayed
 from timbrekit.plugin.primer import make_primer
 from timbrekit.plugin.rehearse import rehearse
+from timbrekit.plugin.rehearse_looks import rehearse_looks
 from timbrekit.presets import Preset
 from timbrekit.recording import Recording, read_recording, write_wav
 from timbrekit.recording.hits import Hits, find_hits
@@ -37,6 +39,7 @@ from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Epoch, Trained
 from timbrekit.training.velocity import fit_velocity
+from timbrekit.workflow_looks import LOOKS_FILES, train_looks_into
 
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
 
@@ -127,7 +130,7 @@ def train_model(
     Raises:
         TrainingError: too few hits.
         RecordingError: no hit in the other recording.
-        ModelFileError: the model would not work in the plug-in.
+        ModelFileError: the model would not work in its host.
         OutputError: the folder cannot be written.
     """
     settings = settings or Settings()
@@ -141,6 +144,14 @@ def train_model(
     other = None if test is None else other_take(test, take)
     if other and settings.split == "contiguous":
         settings = replace(settings, split="whole")
+    if settings.listener == MEL:
+        with staging_folder(folder) as staging:
+            told = (progress, stage, bounds)
+            made = train_looks_into(staging, prepared, take, other, preset, name, settings, *told)
+            _move_into_place(staging, folder, LOOKS_FILES)
+        (folder / "primer.wav").unlink(missing_ok=True)  # of an earlier training: this model needs none
+        report, trained, played = made
+        return Outcome(folder, report, trained, take, played)
     stage("Training")
     source, sound = take, preset
     if settings.recipe == "published":
@@ -207,14 +218,14 @@ def train_model(
             missed,
         )
         write_json(staging / "report.json", report)
-        _move_into_place(staging, folder)
+        _move_into_place(staging, folder, FILES)
     if checkpoint:
         Path(checkpoint).unlink(missing_ok=True)  # not before: whatever cuts this off, training is not lost
     return Outcome(folder, report, trained, take, played)
 
 
-def _move_into_place(staging: Path, folder: Path) -> None:
-    for name in FILES:
+def _move_into_place(staging: Path, folder: Path, names: Sequence[str]) -> None:
+    for name in names:
         os.replace(staging / name, folder / name)
 
 
@@ -258,9 +269,11 @@ def rehearse_file(
     whose = "given" if settings else "model" if own else "default"
     settings = settings or own or DetectorSettings()
     synth = find_synth(opened.synth, opened.metadata.get("drum"))
-    rehearsal = rehearse(
-        opened.module, read.samples, read.sample_rate, settings, primer=before, synth=synth, **options
-    )
+    told = (opened.module, read.samples, read.sample_rate, settings)
+    if listener_of(opened.metadata) == MEL:  # its ranges are fixed: a primer changes nothing
+        rehearsal = rehearse_looks(*told, synth=synth, **options)
+    else:
+        rehearsal = rehearse(*told, primer=before, synth=synth, **options)
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:
         rehearsal.save_trace(trace)

@@ -51,7 +51,9 @@ def train(options: argparse.Namespace) -> int:
         keep(options.recording, options.out / name)
         if options.test:
             keep(options.test, options.out / name)
-    settings = make_settings(options.recipe, options.model, options.epochs, options.seed, options.device)
+    settings = make_settings(
+        options.recipe, options.model, options.epochs, options.seed, options.device, options.listener
+    )
     talk = quiet_or_say(options)
     began = time.perf_counter()
     talk(f"Reading {options.recording.name}")
@@ -74,11 +76,12 @@ def train(options: argparse.Namespace) -> int:
         outcome = train_model(prepared, preset, options.out, settings, *told)
     report = outcome.report
     talk(f"{report['name']}: {report['verdict']}")
-    use = (
-        "load model.pt in the plug-in"
-        if preset.synth == SNARE808
-        else "play model.pt with timbrekit rehearse"
-    )
+    if options.listener == "mel":
+        use = "make a page of model.pt with timbrekit page"
+    elif preset.synth == SNARE808:
+        use = "load model.pt in the plug-in"
+    else:
+        use = "play model.pt with timbrekit rehearse"
     talk(f"Everything is in {outcome.folder}: {use}, and read card.txt.")
     summary = {
         key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")

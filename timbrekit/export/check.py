@@ -17,11 +17,13 @@ from timbrekit.export.examine import Verdict, examine, load
 from timbrekit.export.guard import try_out
 from timbrekit.export.model_file import (
     EXTRA_FILE,
+    MEL,
     ModelFile,
     description,
     hosts_of,
+    listener_of,
     parameters_of_model,
-    problem_of_synth,
+    problem_with_host,
     read_metadata,
 )
 from timbrekit.export.torchdrum import PluginModel, serialize
@@ -56,11 +58,11 @@ def check_model(path: str | Path) -> CheckResult:
     metadata, undescribed = description(entries)
     if undescribed and f"extra/{EXTRA_FILE}" in entries:
         notes.append(f"{undescribed} The plug-in does not look at it.")
-    verdict = _examine_guarded(content, entries, parameters_of_model(metadata))
+    verdict = _examine_guarded(content, entries, metadata)
     problems = verdict.harm or verdict.problems
     hosts = () if problems or undescribed else tuple(hosts_of(metadata))
-    if not problems and (other_synth := problem_of_synth(metadata, "torchdrum")):
-        problems = [other_synth]
+    if not problems and (problem := problem_with_host(metadata, "torchdrum")):
+        problems = [problem]
     return CheckResult(not problems, problems, notes + verdict.notes, metadata, hosts)
 
 
@@ -77,7 +79,7 @@ def open_model(path: str | Path) -> ModelFile:
         content = read_file(path)
         entries = unpack(content)
         metadata, undescribed = description(entries)
-        verdict = _examine_guarded(content, entries, parameters_of_model(metadata))
+        verdict = _examine_guarded(content, entries, metadata)
         if verdict.harm:
             raise NotAModel(verdict.harm[0])
         module = load(content)
@@ -86,8 +88,11 @@ def open_model(path: str | Path) -> ModelFile:
     return ModelFile(path, module, metadata, tuple(verdict.problems), undescribed)
 
 
-def _examine_guarded(content: bytes, entries: dict[str, bytes], parameters: int) -> Verdict:
+def _examine_guarded(content: bytes, entries: dict[str, bytes], metadata: dict[str, Any]) -> Verdict:
     """``examine``, in a process of its own unless all but the numbers is as our own exporter writes it."""
+    parameters = parameters_of_model(metadata)
+    if listener_of(metadata) == MEL:
+        return try_out(content, parameters, True)
     ours = _is_ours(entries, parameters)
     return examine(content, parameters) if ours else try_out(content, parameters)
 

@@ -13,12 +13,14 @@ import torch
 
 from timbrekit.errors import first_line
 from timbrekit.export.archive import NotAModel, unpack
+from timbrekit.features.mel_looks import FEATURES, LOOKS
 from timbrekit.mapping import NUM_INPUTS
 from timbrekit.synth.parameters import NUM_PARAMETERS
 
 MEMORY_BYTES = 1 << 30  # for a stranger's model, beyond what torch takes; our largest needs about 1 MB
 MAX_OPERATIONS = 1000  # in one model; the largest published one has 17
 GRID = 13  # points per axis of the input cube on which the output has to be finite
+LOOKS_PROBES = 200  # random features of looks instead of that
 RANDOM_PROBE = 7  # every so many of them are asked again, and have to answer the same
 
 # Operators of arithmetic that libtorch 2.1.1 has (each verified there, docs/model_file.md). One that it lacks takes
@@ -55,24 +57,31 @@ class Verdict:
     notes: list[str] = field(default_factory=list)  # what works, but not as well as it could
 
 
-def examine(content: bytes, parameters: int = NUM_PARAMETERS) -> Verdict:
-    """Load a model file and run it over the input cube. ``parameters``: that it has to answer with."""
+def examine(content: bytes, parameters: int = NUM_PARAMETERS, hears_looks: bool = False) -> Verdict:
+    """Load a model file and run it over its inputs.
+
+    Args:
+        parameters: that it has to answer with.
+        hears_looks: it is a mapping over looks: features of all looks go in, an answer to each comes out.
+    """
     try:
-        return examine_module(load(content), parameters)
+        return examine_module(load(content), parameters, hears_looks)
     except NotAModel as problem:
         return Verdict([str(problem)])
     except MemoryError:
         return Verdict([_too_much_memory()])
 
 
-def examine_module(model: torch.jit.ScriptModule, parameters: int = NUM_PARAMETERS) -> Verdict:
-    """Run a loaded model over the input cube, if all that it does is arithmetic.
+def examine_module(
+    model: torch.jit.ScriptModule, parameters: int = NUM_PARAMETERS, hears_looks: bool = False
+) -> Verdict:
+    """Run a loaded model over its inputs, if all that it does is arithmetic. Arguments as in :func:`examine`.
 
     Raises:
         MemoryError: it asks for more than there is.
     """
     harm = _harm_of_graph(model)
-    problems = [] if harm else _problems_of_output(model, parameters)
+    problems = [] if harm else _problems_of_output(model, parameters, hears_looks)
     notes = []
     if any(weights.requires_grad for weights in model.parameters()):
         notes.append(
@@ -158,12 +167,17 @@ def _nodes(graph: Any) -> Iterator[Any]:
             yield from _nodes(block)
 
 
-def _problems_of_output(model: torch.jit.ScriptModule, parameters: int) -> list[str]:
-    cube = torch.cartesian_prod(*[torch.linspace(0, 1, GRID)] * NUM_INPUTS)
-    expected = (2, parameters)
+def _problems_of_output(model: torch.jit.ScriptModule, parameters: int, hears_looks: bool) -> list[str]:
+    if hears_looks:  # features in dB, from silence to full scale
+        source = torch.Generator().manual_seed(0)
+        cube = torch.rand(LOOKS_PROBES, FEATURES[-1], generator=source) * 100 - 80
+        expected, asked = (2, len(LOOKS), parameters), "features of looks"
+    else:
+        cube = torch.cartesian_prod(*[torch.linspace(0, 1, GRID)] * NUM_INPUTS)
+        expected, asked = (2, parameters), "three features"
     try:
         with torch.no_grad():
-            first = model(torch.ones(1, NUM_INPUTS))
+            first = model(torch.ones(1, cube.shape[1]))
             if not isinstance(first, torch.Tensor) or tuple(first.shape) != expected:
                 shape = tuple(first.shape) if isinstance(first, torch.Tensor) else f"a {type(first).__name__}"
                 return [f"The model answers with {shape}; the plug-in needs a tensor of shape {expected}."]
@@ -176,7 +190,7 @@ def _problems_of_output(model: torch.jit.ScriptModule, parameters: int) -> list[
     except Exception as error:  # whatever a stranger's model raises, the answer is the same
         if _is_about_memory(error):
             raise MemoryError from error
-        return [f"The model cannot be called with three features: {_cause(error)}."]
+        return [f"The model cannot be called with {asked}: {_cause(error)}."]
     finite = outputs.isfinite().flatten(1).all(1)
     if not finite.all():
         return [

@@ -25,13 +25,13 @@ READY = b"ready\n"  # said once all that can be trusted is imported
 
 # The path is handed over, so that what is found there was found here, and nothing in the current folder.
 _PROGRAM = (
-    "import sys; seconds, parameters, *sys.path[:] = sys.argv[1:]; "
-    "from timbrekit.export.guard import answer; answer(float(seconds), int(parameters))"
+    "import sys; seconds, parameters, looks, *sys.path[:] = sys.argv[1:]; "
+    "from timbrekit.export.guard import answer; answer(float(seconds), int(parameters), looks == 'True')"
 )
 
 
-def try_out(content: bytes, parameters: int = NUM_PARAMETERS) -> Verdict:
-    """``examine(content, parameters)`` of ``timbrekit.export.examine``, in a process of its own.
+def try_out(content: bytes, parameters: int = NUM_PARAMETERS, hears_looks: bool = False) -> Verdict:
+    """``examine(content, parameters, hears_looks)`` of ``timbrekit.export.examine``, in a process of its own.
 
     Args:
         content: of a model file whose archive was looked into (``timbrekit.export.archive.unpack``).
@@ -39,7 +39,7 @@ def try_out(content: bytes, parameters: int = NUM_PARAMETERS) -> Verdict:
     Raises:
         ModelFileError: the process cannot be started.
     """
-    said, status = _run(content, parameters)
+    said, status = _run(content, parameters, hears_looks)
     if not said.startswith(READY):
         raise _cannot_start("it takes too long" if status is None else f"it ended with status {status}")
     if said.endswith(b"}\n"):
@@ -54,11 +54,17 @@ def try_out(content: bytes, parameters: int = NUM_PARAMETERS) -> Verdict:
     )
 
 
-def _run(content: bytes, parameters: int) -> tuple[bytes, int | None]:
+def _run(content: bytes, parameters: int, hears_looks: bool) -> tuple[bytes, int | None]:
     """What a process that is given ``content`` says, and its exit status: None where it had to be stopped."""
     try:
         finished = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, str(SECONDS), str(parameters), *filter(None, sys.path)],
+            [
+                sys.executable,
+                "-c",
+                _PROGRAM,
+                *map(str, (SECONDS, parameters, hears_looks)),
+                *filter(None, sys.path),
+            ],
             input=content,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -79,7 +85,7 @@ def _cannot_start(reason: str) -> ModelFileError:
     )
 
 
-def answer(seconds: float, parameters: int) -> None:
+def answer(seconds: float, parameters: int, hears_looks: bool) -> None:
     """In that process: the verdict on the model on standard input, written to standard output. Does not return."""
     output = os.dup(1)
     os.dup2(2, 1)  # what libtorch prints is no answer
@@ -89,7 +95,7 @@ def answer(seconds: float, parameters: int) -> None:
     if hasattr(signal, "setitimer"):  # not on Windows, where STARTING_SECONDS are allowed besides
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-    os.write(output, json.dumps(asdict(examine(content, parameters))).encode() + b"\n")
+    os.write(output, json.dumps(asdict(examine(content, parameters, hears_looks))).encode() + b"\n")
     os._exit(0)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export.model_file import problem_of_synth, synth_of
+from timbrekit.export.model_file import problem_with_host, synth_of
 from timbrekit.export.page_file import FURNITURE, PageKind, script_json, write_page
 from timbrekit.synth import DRUM, parameters_of
 
@@ -84,7 +84,7 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
             f"The model's metadata lack {', '.join(missing)}, which the live page needs. "
             "Export the model again with this version of timbrekit."
         )
-    problem = problem_of_synth(metadata, "page")
+    problem = problem_with_host(metadata, "page")
     if problem:
         raise ModelFileError(f"The page cannot be written. {problem}")
     model = {"synth": synth_of(metadata), **{key: metadata[key] for key in MODEL_KEYS}}

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1  # of the description (``timbrekit.export.metadata``)
+LOOKS_SCHEMA = 2  # of one with a mapping over looks, which readers of 1 would take for another model
+TORCHDRUM, MEL = "torchdrum", "mel"  # listeners
 EXTRA_FILE = "timbrekit.json"  # its name in the archive
 MOST_PARAMETERS = 200  # of a synthesiser
-# What people call the hosts, and the synthesisers that each has a voice for.
+# What people call the hosts, the synthesisers that each has a voice for, and the listeners that it hears with.
 HOSTS = {
-    "torchdrum": ("TorchDrum", (SNARE808,)),
-    "page": ("the page", (SNARE808, DRUM)),
-    "nn-tilde": ("nn~", (SNARE808, DRUM)),
-    "flucoma": ("FluCoMa", (SNARE808,)),
+    "torchdrum": ("TorchDrum", (SNARE808,), (TORCHDRUM,)),
+    "page": ("the page", (SNARE808, DRUM), (TORCHDRUM, MEL)),
+    "nn-tilde": ("nn~", (SNARE808, DRUM), (TORCHDRUM, MEL)),
+    "flucoma": ("FluCoMa", (SNARE808,), (TORCHDRUM,)),
 }
 
 
@@ -54,7 +56,7 @@ class ModelFile:
         Raises:
             ModelFileError: it is not so; says why.
         """
-        problem = problem_of_synth(self.metadata, host)
+        problem = problem_with_host(self.metadata, host)
         if problem or self.problems:
             raise ModelFileError(f"{self.name} cannot be exported. {problem or ' '.join(self.problems)}")
         if self.undescribed:
@@ -75,9 +77,19 @@ def parameters_of_model(metadata: dict[str, Any]) -> int:
     return len(table)
 
 
-def problem_of_synth(metadata: dict[str, Any], host: str) -> str | None:
-    """Why a host (of ``HOSTS``) cannot play a model; None where it has a voice for the model's synthesiser."""
-    name, (title, held) = synth_of(metadata), HOSTS[host]
+def listener_of(metadata: dict[str, Any]) -> str:
+    """What a model hears with: ``torchdrum`` or ``mel``. Files of schema 1 do not say: all hear as TorchDrum does."""
+    return str(metadata.get("listener", TORCHDRUM))
+
+
+def problem_with_host(metadata: dict[str, Any], host: str) -> str | None:
+    """Why a host (of ``HOSTS``) cannot play a model; None where it can: it hears so, and has a voice for its synth."""
+    name, (title, held, listeners) = synth_of(metadata), HOSTS[host]
+    if listener_of(metadata) not in listeners:
+        return (
+            f"The model listens on while a hit rings (listener {listener_of(metadata)[:20]!r}), and {title} listens "
+            "once. Train without --listener mel for it, or play this model in the page or nn~."
+        )
     if name in held:
         return None
     return (
@@ -87,8 +99,8 @@ def problem_of_synth(metadata: dict[str, Any], host: str) -> str | None:
 
 
 def hosts_of(metadata: dict[str, Any]) -> list[str]:
-    """What people call the hosts that have a voice for a model's synthesiser."""
-    return [title for host, (title, _) in HOSTS.items() if problem_of_synth(metadata, host) is None]
+    """What people call the hosts that can play a model."""
+    return [HOSTS[host][0] for host in HOSTS if problem_with_host(metadata, host) is None]
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -122,9 +134,9 @@ def description(entries: dict[str, bytes]) -> tuple[dict[str, Any], str | None]:
         metadata = None
     if not isinstance(metadata, dict):
         return {}, "The description inside the file (timbrekit.json) is damaged."
-    if metadata.get("schema") != SCHEMA:
+    if metadata.get("schema") != (LOOKS_SCHEMA if listener_of(metadata) == MEL else SCHEMA):
         return metadata, (
             f"The description inside the file has schema {str(metadata.get('schema'))[:20]}, and this timbrekit reads "
-            f"schema {SCHEMA}: update timbrekit."
+            f"schemas {SCHEMA} and {LOOKS_SCHEMA}: update timbrekit."
         )
     return metadata, None

@@ -21,10 +21,16 @@ from timbrekit.synth.snare808_stream import white_noise
 
 @dataclass(frozen=True)
 class LooksRehearsal(Rehearsal):
-    """As ``Rehearsal``; ``raw_features`` ``(n, 104)`` are those of the looks, ``modulation`` and ``parameters``
-    ``(n, looks, parameters)``. Scaling is the model's own, and so ``normalized_features`` are the raw ones."""
+    """As ``Rehearsal``; ``raw_features`` ``(n, 104)`` are those of the looks, and as scaling is the model's own, so are
+    ``normalized_features``. ``modulation`` and ``parameters`` are each hit's last ones."""
 
     looks: NDArray[np.int64]  # (n,) how many looks at each hit were answered
+    modulation_of_looks: NDArray[
+        np.float32
+    ]  # (n, looks, parameters); those that were not answered mean nothing
+    parameters_of_looks: NDArray[
+        np.float32
+    ]  # (n, looks, parameters) physical units, after the host's rounding
 
 
 def rehearse_looks(
@@ -74,7 +80,7 @@ def rehearse_looks(
         white_noise(len(samples), seed) if noise is None else noise,
         idle=preset,
     )
-    features = features.numpy()
+    features, rows, sets_of = features.numpy(), np.arange(count), parameters.reshape(count, sets, each)
     return LooksRehearsal(
         audio=wet if dry_wet == 1.0 else np.float32(dry_wet) * wet + np.float32(1 - dry_wet) * samples,
         sample_rate=sample_rate,
@@ -83,12 +89,14 @@ def rehearse_looks(
         triggers=triggers,
         raw_features=features,
         normalized_features=features,
-        modulation=modulation,
-        parameters=parameters.reshape(count, sets, each),
+        modulation=modulation[rows, looks - 1],
+        parameters=sets_of[rows, looks - 1],
         preset=preset,
         ranges=np.stack([features.min(0), features.max(0)]) if count else np.zeros((2, features.shape[1])),
         settings=settings,
         looks=looks,
+        modulation_of_looks=modulation,
+        parameters_of_looks=sets_of,
     )
 
 

@@ -9,12 +9,15 @@ import numpy as np
 
 from timbrekit.errors import ModelFileError, TimbrekitError, TimbrekitWarning
 from timbrekit.export.check import open_model
+from timbrekit.export.model_file import MEL, listener_of
 from timbrekit.export.torchdrum import PluginModel
 from timbrekit.presets import Preset, parse_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.results.looks import measure_looks_unseen
 from timbrekit.results.unseen import Unseen, measure_other, other_take
+from timbrekit.training.split import split_hits
 from timbrekit.training.take import make_take
 from timbrekit.training.velocity import fit_velocity
 
@@ -52,7 +55,11 @@ def measure_model(model: str | Path, recording: str | Path, trained_on: str | Pa
             stacklevel=2,
         )
     velocity = PluginModel(fit_velocity(take, preset, np.arange(len(take)))).eval()
-    return measure_other(opened.module, velocity, other, take, ranges, preset.instrument())
+    synth = preset.instrument()
+    if listener_of(opened.metadata) == MEL:
+        split = split_hits(take, "whole")
+        return measure_looks_unseen(opened.module, velocity, take, source.samples, split, synth, other=other)
+    return measure_other(opened.module, velocity, other, take, ranges, synth)
 
 
 def detector_of(metadata: dict[str, Any]) -> DetectorSettings | None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbrekit import __version__
-from timbrekit.export.model_file import HOSTS, SCHEMA
+from timbrekit.export.model_file import HOSTS, MEL, SCHEMA
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.plugin.as_played import AsPlayed, Followed, by_feature, error_ratio
 from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER, WHERE
@@ -77,7 +77,7 @@ def build_report(
     trained: Trained,
     held_out: HeldOut,
     played: dict[str, AsPlayed],
-    primer: Primer,
+    primer: Primer | None,
     findings: list[dict[str, Any]],
     unseen: Unseen,
     bounds: dict[str, NDArray[np.float32]] | None = None,
@@ -88,6 +88,7 @@ def build_report(
         name: of the instrument.
         played: measurements by situation: "cold" (a plug-in just opened) is required; "after_primer",
             "second_pass" and "other_rate" are added where given.
+        primer: None for a host that needs none.
         unseen: what it plays of hits that it has never heard, from which alone the verdict comes.
         bounds: played or predicted differences of all hits by name of the bound.
     """
@@ -115,10 +116,6 @@ def build_report(
             **cold.summary(),
             **{name: measured.summary() for name, measured in played.items() if name != "cold"},
         },
-        "primer": {
-            "seconds": primer.seconds,
-            "largest_deviation": {str(rate): value for rate, value in primer.deviations.items()},
-        },
         "training": {
             "epochs": len(trained.history),
             "seconds": trained.seconds,
@@ -129,6 +126,11 @@ def build_report(
         },
         "findings": findings,
     }
+    if primer:
+        deviations = {str(rate): value for rate, value in primer.deviations.items()}
+        report["primer"] = {"seconds": primer.seconds, "largest_deviation": deviations}
+    if trained.settings.listener == MEL:
+        report["listener"] = MEL
     if bounds:
         report["bounds"] = {
             name: {"error_ratio": float(ratio.mean()), "error_ratio_per_feature": by_feature(ratio)}
@@ -161,7 +163,6 @@ def write_card(
     """
     rate = report["sample_rate"]
     other, unseen = report["as_played"].get("other_rate"), report["unseen"]
-    for_plugin = preset.synth == SNARE808
     lines = [
         name_of(report, preset),
         "",
@@ -169,7 +170,7 @@ def write_card(
         *textwrap.wrap(report["verdict"], CARD_WIDTH),
         "",
         "PLAY IT",
-        *(_for_torchdrum(report, model, primer) if for_plugin else _for_no_plugin(preset, model)),
+        *_how_to_play(report, preset, model, primer),
         "",
         "WHAT WAS TRAINED",
         f"Preset {preset.title}, {report['hits_kept']} hits, {report['model_size']}, for a DAW at {rate} Hz.",
@@ -195,6 +196,25 @@ def write_card(
 def name_of(report: dict[str, Any], preset: Preset) -> str:
     """The instrument's name. Reports of before 0.3 have none."""
     return report.get("name") or preset.title
+
+
+def _how_to_play(report: dict[str, Any], preset: Preset, model: str, primer: str) -> list[str]:
+    if report.get("listener") == MEL:
+        return _for_listening_hosts(model)
+    if preset.synth == SNARE808:
+        return _for_torchdrum(report, model, primer)
+    return _for_no_plugin(preset, model)
+
+
+def _for_listening_hosts(model: str) -> list[str]:
+    return [
+        "This model listens on while a hit rings, and corrects the sound. The page and nn~ play it, TorchDrum cannot.",
+        "In a browser, on any computer, tablet or phone:",
+        f"timbrekit page {model} --out play.html",
+        "In Max or Pure Data, with nn~:",
+        f"timbrekit export {model} --to nn-tilde --out play.ts",
+        "It needs no primer and no settings. Play at the same gain as in the recording it was trained on.",
+    ]
 
 
 def _for_torchdrum(report: dict[str, Any], model: str, primer: str) -> list[str]:

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor
 
 from timbrekit.loss import feature_difference_loss
+from timbrekit.training import warm_start
 from timbrekit.training.fast.warm_start import FastWarmStart
 from timbrekit.training.fast.worker import Worker
 from timbrekit.training.looks import draw_asked
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take
-from timbrekit.training.warm_start import MAPPING_BATCH, MAPPING_STEPS, Render
+from timbrekit.training.warm_start import Render
 
 
 class InverseWarmStart(FastWarmStart):
@@ -20,11 +21,10 @@ class InverseWarmStart(FastWarmStart):
 
     def mapping_batches(self, penalty: float) -> list[Tensor]:
         """As ``WarmStart.mapping_batches``: what is asked for is the input and the aim."""
-        some = torch.randint(
-            len(self.hits), (MAPPING_STEPS, min(MAPPING_BATCH, len(self.hits))), generator=self.generator
-        )
+        size = warm_start.MAPPING_STEPS, min(warm_start.MAPPING_BATCH, len(self.hits))
+        some = torch.randint(len(self.hits), size, generator=self.generator)
         asked = self._ask(some.flatten()).unflatten(0, some.shape)
-        penalties = torch.full((MAPPING_STEPS,), penalty, dtype=torch.float64)
+        penalties = torch.full((size[0],), penalty, dtype=torch.float64)
         return [asked, self.rings[self.hits][some], asked, penalties]
 
     def _ask(self, rows: Tensor) -> Tensor:

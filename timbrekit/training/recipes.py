@@ -9,7 +9,7 @@ from timbrekit.errors import TrainingError, first_line
 from timbrekit.mapping import ModelName
 from timbrekit.training.names import DEVICES
 from timbrekit.training.published import published_settings
-from timbrekit.training.settings import Settings
+from timbrekit.training.settings import Listener, Settings
 
 
 def make_settings(
@@ -18,6 +18,7 @@ def make_settings(
     epochs: int | None = None,
     seed: int = 0,
     device: str = "auto",
+    listener: Listener = "torchdrum",
 ) -> Settings:
     """Settings of a recipe with a user's wishes.
 
@@ -25,12 +26,20 @@ def make_settings(
         model: None for that of the recipe.
         device: ``cpu``, ``cuda``, or ``auto``: cuda where there is one that works. ``mps`` trains on the CPU, with a
             warning that says why.
+        listener: ``mel`` trains a mapping over looks, on the CPU.
 
     Raises:
-        TrainingError: cuda is asked for and not there, or does not work; no such device.
+        TrainingError: mel is asked for together with a recipe or a size of network; cuda is asked for and not there, or
+            does not work; no such device.
     """
+    if listener == "mel":
+        if recipe != "timbrekit" or model is not None:
+            raise TrainingError(
+                "The mel listener has a recipe and a network of its own: leave out --recipe and --model, or --listener."
+            )
+        device = "cpu"
     settings = published_settings(model) if recipe == "published" else Settings(model=model or Settings.model)
-    settings = replace(settings, seed=seed, device=find_device(device))
+    settings = replace(settings, seed=seed, device=find_device(device), listener=listener)
     return settings if epochs is None else replace(settings, epochs=epochs)
 
 

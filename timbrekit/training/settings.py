@@ -14,6 +14,8 @@ NO_FLOAT64 = (
 # How hits are held out (``timbrekit.training.split``): the end of the take; none for a test; as published.
 SplitName = Literal["contiguous", "whole", "random"]
 
+Listener = Literal["torchdrum", "mel"]
+
 # Names of fields in the files of version 0.1, which stay.
 JSON_NAMES = {
     "warm_start": "sketch",
@@ -55,6 +57,7 @@ class Settings:
     split: SplitName = "contiguous"
     seed: int = 0
     device: str = "cpu"  # or cuda
+    listener: Listener = "torchdrum"  # or mel: looks on while a hit rings (docs/listener.md)
     jitter: float = 0.03  # augmentation: standard deviation of noise on the inputs, which lie in [0, 1]
 
     def __post_init__(self):
@@ -68,6 +71,8 @@ class Settings:
         """Plain values for a model file, by the names and in the order that version 0.1 wrote."""
         content: dict[str, Any] = {}
         for name, value in asdict(self).items():
+            if name == "listener" and value == "torchdrum":  # as files were before there was another
+                continue
             content[JSON_NAMES.get(name, name)] = value
             if name == "centred":
                 content["forgets_centre"] = self.recipe == "published"

@@ -1,0 +1,100 @@
+"""Write the model file of a mapping over looks, and prove it before handing it over. TorchDrum cannot play it.
+
+The module: ``(n, 104)`` features in dB to ``(n + 1, 5, parameters)``, modulations at each look and then the preset, in
+plain arithmetic as all models are (``timbrekit.export.examine``). docs/listener.md has the description inside.
+"""
+
+import copy
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from timbrekit.errors import ModelFileError
+from timbrekit.export.archive import pack, unpack
+from timbrekit.export.examine import examine_module, load
+from timbrekit.export.metadata import encode
+from timbrekit.export.model_file import EXTRA_FILE, LOOKS_SCHEMA, MEL, ModelFile, description
+from timbrekit.features.mel_looks import FEATURES, LOOKS
+from timbrekit.files import atomic_path
+from timbrekit.mapping_looks import LooksMapping, LooksModel
+from timbrekit.synth.updates import GLIDE
+
+TOLERANCE = 1e-5  # between the file and the mapping it was written from
+PROBES = 200  # random features
+
+
+def describe_looks(metadata: dict[str, Any], mapping: LooksMapping) -> dict[str, Any]:
+    """The description of a model (``timbrekit.export.metadata.build_metadata`` of its network) with all that is before
+    the network."""
+    estimator, aims = mapping.estimator, mapping.aims
+    arrays = ("mean", "scale", "low", "high", "known", "offset", "linear", "weights")
+    looks = {
+        "windows": [[look.before, look.after, look.bands, look.parts] for look in LOOKS],
+        "glide": GLIDE,
+        "hits": len(estimator.known),
+        **{name: encode(getattr(estimator, name)) for name in arrays},
+        "aims": {name: encode(getattr(aims, name)) for name in ("now", "before", "offset")},
+    }
+    return {**metadata, "schema": LOOKS_SCHEMA, "listener": MEL, "looks": looks}
+
+
+def write_looks_model(mapping: LooksMapping, metadata: dict[str, Any], path: str | Path) -> ModelFile:
+    """Write, reload, prove, and only then put the file in its place.
+
+    Args:
+        mapping: trained.
+        metadata: from :func:`describe_looks`.
+        path: where; what was there before stays if anything fails.
+
+    Raises:
+        ModelFileError: the file would not play what was trained; says why.
+        OutputError: it cannot be written.
+    """
+    content = serialize(mapping, metadata)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+        written = temporary.read_bytes()
+        module = _prove(written, mapping)
+    described, undescribed = description(unpack(written))
+    return ModelFile(Path(path), module, described, (), undescribed)
+
+
+def serialize(mapping: LooksMapping, metadata: dict[str, Any]) -> bytes:
+    """The model file's bytes: the same for the same mapping and metadata.
+
+    Raises:
+        ModelFileError: a number in the metadata is not finite, which JSON does not know.
+    """
+    try:
+        document = json.dumps(metadata, allow_nan=False)
+    except ValueError as error:
+        raise ModelFileError(f"The model's description cannot be written as JSON: {error}.") from error
+    model = LooksModel(copy.deepcopy(mapping)).eval().requires_grad_(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated in newer torch, and all that hosts load
+        # Traced, as the loop over looks has no place in plain arithmetic.
+        traced = torch.jit.trace(model, torch.zeros(2, FEATURES[-1]), check_trace=False)
+        buffer = io.BytesIO()
+        torch.jit.save(torch.jit.freeze(traced), buffer, _extra_files={EXTRA_FILE: document})
+    return pack(buffer.getvalue())
+
+
+def _prove(content: bytes, mapping: LooksMapping) -> torch.jit.ScriptModule:
+    """The model in the file, once it is known to answer as the mapping does."""
+    loaded = load(content)
+    verdict = examine_module(loaded, len(mapping.preset), hears_looks=True)
+    problems = verdict.harm or verdict.problems
+    if problems:
+        raise ModelFileError("The model file would not work: " + " ".join(problems))
+    probes = torch.rand(PROBES, FEATURES[-1], generator=torch.Generator().manual_seed(1)) * 100 - 80
+    with torch.no_grad():
+        difference = float((loaded(probes) - LooksModel(mapping)(probes)).abs().max())
+    if not difference <= TOLERANCE:  # put this way, NaN does not pass
+        raise ModelFileError(
+            f"The model file does not play what was trained: it differs by {difference:.1e}, more than {TOLERANCE:.0e}."
+        )
+    return loaded
