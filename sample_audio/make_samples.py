@@ -21,6 +21,7 @@ SEED = 1808
 DURATION_S = 60.0
 PEAK = 0.85  # of full scale: the loudest moment of the take
 NOISE_FLOOR = 2.5e-4  # of full scale, RMS: -72 dBFS, that of a quiet room and a plain interface
+LOUDEST = 217.13699918962208  # of the minute as the drum's model has it; another take keeps the same gain
 NAME = "snare_minute"
 TITLE = "Snare minute (synthesised, not a recording)"
 COMMENT = (
@@ -110,13 +111,18 @@ def compose(rng: np.random.Generator) -> list[Stroke]:
     return sorted(player.strokes, key=lambda stroke: stroke.onset_s)
 
 
-def perform(seed: int = SEED) -> tuple[np.ndarray, list[Stroke]]:
-    """Play the minute: samples as int16 ``(DURATION_S * SAMPLE_RATE,)``, and the strokes sorted by onset."""
-    chance, floor = (np.random.Generator(np.random.PCG64([seed, part])) for part in (0, 4))
+def perform(score: int = SEED) -> tuple[np.ndarray, list[Stroke]]:
+    """Play a minute: samples as int16 ``(DURATION_S * SAMPLE_RATE,)``, and the strokes sorted by onset.
+
+    Args:
+        score: seed of what is played. Another one is another take of the same drum in the same room, at the same gain.
+    """
+    chance, floor = (np.random.Generator(np.random.PCG64([score, part])) for part in (0, 4))
     strokes = compose(chance)
-    heard = play(strokes, int(DURATION_S * SAMPLE_RATE), seed)
-    take = heard * (PEAK / np.abs(heard).max()) + NOISE_FLOOR * floor.standard_normal(len(heard))
-    return np.round(take * 32767).astype(np.int16), strokes
+    heard = play(strokes, int(DURATION_S * SAMPLE_RATE), SEED)
+    loudest = np.abs(heard).max() if score == SEED else LOUDEST
+    take = heard * (PEAK / loudest) + NOISE_FLOOR * floor.standard_normal(len(heard))
+    return np.round(take.clip(-1, 1) * 32767).astype(np.int16), strokes
 
 
 def main(folder: Path = Path(__file__).parent) -> None:

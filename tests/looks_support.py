@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from timbrekit.estimate import Estimator
-from timbrekit.export.metadata import build_metadata, encode
+from timbrekit.export.looks_model import describe_looks
+from timbrekit.export.metadata import build_metadata
 from timbrekit.features.mel_looks import FEATURES, LOOKS
 from timbrekit.mapping import Mapping
 from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network
@@ -34,25 +35,12 @@ def looks_mapping(preset: Preset, hits: int = 40, spread: float = 0.3) -> LooksM
     return LooksMapping(estimator, aims, mapping).eval().requires_grad_(False)
 
 
-def looks_description(mapping: LooksMapping) -> dict:
-    """What docs/listener.md, section 6, says that a model file holds under "looks"."""
-    estimator, aims = mapping.estimator, mapping.aims
-    names = ("mean", "scale", "low", "high", "known", "offset", "linear", "weights")
-    return {
-        "windows": [[look.before, look.after, look.bands, look.parts] for look in LOOKS],
-        **{name: encode(getattr(estimator, name)) for name in names},
-        "aims": {name: encode(getattr(aims, name)) for name in ("now", "before", "offset")},
-        "glide": 192,
-        "hits": len(estimator.known),
-    }
-
-
 def looks_metadata(mapping: LooksMapping, preset: Preset) -> dict:
     """What a model file with this mapping would say of itself."""
     lowest, highest = torch.tensor([-38.0, 84.0, -32.0]), torch.tensor([-8.0, 123.0, -3.0])
     settings = DetectorSettings()
     metadata = build_metadata(mapping.mapping, preset, RATE, settings, lowest, highest, name="Kitchen looks")
-    return metadata | {"schema": 2, "listener": "mel", "looks": looks_description(mapping)}
+    return describe_looks(metadata, mapping)
 
 
 CLOSE = DetectorSettings(

@@ -124,22 +124,24 @@ const TASKS = {
     return { hits, updates, detections, broken: player.meters.broken, preset, seconds };
   },
 
-  // a drum whose instrument is changed at a sample; strikes: rows of a sample and the features that are told there
-  change({ models, rate, samples, noise, at, strikes = [], out }) {
-    let player = new core.Player(models[0], rate, noiseFrom(noise));
-    const leaving = new core.Leaving(rate);
+  // instruments that are changed; changes: rows of a sample and the number of the model that plays from there on;
+  // strikes: rows of a sample and the features that are told there; keys: rows of a sample, a method, what it is given
+  change({ models, rate, samples, noise, settings, changes = [], strikes = [], keys = [], out }) {
+    const first = new core.Player(models[0], rate, noiseFrom(noise));
+    const ensemble = new core.Ensemble(first, 0, noiseFrom(noise));
+    models.forEach((model, number) => number && ensemble.add(number, model));
     const hits = [];
-    player.onHit = ({ position, told, raw, features, physical }) =>
+    first.onHit = ({ position, told, raw, features, physical }) =>
       hits.push({ position, told, raw: [...raw], features: [...features], physical: [...physical] });
     const input = readFloats(samples);
     const audio = new Float32Array(input.length);
     for (let i = 0; i < input.length; i++) {
-      for (const [, features] of strikes.filter(([when]) => when === i)) player.strike(features);
-      const settings = models[1]?.detector;
-      if (i === at) player = leaving.replace(player, { model: models[1], settings }, noiseFrom(noise));
-      const [block, sound] = [input.subarray(i, i + 1), audio.subarray(i, i + 1)];
-      player.process(block, sound);
-      leaving.mix(sound);
+      for (const [, number] of changes.filter(([when]) => when === i)) {
+        ensemble.play(number, settings ?? models[number].detector);
+      }
+      for (const [, features] of strikes.filter(([when]) => when === i)) ensemble.player.strike(features);
+      for (const [, method, ...given] of keys.filter(([when]) => when === i)) ensemble.player[method](...given);
+      ensemble.process(input.subarray(i, i + 1), audio.subarray(i, i + 1));
     }
     writeFloats(out, audio);
     return { hits };

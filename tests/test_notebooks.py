@@ -22,6 +22,7 @@ pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
 pytest.importorskip("nbval", reason="needs the test extra")
 
 from timbrekit.mapping import MODEL_NAMES  # noqa: E402
+from timbrekit.notebook.drum_journey import HIT_SOURCES  # noqa: E402
 from timbrekit.notebook.journey import DETECTORS, LAST_PRESET, SOMETHING_ELSE, TAKES  # noqa: E402
 from timbrekit.notebook.recording_panel import RECORDING_SOURCES  # noqa: E402
 from timbrekit.notebook.tone_journey import STEPS, TUNES  # noqa: E402
@@ -40,6 +41,7 @@ CHOICES = {  # what each form field may offer
     "play_something_else": list(SOMETHING_ELSE),
     "model": list(MODEL_NAMES),
     "steps": list(STEPS),
+    "hits": list(HIT_SOURCES),
     "play_with": list(TUNES),
 }
 
@@ -58,7 +60,7 @@ def github_address():
 
 
 def test_the_notebooks_of_the_design_are_there():
-    assert [name[:2] for name in NAMES] == ["00", "01", "02", "03", "04", "05", "06", "07", "09"]
+    assert [name[:2] for name in NAMES] == ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)

@@ -46,7 +46,7 @@ def run(tmp_path):
 
 
 def test_an_instrument_that_takes_over_hears_as_if_it_had_played_all_along(run, models, strokes):
-    hits, _ = run(models, strokes, at=CHANGE)
+    hits, _ = run(models, strokes, changes=[[CHANGE, 1]])
     before, _ = run(models[:1], strokes)
     after, _ = run(models[1:], strokes)
     assert [hit["position"] for hit in hits] == [hit["position"] for hit in before]
@@ -58,7 +58,7 @@ def test_an_instrument_that_takes_over_hears_as_if_it_had_played_all_along(run, 
 
 
 def test_what_is_left_rings_out_without_a_click(run, models, strokes):
-    hits, audio = run(models, strokes, at=CHANGE)
+    hits, audio = run(models, strokes, changes=[[CHANGE, 1]])
     _, alone = run(models[:1], strokes)
     until = next(hit["position"] for hit in hits if hit["position"] > CHANGE)
     np.testing.assert_array_equal(audio[:CHANGE], alone[:CHANGE])
@@ -68,12 +68,25 @@ def test_what_is_left_rings_out_without_a_click(run, models, strokes):
     np.testing.assert_allclose(audio[CHANGE:until], ringing * fading, atol=1e-6)
 
 
+def test_going_back_while_it_still_rings_does_not_click_either(run, models, strokes):
+    back = CHANGE + 2_400
+    hits, audio = run(models, strokes, changes=[[CHANGE, 1], [back, 0]])
+    before, alone = run(models[:1], strokes)
+    assert hits == before
+    until = next(hit["position"] for hit in hits if hit["position"] > back)
+    heard, ringing = audio[back:until], alone[back:until]
+    clear = np.abs(ringing) > 0.002
+    assert clear[:960].sum() > 100
+    gain = 0.95 + np.arange(len(heard)) / 960  # where the fading stood, and back in 20 ms
+    np.testing.assert_allclose(heard[clear], (ringing * np.minimum(gain, 1))[clear], atol=1e-5)
+
+
 @pytest.mark.parametrize("offset", [-1, 0, 100, 256])
 def test_a_change_amid_a_stroke_loses_no_hit(run, models, strokes, offset):
     """From the detection to the trigger are 257 samples."""
     before, _ = run(models[:1], strokes)
     detection = before[4]["position"] - 257
-    hits, _ = run(models, strokes, at=detection + offset)
+    hits, _ = run(models, strokes, changes=[[detection + offset, 1]])
     assert [(hit["position"], hit["raw"]) for hit in hits] == [
         (hit["position"], hit["raw"]) for hit in before
     ]

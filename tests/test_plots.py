@@ -7,7 +7,8 @@ import pytest
 from fresh_process import found_in_a_fresh_process
 from matplotlib.image import imread
 
-from timbrekit.results import plots
+from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER
+from timbrekit.results import panel_picture, plots
 from timbrekit.synth.parameters import PARAMETERS
 
 
@@ -135,3 +136,15 @@ def test_the_same_data_make_the_same_picture():
 def test_drawing_changes_nothing_global_and_does_not_import_pyplot():
     seen = found_in_a_fresh_process()
     assert seen["style is untouched"] and not seen["pyplot is loaded"]
+
+
+def test_the_drawn_panel_has_every_knob_with_its_value(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(panel_picture, "to_png", lambda figure: drawn.append(figure) or b"")
+    panel_picture.panel_picture({"on_threshold": 15.5, "off_threshold": 8.5, "hold": 1200}, "Attic.pt")
+    (ax,) = drawn[0].axes
+    words = " ".join(text.get_text() for text in ax.texts).replace("\n", " ")
+    for knob in (TRIGGER, RETRIGGER, HOLD, NEURALITY):
+        assert knob.name in words
+    for wanted in ("15.5 dB", "8.5 dB", "1200 samples", "open Attic.pt", "Load"):
+        assert wanted in words

@@ -19,7 +19,8 @@ def aim():
     take = tiny_take()
     features = TimbreFeatures.for_training(RATE, gated=True)
     players = [SynthPlayer(load_preset(name), take, features) for name in PRESETS]
-    return Aim(players, take.intended, spread_weights(take.intended))
+    intended = take.intended.expand(len(players), -1, -1)
+    return Aim(players, intended, spread_weights(take.intended))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def pair(aim):
 
 def drawn(aim, batch):
     generator = torch.Generator().manual_seed(batch)
-    indices = torch.randint(len(aim.intended), (len(PRESETS), batch), generator=generator)
+    indices = torch.randint(aim.intended.shape[1], (len(PRESETS), batch), generator=generator)
     presets = torch.stack([player.preset for player in aim.players])[:, None]
     near = presets + 0.1 * torch.randn(len(PRESETS), batch, 14, generator=generator)
     return near.clamp(0, 1), indices
@@ -70,7 +71,7 @@ def test_losses_and_gradients_are_those_of_autograd(aim, monkeypatch):
         seed = int(torch.randint(2**62, (), generator=sources()[number]))
         values = parameters[number].clone().requires_grad_()
         played = player.differences(values, indices[number], torch.Generator().manual_seed(seed))
-        loss = feature_difference_loss(played, aim.intended[indices[number]], aim.loss_weights)
+        loss = feature_difference_loss(played, aim.intended[number, indices[number]], aim.loss_weights)
         loss.backward()
         torch.testing.assert_close(losses[number], loss.detach())
         # Scaled by the number of hits on the way: sums of thousands of samples of either sign round otherwise.
@@ -81,7 +82,8 @@ def test_halves_of_a_batch_add_up_to_it(aim, monkeypatch):
     """With noise and phases that are always the same, as published, only rounding is left."""
     take = tiny_take()
     features = TimbreFeatures.for_training(RATE, gated=False, thinned=False)
-    fixed = Aim([SynthPlayer(load_preset("snare-1"), take, features, fresh_noise=False)], take.intended, None)
+    player = SynthPlayer(load_preset("snare-1"), take, features, fresh_noise=False)
+    fixed = Aim([player], take.intended[None], None)
     parameters, indices = (each[:1] for each in drawn(aim, 11))
     found = []
     for together in (8, 16):
@@ -94,7 +96,7 @@ def test_halves_of_a_batch_add_up_to_it(aim, monkeypatch):
 
 def test_differences_come_back_in_the_order_of_their_rows(aim):
     """Rendered by length: a louder row is louder wherever it stands."""
-    player, hits = aim.players[0], torch.arange(len(aim.intended))
+    player, hits = aim.players[0], torch.arange(aim.intended.shape[1])
     rows = player.preset.repeat(len(hits), 1)
     rows[::2, 10:13] -= 0.5
     with Renderer(aim, second_process=False) as renderer:

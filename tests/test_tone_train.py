@@ -16,7 +16,7 @@ from timbrekit.errors import TrainingError
 from timbrekit.recording import Recording, read_recording, write_wav
 from timbrekit.tone.findings import tone_findings
 from timbrekit.tone.instrument import Instrument, load_instrument
-from timbrekit.tone.measure import Measured, compare, measure_held_out, octave_errors, rank_correlation
+from timbrekit.tone.measure import Measured, compare, measure_held_out, octave_errors
 from timbrekit.tone.pitch import CENTRE, HOP, RATE, Heard, hear
 from timbrekit.tone.report import picture, verdict
 from timbrekit.tone.train import Settings, Trained, divide, draw_starts, prepare, train
@@ -32,8 +32,10 @@ def lesson():
 
 @pytest.fixture(scope="module")
 def trained(lesson):
-    """As long as it takes to be better than at the start by far."""
-    return train(lesson, Settings(steps=120, batch=2, hops=60, warm_up=20, validate_every=40))
+    """As long as it takes to be better than at the start by far; loudness weighs more than in a longer run."""
+    return train(
+        lesson, Settings(steps=110, batch=2, hops=60, warm_up=20, validate_every=55, loudness_weight=0.5)
+    )
 
 
 def recording(samples: np.ndarray, tmp_path) -> Recording:
@@ -189,15 +191,6 @@ def test_a_comparison_takes_what_sounds_a_lag_later():
 def test_octave_errors_are_told_from_wrong_notes():
     distance = np.array([0.0, 0.9, 7.0, 11.5, -12.4, 24.0, 30.0])
     assert octave_errors(distance).tolist() == [False, False, False, True, True, True, False]
-
-
-def test_rank_correlation_is_spearmans():
-    from scipy.stats import spearmanr
-
-    random = np.random.default_rng(0)
-    a = random.normal(size=200)
-    b = a**3 + random.normal(size=200)
-    assert rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic)
 
 
 def test_the_verdict_says_what_falls_short():

@@ -74,9 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--model",
         choices=MODEL_NAMES,
-        help="size of the network (default: {timbrekit}; {published} for --recipe published)".format(
-            **DEFAULT_MODELS
-        ),
+        help=f"size of the network (default: {DEFAULT_MODELS['timbrekit']})",
     )
     train.add_argument(
         "--recipe",
@@ -101,9 +99,17 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         help="to train on (default: a GPU that works, else the CPU)",
     )
-    train.add_argument("--sample-rate", type=whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW")
     train.add_argument(
-        "--bounds", action="store_true", help="also compute what preset and onsets allow (slow)"
+        "--sample-rate",
+        type=whole(1),
+        default=SAMPLE_RATE,
+        metavar="HZ",
+        help="of your DAW (default: %(default)s)",
+    )
+    train.add_argument(
+        "--bounds",
+        action="store_true",
+        help="also compute how well this preset could follow at best (a minute more)",
     )
     _detector_arguments(train)
 

@@ -18,12 +18,13 @@ import numpy as np
 import pesto
 import pyloudnorm
 import torch
+from scipy.stats import spearmanr
 
 from timbrekit.recording import read_recording
 from timbrekit.tone.export import write_nn_tilde
 from timbrekit.tone.instrument import Instrument, load_instrument
 from timbrekit.tone.live_page import TONE_PAGE, page_model
-from timbrekit.tone.measure import LAG, compare, measure_held_out, octave_errors, rank_correlation
+from timbrekit.tone.measure import LAG, compare, measure_held_out, octave_errors
 from timbrekit.tone.pitch import CENTRE, HOP, LOWEST_PITCH, PITCHED, RATE, Heard, hear
 from timbrekit.tone.play import play
 from timbrekit.tone.train import prepare
@@ -71,7 +72,7 @@ def main(model: str, recording: str, phrase: str) -> None:
 
 
 def by_pesto(asked: Heard, sound: np.ndarray, lag: int) -> str:
-    """What PESTO hears of a sound, ``lag`` samples later than asked, where the pitch asked for is steady and not too low."""
+    """What PESTO hears of a sound, ``lag`` samples later than asked, where the pitch asked for is steady."""
     seconds, heard, _, _ = pesto.predict(torch.from_numpy(sound), RATE, step_size=20.0, convert_to_freq=False)
     hop = ((seconds.numpy() / 1000 * RATE - lag) / HOP - 1).round().astype(int)
     around = np.arange(-STEADY_HOPS, STEADY_HOPS + 1)
@@ -100,7 +101,7 @@ def about_phrase(asked: Heard, sound: np.ndarray) -> str:
     fluxes = [flux(late, offset) for offset in range(0, HOP, HOP // 8)]
     return (
         f"{by_pesto(asked, late, 0)}; level {10 * np.log10(powers[1] / powers[0]):+.2f} dB, loudness rank "
-        f"{rank_correlation(wanted, got):.3f}; flux at borders {fluxes[0]:.3f}, elsewhere {min(fluxes[1:]):.3f} to "
+        f"{spearmanr(wanted, got).statistic:.3f}; flux at borders {fluxes[0]:.3f}, elsewhere {min(fluxes[1:]):.3f} to "
         f"{max(fluxes[1:]):.3f}"
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from browser_midi import MIDI, connect
 from browser_support import let_ring, notices, until
+from drum_support import drum_mapping, drum_metadata, preset_of, small_drum
 from page_support import mapping_metadata, wide_mapping
 
 from timbrekit.export.live_page import build_page
@@ -303,6 +304,31 @@ def test_another_instrument_plays_on_in_the_middle_of_the_loop(visit, address, o
     assert page.complaints == []
 
 
+def test_what_a_drum_needs_is_made_on_the_page_and_handed_to_the_audio_thread_once(visit, address, tmp_path):
+    """Its noise takes half a second to compute, in which the audio thread would be silent."""
+    preset = preset_of(small_drum())
+    drum = build_page(drum_metadata(drum_mapping(preset), preset), tmp_path / "drum.html")
+    page = visit(address["file"])
+    page.evaluate(
+        """() => { const send = MessagePort.prototype.postMessage; globalThis.sizes = [];
+          MessagePort.prototype.postMessage = function (message, ...more) {
+            if (message.add) sizes.push(message.kept.map(([name, value]) => [name.slice(0, 5), value.length]));
+            return send.call(this, message, ...more);
+          }; }"""
+    )
+    page.keyboard.press("q")
+    until(page, ONE_HIT)
+    page.set_input_files("#open-instrument", [drum, drum])
+    until(page, "timbrekit.instruments.length === 3")
+    first, second = page.evaluate("sizes")
+    assert ["noise", 65_536 * 20] in first and second == []
+    let_ring(page)
+    page.keyboard.press("q")
+    until(page, "timbrekit.hits.length === 2")
+    until(page, "timbrekit.sound.output.peak > 0.01")
+    assert page.complaints == []
+
+
 def test_what_was_set_by_hand_stays_with_its_instrument(visit, address, others):
     page = visit(address["file"])
     page.locator("#on_threshold").focus()
@@ -335,7 +361,7 @@ def test_files_that_hold_no_instrument_for_this_page_are_named(visit, address, s
     for file in (*(tmp_path / name for name in content), site / "tone.html"):
         page.set_input_files("#open-instrument", file)
         until(page, f"document.getElementById('notices').textContent.includes('{file.name}')")
-        assert "holds no instrument that this page plays" in notices(page)
+        assert "holds no instrument that this page plays. It plays drums from a page" in notices(page)
     assert page.evaluate("timbrekit.instruments.length") == 1
     page.keyboard.press("q")
     until(page, ONE_HIT)

@@ -10,12 +10,13 @@ from timbrekit.commands.output import OK, finish, keep, quiet_or_say
 
 def drum(options: argparse.Namespace) -> int:
     from timbrekit.drums import make_drum, write_stems
+    from timbrekit.synth.drum import SILENT_DB
 
-    for hit in options.hits:
+    for hit in (*options.hits, *options.blend):
         keep(hit, options.out)
     talk = quiet_or_say(options)
     began = time.perf_counter()
-    made = make_drum(options.hits, options.out.stem, talk)
+    made = make_drum(options.hits, options.out.stem, talk, options.blend)
     talk("Measuring")
     figures = made.figures()
     made.save(options.out)
@@ -23,7 +24,14 @@ def drum(options: argparse.Namespace) -> int:
     if options.stems:
         written = [str(path) for path in write_stems(made, options.stems)]
     drum = made.drum
-    talk(f"{drum.kind.capitalize()}: {len(drum.frequency)} modes, noise in {len(drum.noise_level)} bands.")
+    modes = int((drum.level > SILENT_DB).sum())
+    talk(f"{drum.kind.capitalize()}: {modes} modes, noise in {len(drum.noise_level)} bands.")
+    blended = {}
+    if drum.other:
+        theirs = int((drum.other.level > SILENT_DB).sum())
+        pairs = modes + theirs - len(drum.frequency)
+        talk(f"Blended with a {drum.other.kind} of {theirs} modes, {pairs} of which are paired.")
+        blended = {"blended_with": {"class": drum.other.kind, "modes": theirs, "paired": pairs}}
     talk(
         f"Spectral loss {figures['mss']:.2f}, where two noises of the same model differ by {figures['mss_floor']:.2f}; "
         f"log spectral distance {figures['lsd']:.2f} ({figures['lsd_floor']:.2f})."
@@ -35,8 +43,9 @@ def drum(options: argparse.Namespace) -> int:
             "preset": str(options.out),
             "class": drum.kind,
             "hits": len(options.hits),
-            "modes": len(drum.frequency),
+            "modes": modes,
             **figures,
+            **blended,
             "stems": written,
             "seconds": time.perf_counter() - began,
         },

@@ -25,6 +25,14 @@ def add_command(choices: Any) -> None:
         "--out", type=Path, required=True, help="preset file to write, which train takes as --preset"
     )
     parser.add_argument(
+        "--blend",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="HIT",
+        help="hits of another drum: one more parameter leads from the one drum to the other",
+    )
+    parser.add_argument(
         "--stems", type=Path, metavar="DIR", help="also write modes, noise, onset and their sum as WAV"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")

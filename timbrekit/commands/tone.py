@@ -33,15 +33,17 @@ def train(options: argparse.Namespace) -> int:
 
 
 def play(options: argparse.Namespace) -> int:
-    from timbrekit.recording import describe
+    from timbrekit.recording import describe, read_recording, write_wav
+    from timbrekit.tone.instrument import load_instrument
     from timbrekit.tone.pitch import RATE
-    from timbrekit.tone.play import play_file
+    from timbrekit.tone.play import play as played_by
 
     for read in (options.model, options.input):
         keep(read, options.output)
-    played = play_file(
-        options.model, options.input, options.output, options.transpose, options.loudness, options.seed
-    )
+    instrument, _ = load_instrument(options.model)
+    samples = read_recording(options.input).samples
+    played = played_by(instrument, samples, options.transpose, options.loudness, options.seed)
+    write_wav(options.output, played.samples, RATE)
     talk = quiet_or_say(options)
     for line in describe(played.findings):
         talk(f"  {line}")

@@ -7,6 +7,7 @@ from typing import Any
 from timbrekit.commands.arguments import add_command, whole
 
 HELP = "turn minutes of an instrument into one that you play with anything"
+MODEL = "tone.pt, as tone train writes it"
 STEPS = 2000
 LOUDNESS = ("fit", "as-is")
 HOSTS = ("page", "nn-tilde")
@@ -25,11 +26,11 @@ def add_commands(choices: Any) -> None:
     train.add_argument("recording", type=Path, help="one instrument or voice, one note at a time")
     train.add_argument("--out", type=Path, required=True, help="folder for tone.pt and its report")
     train.add_argument("--steps", type=whole(1), default=STEPS, help="of training (default: %(default)s)")
-    train.add_argument("--seed", type=whole(0), default=0)
+    train.add_argument("--seed", type=whole(0), default=0, help="of everything random (default: 0)")
 
     play = add_command(commands, "play", "tone.play", "play an instrument with a recording of something else")
-    play.add_argument("model", type=Path)
-    play.add_argument("input", type=Path)
+    play.add_argument("model", type=Path, help=MODEL)
+    play.add_argument("input", type=Path, help="recording of something with one pitch at a time")
     play.add_argument("output", type=Path, help="WAV file, 48 kHz")
     play.add_argument(
         "--transpose", type=_semitones, default=0.0, metavar="N",
@@ -42,9 +43,9 @@ def add_commands(choices: Any) -> None:
     play.add_argument("--seed", type=whole(0), default=0, help="of the noise in the sound")
 
     export = add_command(commands, "export", "tone.export", "write an instrument as a page or for nn~")
-    export.add_argument("model", type=Path)
+    export.add_argument("model", type=Path, help=MODEL)
     export.add_argument("--to", choices=HOSTS, help="default: by the ending of --out, .html or .ts")
-    export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--out", type=Path, required=True, help="file to write")
 
 
 def _semitones(text: str) -> float:

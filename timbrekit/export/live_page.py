@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export.model_file import problem_with_host, synth_of
+from timbrekit.export.model_file import MEL, listener_of, problem_with_host, synth_of
 from timbrekit.export.page_file import FURNITURE, PageKind, script_json, write_page
 from timbrekit.synth import DRUM, parameters_of
 
-MEL = "mel"  # the listener of docs/listener.md
 MAXIMUM_BYTES = 200_000  # a page is mailed and kept beside the model; more means something went in by mistake
 DRUM_PAGE = PageKind(
     folder=FURNITURE / "drum",
@@ -24,7 +23,7 @@ DRUM_PAGE = PageKind(
         *("drum_tables.js", "drum.js", "snare808.js", "ringing808.js"),
         *("listener.js", "looks.js", "player.js"),
     ),
-    names=("Player", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
+    names=("Player", "kept", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
     scripts=("pictures.js", "pads.js", "loop.js", "midi.js", "page.js"),
     headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",
     save="Save what it becomes",
@@ -91,7 +90,7 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
     if synth_of(metadata) == DRUM:
         parameters_of(DRUM, metadata.get("drum"))  # refuses a damaged one
         model["drum"] = metadata["drum"]
-    if metadata.get("listener") == MEL:
+    if listener_of(metadata) == MEL:
         model |= {"listener": MEL, "looks": metadata["looks"]}
     absent = [p["key"] for p in model["parameters"] if p["key"] not in model["preset"]["values"]]
     if absent:

@@ -16,7 +16,7 @@ from typing import Any
 from timbrekit.files import atomic_path
 
 FURNITURE = Path(__file__).parent / "page"
-COMMON = ("common.js", "leaving.js")  # what the cores of all instruments begin with
+COMMON = ("common.js", "ensemble.js")  # what the cores of all instruments begin with
 SCRIPTS = (
     "instrument.js",
     "output.js",

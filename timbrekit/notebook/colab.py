@@ -44,6 +44,14 @@ def upload() -> Upload | None:
     Returns:
         The file, or None where the dialog was cancelled; a sentence says so.
     """
+    uploaded = upload_all()
+    if len(uploaded) > 1:
+        say(f'{len(uploaded)} files were uploaded; "{uploaded[0].name}" is used, the others are not.')
+    return uploaded[0] if uploaded else None
+
+
+def upload_all() -> list[Upload]:
+    """As :func:`upload`: all files that were chosen, none where the dialog was cancelled."""
     from google.colab import _message, files
 
     try:
@@ -52,14 +60,10 @@ def upload() -> Upload | None:
         say(
             f"The upload did not work ({error}). Allow cookies for Colab, or choose your Drive, and run this again."
         )
-        return None
+        return []
     if not uploaded:
         say("Nothing was uploaded. Run this step again and choose a file, or go on with what there is.")
-        return None
-    name, content = next(iter(uploaded.items()))
-    if len(uploaded) > 1:
-        say(f'{len(uploaded)} files were uploaded; "{name}" is used, the others are not.')
-    return Upload(name, content)
+    return [Upload(name, content) for name, content in uploaded.items()]
 
 
 def record(guided: bool = True) -> Upload | None:

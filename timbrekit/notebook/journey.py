@@ -25,7 +25,7 @@ from timbrekit.notebook.verdict_panel import VerdictPanel
 from timbrekit.notebook.widgets import PicturePanel, in_words, show_html, table_html
 from timbrekit.notebook.words import say
 from timbrekit.notebook.work import FIRST_PRESET, Work
-from timbrekit.presets import load_preset
+from timbrekit.presets import Preset, load_preset
 from timbrekit.recording import describe
 from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings
@@ -114,14 +114,15 @@ class Journey:
         """Show the presets, beginning with one: a name, a preset file, or the last choice."""
         start = self.work.preset() if name == LAST_PRESET else load_preset(name)
 
-        def keep(preset: object) -> None:
-            self.session.keep_preset(preset.to_json())
-            self._look()
-
         train = (lambda: self.run_from(TRAIN)) if TRAIN in self.steps else None
         folder = self.session.folder / "presets"
-        self.preset = PresetPanel(start, folder, keep, self.work.by_loudness, train)
+        self.preset = PresetPanel(start, folder, self.use_preset, self.work.by_loudness, train)
         self.preset.show()
+
+    def use_preset(self, preset: Preset) -> None:
+        """Make a preset the session's choice."""
+        self.session.keep_preset(preset.to_json())
+        self._look()
 
     def train(
         self, daw_sample_rate: int = SAMPLE_RATE, model: str | None = None, epochs: int | None = None
@@ -199,7 +200,7 @@ class Journey:
             return
         self._need_model()
         path = write_bundle(self.session.model_dir, self.work.preset())
-        contents = bundle_contents(path.stem)
+        contents = bundle_contents(path.stem, self.work.preset().synth)
         show_html(table_html([{"in the zip": name, "what it is for": use} for name, use in contents.items()]))
         colab.download(path)
 

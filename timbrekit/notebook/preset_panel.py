@@ -1,4 +1,4 @@
-"""Choosing the sound: hear and see every preset, change any of its 14 parameters, keep it as one's own."""
+"""Choosing the sound: hear and see every preset, change any of its parameters, keep it as one's own."""
 
 import html
 from collections.abc import Callable
@@ -80,7 +80,7 @@ class PresetPanel:
     """A chooser, sliders, sound and picture. ``preset`` is what is chosen.
 
     Args:
-        start: the preset to begin with.
+        start: the preset to begin with; others are offered if they have the same parameters.
         own_folder: where the user's own are kept.
         on_change: gets every preset that is chosen.
         by_loudness: how a preset sounds when it follows the user's playing by loudness alone; None where there is
@@ -152,12 +152,18 @@ class PresetPanel:
         show_panel(self.box, bytes(self.picture.value), f"Preset: {self.preset.title}")
 
     def _list_presets(self) -> None:
-        own = {load_preset(path).name: (title, path) for title, path in own_presets(self._own_folder).items()}
+        own = {title: (load_preset(path), path) for title, path in own_presets(self._own_folder).items()}
+        own = {preset.name: (title, path) for title, (preset, path) in own.items() if self._fits(preset)}
         self._files = {name: path for name, (_, path) in own.items()}
-        shipped = [(load_preset(name).title, name) for name in preset_names()]
+        shipped = [
+            (preset.title, preset.name) for preset in map(load_preset, preset_names()) if self._fits(preset)
+        ]
         self._moving = True
         self._chooser.options = [*shipped, *((f"{title} (my own)", name) for name, (title, _) in own.items())]
         self._moving = False
+
+    def _fits(self, preset: Preset) -> bool:
+        return preset.parameters == self.preset.parameters
 
     def _chosen(self, change: dict) -> None:
         if not self._moving and change["new"]:

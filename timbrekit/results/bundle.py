@@ -24,12 +24,24 @@ PREVIEW_FADE_SECONDS = 0.5
 NEEDED = ("model.pt", "report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav")
 
 
-def bundle_contents(stem: str) -> dict[str, str]:
+def bundle_contents(stem: str, synth: str = SNARE808) -> dict[str, str]:
     """Files of the zip, and what each is for.
 
     Args:
         stem: of the instrument's files, made of its name.
+        synth: that it plays.
     """
+    if synth != SNARE808:
+        return {
+            f"{stem}.html": "the instrument in a browser: double-click it",
+            f"{stem}.pt": "the model, for timbrekit rehearse, and timbrekit export for Max and Pure Data",
+            "card.txt": "how good it is, and how to play it",
+            f"{stem} primer.wav": "your softest, loudest, darkest and brightest hit",
+            f"{stem} preview.wav": "fifteen seconds to send to a friend",
+            "preset.json": "your drum, to train with again",
+            "report.json": "every figure, with timbrekit's version and the seed",
+            "report.png": "the figures as a picture",
+        }
     return {
         f"{stem}.html": "the instrument in a browser: double-click it",
         f"{stem}.pt": "load this in TorchDrum",

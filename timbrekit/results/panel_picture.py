@@ -1,4 +1,4 @@
-"""TorchDrum's panel as a sketch: where the model is loaded and where each value of the card goes.
+"""TorchDrum's panel as a drawing: where the model is loaded and where each value of the card goes.
 
 Drawn by us after the places of the plug-in's controls: buttons at the left, the onset detector's knobs below the
 display, the synthesiser's at the right. It shows where to look, not how the plug-in looks.
@@ -32,7 +32,7 @@ def panel_picture(detector: Mapping[str, float], model: str = "model.pt") -> byt
     figure, ax = new_figure(9.5, 5.4)
     ax.set(xlim=(-2, WIDTH + 2), ylim=(HEIGHT + 2, -34), aspect="equal")
     ax.axis("off")
-    ax.text(0, -14, "Where each value goes in TorchDrum (a sketch)", fontsize=11, color=INK)
+    ax.text(0, -14, "Where each value goes in TorchDrum (our drawing)", fontsize=11, color=INK)
     _box(ax, 0, 0, WIDTH, HEIGHT, "#F4F6F6", GREY)
     for row, name in enumerate(BUTTONS):
         first = row == 0

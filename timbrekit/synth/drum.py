@@ -67,6 +67,7 @@ class Drum:
     late_slope: NDArray
     noise_shape: NDArray  # (513,) dB, from 0 to 24 kHz
     onset: NDArray  # (hits, samples) at 48 kHz: what neither modes nor noise play
+    other: "Drum | None" = None  # that it is blended with, its modes in the same order (``drum_blend``)
 
     @property
     def main_mode(self) -> int:
@@ -82,24 +83,33 @@ class Drum:
 
     def parameters(self) -> tuple[Parameter, ...]:
         """The knobs, with the ranges of this drum."""
-        softest, hardest = float(np.floor(self.loudness.min() - 6)), float(np.ceil(self.loudness.max() + 6))
+        both = np.concatenate([drum.loudness for drum in (self, self.other) if drum])
+        softest, hardest = float(np.floor(both.min() - 6)), float(np.ceil(both.max() + 6))
         strike = Parameter("strike", "Strike", "dB", softest, hardest, 1.0, velocity=True)
-        return (*(Parameter(*row) for row in KNOBS), strike)
+        blend = (Parameter("blend", "Blend", "%", 0.0, 100.0, 1.0),) if self.other else ()
+        return (*(Parameter(*row) for row in KNOBS), strike, *blend)
 
     def values(self) -> dict[str, float]:
-        """The preset: the reference hit as recorded."""
+        """The preset: the reference hit as recorded; half way to it from that of the other drum, where there is one."""
+        amount, time = self.glide
+        glide = {"glide.amount": amount, "glide.time": time}
+        blend = {"blend": 50.0} if self.other else {}
+        return NEUTRAL | glide | {"strike": float(self.loudness[self.reference])} | blend
+
+    @property
+    def glide(self) -> tuple[float, float]:
+        """Semitones and ms, as the knobs have them."""
         steps = 12 * np.log2(1 + self.glide_amount)
-        return NEUTRAL | {
-            "glide.amount": float(np.clip(steps, 0, 36)),
-            "glide.time": float(np.clip(1000 * self.glide_time, 2, 400)),
-            "strike": float(self.loudness[self.reference]),
-        }
+        return float(np.clip(steps, 0, 36)), float(np.clip(1000 * self.glide_time, 2, 400))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; arrays as texts of numbers with blanks between, so that a file of it stays readable."""
         content: dict[str, Any] = {}
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
+            if name == "other":
+                content |= {} if value is None else {"other": value.to_json()}
+                continue
             if name in SHAPES:
                 digits = {"onset": 6, "noise_shape": 1}.get(name, 5)
                 content[name] = _as_text(np.round(np.asarray(value, float), digits))
@@ -139,8 +149,8 @@ def parse_drum(content: Any, source: str) -> Drum:
     Raises:
         PresetError: something is missing, of another shape, or out of range.
     """
-    names = [field.name for field in fields(Drum)]
-    if not isinstance(content, Mapping) or set(content) != set(names):
+    names = [field.name for field in fields(Drum) if field.name != "other"]
+    if not isinstance(content, Mapping) or set(content) - {"other"} != set(names):
         raise PresetError(
             f"{source}: its drum has to hold exactly {', '.join(names)}. Analyse the hits again."
         )
@@ -150,7 +160,12 @@ def parse_drum(content: Any, source: str) -> Drum:
     for name, low, high in (("seconds", 0.01, 60), ("glide_amount", -0.5, 10), ("glide_time", 0.001, 2)):
         values[name] = float(_array(content[name], name, 0, low, high, source))
     sizes = {"bands": BANDS, "shape": len(SHAPE_HZ)}
-    most = {"hits": MOST_HITS, "modes": MOST_MODES, "onset": LONGEST_ONSET}
+    if content.get("other") is not None:
+        values["other"] = other = parse_drum(content["other"], source)
+        if other.other is not None:
+            raise PresetError(f"{source}: a drum that is blended with a blend is not read.")
+        sizes["modes"] = len(other.frequency)
+    most = {"hits": MOST_HITS, "modes": 2 * MOST_MODES, "onset": LONGEST_ONSET}
     for name, (axes, low, high) in SHAPES.items():
         values[name] = array = _array(content[name], name, len(axes), low, high, source)
         for axis, size in zip(axes, array.shape, strict=True):

@@ -1,4 +1,5 @@
-"""The user's own drum as a differentiable instrument: modes, noise and an onset part, under 16 knobs.
+"""The user's own drum as a differentiable instrument: modes, noise and an onset part, under 16 knobs; or two of them,
+blended by one more.
 
 Everything is a closed form in time. Steady modes are products of small matrices, as a power z^(256 a + b) is z^(256 a)
 times z^b; so are the noise bands, whose levels are straight lines between every 64th sample; only modes with a pitch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from timbrekit.synth.base import Parameter
 from timbrekit.synth.drum import Drum
+from timbrekit.synth.drum_blend import between
 from timbrekit.synth.drum_parts import DB, at_rate, noise, onset, onset_window, ringing, three_bands
 from timbrekit.synth.noise_bands import PERIOD, band_centres, noise_table
 from timbrekit.synth.updates import crossfaded, glide_samples
@@ -55,7 +57,7 @@ class DrumModel:
 
         Args:
             rate, samples: Hz, and how many samples to render.
-            parameters: ``(batch, 16)`` normalised.
+            parameters: ``(batch, 16)`` normalised; 17 of a blend.
             draws: from :meth:`draw`, ``(1,)`` or ``(batch,)``.
             carry_state: has no effect.
 
@@ -73,9 +75,13 @@ class DrumModel:
     def _played(
         self, rate: int, samples: int, physical: Tensor, draws: tuple[Tensor, ...], dtype: torch.dtype
     ) -> Tensor:
-        """As :meth:`render`, of parameters ``(batch, 16)`` in physical units and 64 bits."""
+        """As :meth:`render`, of parameters ``(batch, …)`` in physical units and 64 bits."""
         t = self._at(rate, physical.device)
         knobs = {p.key: physical[:, i : i + 1] for i, p in enumerate(self.parameters)}
+        if self.drum.other:
+            t = between(t, knobs["blend"] / 100)
+            knobs["glide.amount"] = (knobs["glide.amount"] + t["glide_amount"]).clamp_min(0)
+            knobs["glide.time"] = knobs["glide.time"] * torch.exp(t["glide_log_time"])
         harder = knobs["strike"] - t["reference_loudness"]  # dB
         sound = torch.zeros(len(physical), samples, dtype=dtype, device=physical.device)
         if "modes" in self.parts and len(self.drum.frequency):
@@ -89,7 +95,7 @@ class DrumModel:
             sound = sound + torch.nn.functional.pad(beginning, (0, samples - beginning.shape[1]))
         longer = torch.maximum(knobs["modes.decay"], knobs["noise.decay"]).clamp_min(100) / 100
         times = torch.arange(samples, dtype=torch.float64, device=sound.device) / rate
-        fade = ((self.drum.seconds * longer - times) / END_FADE).clamp(0, 1).to(sound.dtype)
+        fade = ((t["seconds"] * longer - times) / END_FADE).clamp(0, 1).to(sound.dtype)
         drive, level = (torch.exp(DB * knobs[name]).to(sound.dtype) for name in ("drive", "level"))
         return torch.tanh(sound * fade * drive) / drive * level
 
@@ -146,7 +152,7 @@ class DrumModel:
         start = seed * 7919 if noise is None else int((float(np.asarray(noise)[0]) + 1) / 2 * (PERIOD - 1))
         rows = torch.from_numpy(np.array(physical, float))
         cut = int(END_FADE * sample_rate)
-        longest = int(self.drum.seconds * 2.5 * sample_rate) + 1
+        longest = int(max(drum.seconds for drum in self._drums) * 2.5 * sample_rate) + 1
         audio = np.zeros(num_samples, np.float32)
         for row, trigger in enumerate(triggers[triggers < num_samples]):
             following = triggers[row + 1] if row + 1 < len(triggers) else num_samples + longest
@@ -175,32 +181,53 @@ class DrumModel:
             self._tables[key] = {name: value.to(device) for name, value in tables.items()}
         return self._tables[key]
 
+    @property
+    def _drums(self) -> tuple[Drum, ...]:
+        return (self.drum, self.drum.other) if self.drum.other else (self.drum,)
+
     def _prepared(self, rate: int) -> dict[str, NDArray]:
-        drum = self.drum
         low, high = np.array([(p.minimum, p.maximum) for p in self.parameters]).T
-        gliding = drum.gliding > 0.5
-        order = np.argsort(~gliding, kind="stable")  # those that glide first
-        modes = {
-            name: np.asarray(getattr(drum, name), float)[order]
-            for name in ("frequency", "level", "phase", "decay", "level_slope", "decay_slope")
+        order = np.argsort(self.drum.gliding < 0.5, kind="stable")  # modes that glide first
+        prepared = _numbers(self.drum, order)
+        waves = [_waves(drum, rate) for drum in self._drums]
+        longest = max(wave.shape[-1] for wave in waves)
+        if self.drum.other:
+            other = _numbers(self.drum.other, order)
+            prepared |= {f"other_{name}": value for name, value in other.items()}
+            (amount, time), (there, its_time) = self.drum.glide, self.drum.other.glide
+            prepared |= {"glide_amount": 0.0, "other_glide_amount": there - amount}
+            prepared |= {"glide_log_time": 0.0, "other_glide_log_time": np.log(its_time / time)}
+        joined = [np.pad(wave, ((0, 0), (0, 0), (0, longest - wave.shape[-1]))) for wave in waves]
+        return {name: np.atleast_1d(value) for name, value in prepared.items()} | {
+            "low": low,
+            "span": high - low,
+            "gliding": np.arange(int((self.drum.gliding > 0.5).sum())),
+            "onset": np.concatenate(joined),
+            "onset_window": onset_window(longest, rate),
+            "table": np.concatenate([noise_table(rate, drum.noise_shape) for drum in self._drums]),
+            "octaves": np.log2(band_centres() / NOISE_PIVOT),
         }
-        bands = ("noise_level", "noise_decay", "late_level", "late_decay", "noise_slope", "late_slope")
-        sorted_hits = np.argsort(drum.loudness, kind="stable")
-        loudness = drum.loudness[sorted_hits] + np.arange(len(sorted_hits)) * 1e-6  # no two alike
-        waves = drum.onset[sorted_hits] / 10 ** (drum.loudness[sorted_hits, None] / 20)
-        return (
-            modes
-            | {name: getattr(drum, name) for name in bands}
-            | {
-                "low": low,
-                "span": high - low,
-                "reference_loudness": np.array(drum.loudness[drum.reference]),
-                "main_frequency": np.array(drum.main_frequency),
-                "gliding": np.arange(int(gliding.sum())),
-                "loudness": loudness,
-                "onset": three_bands(at_rate(waves, rate), rate),
-                "onset_window": onset_window(len(at_rate(waves[0], rate)), rate),
-                "table": noise_table(rate, drum.noise_shape),
-                "octaves": np.log2(band_centres() / NOISE_PIVOT),
-            }
-        )
+
+
+def _numbers(drum: Drum, order: NDArray) -> dict[str, NDArray]:
+    """Those of one drum, its modes in that order; ``(1, modes)``, ``(1, bands)``."""
+    modes = ("frequency", "level", "phase", "decay", "level_slope", "decay_slope")
+    bands = ("noise_level", "noise_decay", "late_level", "late_decay", "noise_slope", "late_slope")
+    loudness = np.sort(drum.loudness)
+    return (
+        {name: getattr(drum, name)[None, order] for name in modes}
+        | {name: getattr(drum, name)[None] for name in bands}
+        | {
+            "reference_loudness": np.array(drum.loudness[drum.reference]),
+            "main_frequency": np.array(drum.main_frequency),
+            "seconds": np.array(drum.seconds),
+            "loudness": loudness + np.arange(len(loudness)) * 1e-6,  # no two alike
+        }
+    )
+
+
+def _waves(drum: Drum, rate: int) -> NDArray:
+    """``(hits, 3, samples)``: the onset of each hit at the same loudness, in bands, the softest first."""
+    order = np.argsort(drum.loudness, kind="stable")
+    waves = drum.onset[order] / 10 ** (drum.loudness[order, None] / 20)
+    return three_bands(at_rate(waves, rate), rate)

@@ -49,7 +49,7 @@ def ringing(
     decay = decay * (100 / knobs["modes.decay"])
     count = len(t["gliding"])
     sound = _steady(
-        *(each[:, count:] for each in (frequency, amplitude, decay)), t["phase"][count:], rate, samples, dtype
+        *(each[:, count:] for each in (frequency, amplitude, decay, t["phase"])), rate, samples, dtype
     )
     if count:
         times = torch.arange(samples, dtype=torch.float64, device=frequency.device) / rate
@@ -58,7 +58,7 @@ def ringing(
         turns = frequency[:, :count, None] * warped[:, None]
         turns = (turns - turns.detach().floor()).to(dtype) * (2 * math.pi)
         envelopes = torch.exp((-decay[:, :count, None] * times).clamp_min(TINY).to(dtype))
-        waves = torch.cos(turns + t["phase"][:count, None].to(dtype)) * envelopes
+        waves = torch.cos(turns + t["phase"][:, :count, None].to(dtype)) * envelopes
         sound = sound + torch.einsum("bm,bmt->bt", amplitude[:, :count].to(dtype), waves)
     rise = torch.arange(samples, device=sound.device) / (ATTACK * rate)
     return sound * rise.clamp_max(1).to(sound.dtype)
@@ -84,7 +84,7 @@ def _steady(
         size = torch.exp((-decay[..., None] * times).clamp_min(TINY).to(dtype))
         return size * torch.cos(angle), size * torch.sin(angle)
 
-    real, imaginary = powers(coarse, phase[:, None])
+    real, imaginary = powers(coarse, phase[..., None])
     scale = amplitude[..., None].to(dtype)
     left = torch.cat([real * scale, -imaginary * scale], 1)
     right = torch.cat(powers(fine, 0.0), 1)
@@ -116,6 +116,9 @@ def noise(
             (at_onset[..., None] - (t[decay] * faster)[..., None] * grid).clamp_min(TINY)
         )
     levels = levels.to(dtype).permute(2, 0, 1)  # (steps + 1, batch, bands)
+    if "share" in t:  # the table has the bands of both drums
+        share = t["share"].to(dtype)
+        levels = torch.cat([levels * (1 - share), levels * share], -1)
     part = torch.arange(STEP, device=levels.device, dtype=dtype) / STEP
     sounds = []
     starts = start.expand(1) if start.ndim == 0 else start
@@ -146,6 +149,9 @@ def onset(t: dict[str, Tensor], knobs: dict[str, Tensor], dtype: torch.dtype) ->
         DB * (knobs["onset.level"] + knobs["strike"] + knobs["onset.colour"] * octaves)
     )  # (batch, 3)
     shares = _nearest(knobs["strike"], t["loudness"])
+    if "share" in t:
+        others = _nearest(knobs["strike"], t["other_loudness"])
+        shares = torch.cat([shares * (1 - t["share"]), others * t["share"]], 1)
     return torch.einsum("bh,bk,hkt->bt", shares.to(dtype), gains.to(dtype), t["onset"].to(dtype))
 
 

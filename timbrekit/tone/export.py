@@ -10,10 +10,8 @@ import numpy as np
 import torch
 
 from timbrekit.export.nn_tilde.script import (
-    FLOAT,
     NN_OPERATORS,
     PROOF_BLOCKS,
-    NnModule,
     check_sound,
     check_suffix,
     load_as_nn_tilde,
@@ -24,10 +22,9 @@ from timbrekit.files import atomic_path
 from timbrekit.tone.instrument import Instrument, load_instrument
 from timbrekit.tone.pitch import HOP, RATE, hear
 from timbrekit.tone.sample import note
-from timbrekit.tone.stream import Stream, latency_ms
+from timbrekit.tone.stream import ATTRIBUTES, Stream, latency_ms
 from timbrekit.tone.synth import white_noise
 
-ATTRIBUTES = {"transpose": (-48.0, 48.0), "gain": (-40.0, 40.0)}  # semitones, dB
 TOLERANCE = 1e-4  # between the file's sound and the instrument's, full scale 1
 DESCRIPTION = "timbrekit_tone.json"  # in the file
 # Beyond what a drum's file calls: spectra, the search for a period, the GRU. Each is older than libtorch 2.1 by its
@@ -45,39 +42,6 @@ TONE_OPERATORS = (
 )
 
 
-class NnStream(Stream, NnModule):
-    """A stream that nn~ can play."""
-
-    def __init__(self, instrument: Instrument):
-        super().__init__(instrument)
-        self.describe(
-            ["the instrument", "pitch heard, MIDI semitones, 0 where there is none", "loudness heard, LKFS"],
-            "voice or instrument, at 48 kHz",
-            dict.fromkeys(ATTRIBUTES, FLOAT),
-        )
-        self.transpose_limits, self.gain_limits = ATTRIBUTES["transpose"], ATTRIBUTES["gain"]
-
-    @torch.jit.export
-    def get_transpose(self) -> float:
-        return self.transpose
-
-    @torch.jit.export
-    def set_transpose(self, value: float) -> int:
-        if value == value:  # not NaN
-            self.transpose = min(max(value, self.transpose_limits[0]), self.transpose_limits[1])
-        return 0
-
-    @torch.jit.export
-    def get_gain(self) -> float:
-        return self.gain
-
-    @torch.jit.export
-    def set_gain(self, value: float) -> int:
-        if value == value:  # not NaN
-            self.gain = min(max(value, self.gain_limits[0]), self.gain_limits[1])
-        return 0
-
-
 def write_nn_tilde(model: str | Path, out: str | Path) -> Path:
     """Write the instrument in ``model`` for nn~; reload it, prove it against the instrument, then put it in place.
 
@@ -93,7 +57,7 @@ def write_nn_tilde(model: str | Path, out: str | Path) -> Path:
     check_suffix(out)
     instrument, about = load_instrument(model)
     about |= {"sample_rate": RATE, "latency_ms": latency_ms()}
-    content = scripted(NnStream(instrument), DESCRIPTION, about)
+    content = scripted(Stream(instrument), DESCRIPTION, about)
     with atomic_path(out) as temporary:
         temporary.write_bytes(content)
         _prove(temporary, instrument)
@@ -104,11 +68,8 @@ def _prove(path: Path, instrument: Instrument) -> None:
     """Load the file as nn~ does, call it as nn~ does, and hold it against the instrument."""
     module = load_as_nn_tilde(path, ATTRIBUTES, TONE_OPERATORS)
     sound = proof_material(instrument)
+    expected = instrument.play(hear(sound)).numpy()
     white = white_noise(1, len(sound) // HOP, torch.Generator().manual_seed(0))
-    heard = hear(sound)
-    with torch.inference_mode():
-        controls = (values.unsqueeze(0) for values in (heard.pitch, heard.voiced, heard.loudness))
-        expected = instrument(*controls, white)[0].numpy()
     played = play_in_blocks(module, sound, hops_of(white[0]), PROOF_BLOCKS)[0][HOP:]
     check_sound(played, expected[: len(played)], TOLERANCE, "the instrument")
 

@@ -17,7 +17,7 @@ from timbrekit.tone.instrument import Instrument, load_instrument
 TONE_PAGE = PageKind(
     folder=Path(__file__).parent / "page",
     core=("fourier.js", "listener.js", "decoder.js", "synth.js", "player.js"),
-    names=("Player", "fitTo", "hearing", "clip"),
+    names=("Player", "kept", "fitTo", "hearing", "clip"),
     scripts=("pictures.js", "keys.js", "page.js"),
     headphones="Microphone or audio interface. Wear headphones: out of loudspeakers, the instrument would hear itself.",
     save="Save what it becomes",

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from timbrekit.tone.pitch import WINDOW
+from timbrekit.tone.pitch import WINDOW, Tables
 
 SCALES = (4096, 2048, 1024, 512, 256, 128)  # samples of a window
 OVERLAP = 4  # windows over each sample
@@ -41,16 +41,15 @@ def _magnitudes(sound: Tensor, scale: int) -> Tensor:
     return (spectrum.real.square() + spectrum.imag.square() + 1e-14).sqrt()
 
 
-def loudness_loss(sound: Tensor, target: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+def loudness_loss(sound: Tensor, target: Tensor, tables: Tables) -> Tensor:
     """Mean distance of loudness in dB, over windows as the listener's, a quarter of a window apart.
 
     Args:
         sound, target: ``(batch, samples)``, at least 2048.
-        tables: of :func:`timbrekit.tone.pitch.loudness_tables`.
+        tables: of :func:`timbrekit.tone.pitch.listening_tables`.
     """
-    step = WINDOW // OVERLAP
-    hann, weights = (table.to(torch.float32) for table in tables)
-    spectra = (torch.fft.rfft(each.unfold(-1, WINDOW, step) * hann) for each in (sound, target))
+    hann, weights = tables.tapers[2].to(torch.float32), tables.weights.to(torch.float32)
+    spectra = (torch.fft.rfft(each.unfold(-1, WINDOW, WINDOW // OVERLAP) * hann) for each in (sound, target))
     powers = ((torch.view_as_real(spectrum).square() * weights).sum((-2, -1)) for spectrum in spectra)
     made, meant = (10.0 * torch.log10(power + 1e-8) for power in powers)  # from the listener's floor on
     return (made - meant).abs().mean()

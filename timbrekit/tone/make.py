@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrekit.errors import Finding
-from timbrekit.files import atomic_path
+from timbrekit.files import atomic_path, write_json
 from timbrekit.recording import Recording
 from timbrekit.tone.export import write_nn_tilde
 from timbrekit.tone.findings import tone_findings
@@ -16,7 +16,7 @@ from timbrekit.tone.instrument import save_instrument
 from timbrekit.tone.live_page import build_tone_page
 from timbrekit.tone.measure import measure_held_out
 from timbrekit.tone.pitch import Heard, hear
-from timbrekit.tone.report import about_training, write_report
+from timbrekit.tone.report import about_training, picture
 from timbrekit.tone.train import Lesson, Progress, Settings, Trained, prepare, train
 
 MODEL, UNFINISHED = "tone.pt", "unfinished.pt"
@@ -67,7 +67,9 @@ def make_instrument(
     findings = [asdict(finding) for finding in listened.findings]
     about = about_training(trained, lesson, measured, seconds, listened.recording.name, findings)
     save_instrument(out / MODEL, trained.instrument, about)
-    write_report(out, trained, lesson, about)
+    write_json(out / "report.json", about)
+    with atomic_path(out / "report.png") as temporary:
+        temporary.write_bytes(picture(trained, lesson))
     return trained, lesson, about
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from timbrekit.tone.instrument import Instrument
 from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, Heard, hear
@@ -35,7 +36,7 @@ def measure_held_out(instrument: Instrument, lesson: Lesson, part: str = "test")
         part_loss(instrument, lesson, part),
         float(100 * np.median(np.abs(distance))) if len(distance) else float("nan"),
         float(octave_errors(distance).mean()) if len(distance) else float("nan"),
-        rank_correlation(np.concatenate(asked), np.concatenate(got)),
+        float(spearmanr(np.concatenate(asked), np.concatenate(got)).statistic),
     )
 
 
@@ -56,9 +57,3 @@ def octave_errors(distance: np.ndarray) -> np.ndarray:
     """Which distances in semitones are within one of a whole number of octaves, not of none."""
     octaves = np.round(distance / 12)
     return (octaves != 0) & (np.abs(distance - 12 * octaves) < 1)
-
-
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation of two series without many equal values."""
-    ranks = [np.argsort(np.argsort(series)) for series in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])

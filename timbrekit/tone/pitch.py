@@ -104,11 +104,19 @@ class Tables(NamedTuple):
 
 def listening_tables() -> Tables:
     """For :func:`measure`."""
-    hann, weights = loudness_tables()
+    hann = torch.hann_window(WINDOW, dtype=torch.float64)
     newest = (torch.arange(WINDOW) >= WINDOW - COMPARED).to(torch.float64)
-    lags = torch.arange(1, LONGEST + 2, dtype=torch.float64)
-    around = torch.arange(SHORTEST - 2, SHORTEST + 1)
-    return Tables(torch.stack([torch.ones_like(hann), newest, hann]), weights, lags, around)
+    both_sides = torch.full((WINDOW // 2 + 1,), 2.0, dtype=torch.float64)
+    both_sides[[0, -1]] = 1.0
+    hertz = torch.arange(WINDOW // 2 + 1, dtype=torch.float64) * (RATE / WINDOW)
+    weights = k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())
+    lags, around = (
+        torch.arange(1.0, LONGEST + 2, dtype=torch.float64),
+        torch.arange(SHORTEST - 2, SHORTEST + 1),
+    )
+    return Tables(
+        torch.stack([torch.ones_like(hann), newest, hann]), weights[:, None].repeat(1, 2), lags, around
+    )
 
 
 def measure(
@@ -213,16 +221,6 @@ def k_gain(s: Tensor, table: Tensor) -> Tensor:
     last = s.unsqueeze(-1)
     above, below, cut = torch.addcmul(constant, last, torch.addcmul(once, last, twice)).unbind(-1)
     return s.square() * above / (below * cut)
-
-
-def loudness_tables() -> tuple[Tensor, Tensor]:
-    """A Hann window ``(2048,)``, and from squared parts of a spectrum under it to K-weighted mean square, float64."""
-    hertz = torch.arange(WINDOW // 2 + 1, dtype=torch.float64) * (RATE / WINDOW)
-    both_sides = torch.full_like(hertz, 2.0)
-    both_sides[[0, -1]] = 1.0
-    hann = torch.hann_window(WINDOW, dtype=torch.float64)
-    weights = k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())
-    return hann, weights.unsqueeze(-1).repeat(1, 2)
 
 
 def first_memory() -> list[float]:

@@ -1,15 +1,13 @@
 """Play an instrument with a recording of something else: its pitch and loudness, brought to the instrument's."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from timbrekit.errors import Finding
-from timbrekit.recording import read_recording, write_wav
-from timbrekit.tone.instrument import Instrument, Ranges, load_instrument
-from timbrekit.tone.pitch import CENTRE, FLOOR, HOP, PITCHED, RATE, Heard, hear
+from timbrekit.tone.instrument import Instrument, Ranges
+from timbrekit.tone.pitch import CENTRE, FLOOR, HOP, PITCHED, Heard, hear
 
 PLAYABLE = (12.0, 120.0)  # semitones: 16 Hz to 8.4 kHz
 WIDEST_SHIFT = 4  # octaves
@@ -27,37 +25,18 @@ class Played:
     findings: tuple[Finding, ...]
 
 
-def play_file(
-    model: str | Path,
-    source: str | Path,
-    output: str | Path,
-    transpose: float = 0.0,
-    loudness: str = "fit",
-    seed: int = 0,
-) -> Played:
-    """Play the instrument in ``model`` with the recording ``source`` and write a WAV file at 48 kHz.
-
-    Args:
-        model: of ``timbrekit tone train``.
-        source: any recording of one voice or instrument.
-        output: the WAV file; what was there is replaced.
-        transpose: semitones, after the input was brought to the instrument's range by octaves.
-        loudness: "fit" brings the input's loudness to the instrument's, "as-is" keeps it.
-        seed: of the noise.
-
-    Raises:
-        ModelFileError, RecordingError, OutputError: a file cannot be read or written.
-    """
-    instrument, _ = load_instrument(model)
-    played = play(instrument, read_recording(source).samples, transpose, loudness, seed)
-    write_wav(output, played.samples, RATE)
-    return played
-
-
 def play(
     instrument: Instrument, samples: np.ndarray, transpose: float = 0.0, loudness: str = "fit", seed: int = 0
 ) -> Played:
-    """Play an instrument with ``(samples,)`` at 48 kHz. Arguments as of :func:`play_file`."""
+    """Play an instrument with a recording of one voice or of another instrument.
+
+    Args:
+        instrument: a trained one.
+        samples: ``(samples,)`` at 48 kHz.
+        transpose: semitones, after the input was brought to the instrument's range by octaves.
+        loudness: "fit" brings the input's loudness to the instrument's, "as-is" keeps it.
+        seed: of the noise.
+    """
     lead = (
         -len(samples) % HOP + CENTRE
     )  # so much longer that nothing is cut off when the sound is brought back in time

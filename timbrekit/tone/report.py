@@ -3,13 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+import librosa
 import numpy as np
 import torch
 
-from timbrekit.files import atomic_path, write_json
 from timbrekit.results.plots import BLUE, ORANGE, VERMILION, new_figure, set_title, to_png
 from timbrekit.tone.measure import Measured
 from timbrekit.tone.pitch import HOP, PITCHED, RATE, Heard, ranges_of
@@ -37,17 +36,6 @@ def verdict(measured: Measured) -> str:
         f"On phrases that it never heard, {' and '.join(faults)}. Look at the notes on the recording first, then train "
         "longer (--steps)."
     )
-
-
-def write_report(folder: Path, trained: Trained, lesson: Lesson, about: dict[str, Any]) -> None:
-    """Write report.json and report.png into ``folder``.
-
-    Raises:
-        OutputError: they cannot be written.
-    """
-    write_json(folder / "report.json", about)
-    with atomic_path(folder / "report.png") as temporary:
-        temporary.write_bytes(picture(trained, lesson))
 
 
 def about_training(
@@ -151,10 +139,5 @@ def describe_ranges(heard: Heard) -> str:
     if not bool((heard.voiced > PITCHED).any()):
         return "no pitch"
     ranges = ranges_of(heard)
-    low, high = (_note(pitch) for pitch in ranges.pitch)
+    low, high = librosa.midi_to_note(ranges.pitch, unicode=False)
     return f"{low} to {high}, soft to loud {ranges.loudness[0]:.0f} to {ranges.loudness[1]:.0f} LKFS"
-
-
-def _note(pitch: float) -> str:
-    names = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-    return f"{names[round(pitch) % 12]}{round(pitch) // 12 - 1}"

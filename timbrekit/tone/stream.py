@@ -4,8 +4,9 @@ import copy
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from timbrekit.export.nn_tilde.script import FLOAT, NnModule
 from timbrekit.tone.instrument import Instrument, State, first_state
 from timbrekit.tone.pitch import (
     CENTRE,
@@ -21,12 +22,13 @@ from timbrekit.tone.pitch import (
 )
 from timbrekit.tone.synth import NOISE_FRAME, room_hops, room_parts
 
+ATTRIBUTES = {"transpose": (-48.0, 48.0), "gain": (-40.0, 40.0)}  # semitones; dB added to the loudness heard
 LOUDEST_INPUT = 1e4  # samples beyond this are no sound, and nor is NaN; either would stick in the memory
 LATENCY = 2 * HOP + CENTRE  # samples from a change in the input to the same change, complete, in the output
 
 
-class Stream(nn.Module):
-    """Listens, decodes and sounds, hop by hop, and remembers what it needs for the next.
+class Stream(NnModule):
+    """Listens, decodes and sounds, hop by hop, and remembers what it needs for the next; nn~ can play it.
 
     Output comes one hop (256 samples) after the input that completes it, whatever the length of blocks: the same
     input gives the same output in blocks of 1 or of 4096. A change in the input's pitch is complete in the output
@@ -38,7 +40,7 @@ class Stream(nn.Module):
 
     HOP: Final[int] = HOP
     WINDOW: Final[int] = WINDOW
-    FRAME: Final[int] = NOISE_FRAME + 2
+    WHITE: Final[int] = NOISE_FRAME + 2
     LOUDEST: Final[float] = LOUDEST_INPUT
     FLOOR: Final[float] = FLOOR
     state: State
@@ -47,18 +49,41 @@ class Stream(nn.Module):
 
     def __init__(self, instrument: Instrument):
         super().__init__()
+        self.describe(
+            ["the instrument", "pitch heard, MIDI semitones, 0 where there is none", "loudness heard, LKFS"],
+            "voice or instrument, at 48 kHz",
+            dict.fromkeys(ATTRIBUTES, FLOAT),
+        )
+        self.transpose_limits, self.gain_limits = ATTRIBUTES["transpose"], ATTRIBUTES["gain"]
+        self.transpose = self.gain = 0.0
         self.instrument = copy.deepcopy(instrument).eval().requires_grad_(False)
         for weight in self.instrument.parameters():
-            if (
-                weight.dim() == 2
-            ):  # column after column, in which order a single row is multiplied in a third of the time
+            if weight.dim() == 2:  # by columns: multiplies the values of one hop in a third of the time
                 weight.data = weight.data.t().contiguous().t()
         self.hidden = instrument.decoder.hidden
-        self.transpose = 0.0  # semitones
-        self.gain = 0.0  # dB added to the loudness heard
         self.tables = listening_tables()
         self.parts = room_parts(instrument.response().detach())
         self.restart()
+
+    @torch.jit.export
+    def get_transpose(self) -> float:
+        return self.transpose
+
+    @torch.jit.export
+    def set_transpose(self, value: float) -> int:
+        if value == value:  # not NaN
+            self.transpose = min(max(value, self.transpose_limits[0]), self.transpose_limits[1])
+        return 0
+
+    @torch.jit.export
+    def get_gain(self) -> float:
+        return self.gain
+
+    @torch.jit.export
+    def set_gain(self, value: float) -> int:
+        if value == value:  # not NaN
+            self.gain = min(max(value, self.gain_limits[0]), self.gain_limits[1])
+        return 0
 
     @torch.jit.export
     def restart(self) -> None:
@@ -76,7 +101,7 @@ class Stream(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """``(batch, 1, n)`` samples to ``(batch, 3, n)``: sound; pitch in semitones or 0; loudness in LKFS."""
         hops = (self.past.shape[0] + audio.shape[-1]) // self.HOP  # enough
-        return self.play(audio, torch.empty(hops, self.FRAME).uniform_(-1.0, 1.0))
+        return self.play(audio, torch.empty(hops, self.WHITE).uniform_(-1.0, 1.0))
 
     @torch.jit.export
     def play(self, audio: Tensor, white: Tensor) -> Tensor:

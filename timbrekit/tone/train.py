@@ -1,9 +1,7 @@
 """Train an instrument on a recording: a loop that can be read, stopped and taken up again."""
 
 import hashlib
-import io
 import math
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,11 +13,11 @@ from torch import Tensor
 
 from timbrekit import __version__
 from timbrekit.errors import TrainingError
-from timbrekit.files import atomic_path
 from timbrekit.tone.instrument import Instrument
 from timbrekit.tone.loss import SCALES, loudness_loss, spectral_loss
-from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, RATE, Heard, Ranges, hear, loudness_tables, ranges_of
+from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, RATE, Heard, Ranges, hear, listening_tables, ranges_of
 from timbrekit.tone.synth import white_noise
+from timbrekit.training.checkpoint import load_checkpoint, save_checkpoint
 
 VALIDATION = (0.25, 0.30)  # of the recording's length: decides which weights are kept
 TEST = (0.65, 0.75)  # never seen in training, nor in choosing
@@ -141,7 +139,7 @@ def train(
     draw = torch.Generator().manual_seed(settings.seed)
     name = fingerprint(lesson, settings)
     step, best, best_loss, history = 0, instrument.state_dict(), math.inf, []
-    if unfinished and (saved := _load(unfinished, name)):
+    if unfinished and (saved := load_checkpoint(unfinished, name)):
         instrument.load_state_dict(saved["weights"])
         optimiser.load_state_dict(saved["optimiser"])
         draw.set_state(saved["draw"])
@@ -167,7 +165,7 @@ def train(
             if unfinished:
                 state = {"weights": instrument.state_dict(), "optimiser": optimiser.state_dict()}
                 state |= {"draw": draw.get_state(), "step": step, "best": best, "best_loss": best_loss}
-                _save(unfinished, name, state | {"history": [asdict(entry) for entry in history]})
+                save_checkpoint(unfinished, name, state | {"history": [asdict(entry) for entry in history]})
             report(history[-1])
     except KeyboardInterrupt:
         interrupted = True
@@ -197,7 +195,7 @@ def train_step(
     loss = spectral_loss(sound[:, skipped:], target, tuple(SCALES[i] for i in chosen))
     loss = loss * (len(SCALES) / len(chosen))
     optimiser.zero_grad()
-    louder = loudness_loss(sound[:, skipped:], target, loudness_tables())
+    louder = loudness_loss(sound[:, skipped:], target, listening_tables())
     penalty = settings.room_penalty * instrument.room_energy()
     (loss + settings.loudness_weight * louder + penalty).backward()
     torch.nn.utils.clip_grad_norm_(instrument.parameters(), settings.gradient_norm)
@@ -238,19 +236,3 @@ def fingerprint(lesson: Lesson, settings: Settings) -> str:
     digest = hashlib.sha256(lesson.samples.numpy().tobytes())
     digest.update(repr((asdict(settings), __version__, torch.__version__)).encode())
     return digest.hexdigest()
-
-
-def _save(path: Path, name: str, state: dict) -> None:
-    buffer = io.BytesIO()
-    torch.save({"fingerprint": name, "state": state}, buffer)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-
-
-def _load(path: Path, name: str) -> dict | None:
-    """The state of this very run; None if there is none, or it is another run's, or damaged."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
-        return None
-    return content["state"] if isinstance(content, dict) and content.get("fingerprint") == name else None

@@ -22,6 +22,7 @@ PUBLISHED = Settings(
     shift_probability=0.0,
     growing_probability=0.0,
     jitter=0.0,
+    expected=False,
     gradient_clip=0.0,
     l2_penalty=0.0,
     ema=0.0,

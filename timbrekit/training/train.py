@@ -18,6 +18,7 @@ from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping, build_network
+from timbrekit.training.expected import with_expected
 from timbrekit.training.objective import SynthPlayer, draw_seed
 from timbrekit.training.settings import Settings
 from timbrekit.training.split import Split, split_hits
@@ -78,13 +79,14 @@ def train(
     features = TimbreFeatures.for_training(
         take.hits.sample_rate, settings.features == "gated", settings.thinned
     )
-    player = SynthPlayer(preset, take, features, settings.fresh_noise, settings.seed)
     weights = spread_weights(take.intended) if settings.balanced else None
+    take, trained_on = with_expected(take, split.train) if settings.expected else (take, split.train)
+    player = SynthPlayer(preset, take, features, settings.fresh_noise, settings.seed)
     mapping = make_mapping(take, preset, settings)
     if settings.warm_start:
         from timbrekit.training.warm_start import WarmStart
 
-        WarmStart(mapping, take, player.differences, split.train, settings, settings.seed).run()
+        WarmStart(mapping, take, player.differences, trained_on, settings, settings.seed, weights).run()
 
     def loss_of(
         model: torch.nn.Module, inputs: Tensor, hits: Tensor, source: torch.Generator
@@ -100,9 +102,9 @@ def train(
     model = _Played(mapping)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     clipping = GradientClipping(settings.gradient_clip)
-    epochs = settings.epochs or epochs_for(len(split.train), settings.batch_size)
+    epochs = settings.epochs or epochs_for(len(trained_on), settings.batch_size)
     optimiser = torch.optim.Adam(model.parameters(), settings.learning_rate)
-    schedule = _schedule(optimiser, epochs * math.ceil(len(split.train) / settings.batch_size), settings)
+    schedule = _schedule(optimiser, epochs * math.ceil(len(trained_on) / settings.batch_size), settings)
     checked = torch.from_numpy(split.validation)
     checked = checked[take.lengths[checked].argsort(stable=True)]
     checked_inputs = _draw(take, settings, torch.Generator().manual_seed(settings.seed))
@@ -111,7 +113,7 @@ def train(
     try:
         for number in range(1, epochs + 1):
             inputs, train_loss = _draw(take, settings, generator), 0.0
-            for hits in shuffled_batches(split.train, take, settings, generator):
+            for hits in shuffled_batches(trained_on, take, settings, generator):
                 loss, penalty = loss_of(model, inputs[hits], hits, generator)
                 optimiser.zero_grad()
                 (loss + penalty).backward()
@@ -119,7 +121,7 @@ def train(
                 if not settings.plateau:
                     schedule.step()
                 average.update_parameters(model)
-                train_loss += float(loss.detach()) * len(hits) / len(split.train)
+                train_loss += float(loss.detach()) * len(hits) / len(trained_on)
             source, validation_loss = torch.Generator().manual_seed(settings.seed + 1), 0.0
             with torch.no_grad():
                 for hits in checked.split(settings.batch_size) if len(checked) else ():

@@ -80,17 +80,25 @@ class WarmStart:
         indices: of the hits to train on; no other is looked at.
         settings: augmentation, weight of the penalty, device.
         seed: of everything random; that of the settings does not count.
+        weights: ``(7,)`` of the features; None: by the spread of the hits.
     """
 
     def __init__(
-        self, mapping: Mapping, take: Take, render: Render, indices: np.ndarray, settings: Settings, seed: int
+        self,
+        mapping: Mapping,
+        take: Take,
+        render: Render,
+        indices: np.ndarray,
+        settings: Settings,
+        seed: int,
+        weights: Tensor | None = None,
     ):
         self.take, self.settings, self.generator = take, settings, torch.Generator().manual_seed(seed)
         self.device = torch.device(settings.device)
         self.mapping, self._render = mapping.to(self.device), render
         self.hits = torch.from_numpy(indices).to(self.device)
         intended = take.intended.to(self.device)[self.hits]
-        self.weights = spread_weights(intended)
+        self.weights = spread_weights(intended) if weights is None else weights.to(self.device)
         self.intended = intended * self.weights
         rings = (take.lengths.clamp(1, TIMBRE_SAMPLES) / TIMBRE_SAMPLES).log2()[:, None]
         self.rings = rings.to(self.device)

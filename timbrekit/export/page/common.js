@@ -5,6 +5,11 @@ const f32 = Math.fround;
 const clip = (x, low, high) => Math.min(high, Math.max(low, x));
 const LOUDEST_INPUT = 1e4; // samples beyond this are no sound; their squares would overflow 32 bits
 
+// What takes long to compute, by a name that says all it depends on: once for all players of a thread. The page
+// computes it and hands it to the audio thread, which must not be late.
+export const kept = new Map();
+const keep = (name, make) => (kept.has(name) ? kept : kept.set(name, make())).get(name);
+
 export const whiteNoise = () => 2 * Math.random() - 1;
 
 // A sound that can be made again: noise from a seed (xorshift), in -1..1.

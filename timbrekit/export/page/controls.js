@@ -1,7 +1,8 @@
 // What all pages have beside the ways to play: panic, levels and volume, recording what sounds, delays.
 // What all pages do calls what each page's own scripts say: `sound`, the pictures `wave` and `scope`, WORDS,
 // studyFile() once a file was loaded, prepareFile() before it plays, makeFirst(rate) for a sound to try it with,
-// instrumentDelays(rate), showRate(rate), midiMessage(bytes), midiPorts(access), and showModel(settings).
+// instrumentDelays(rate), showRate(rate), midiMessage(bytes), midiPorts(access),
+// showModel(settings), and isAlike(model): whether this page has what the model plays.
 
 // Runs what a click asks for; a refused audio thread is told once, any other failure by its name.
 async function attempt(work) {

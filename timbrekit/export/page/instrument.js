@@ -1,11 +1,11 @@
 // Ways to make the instrument sound: on the browser's audio thread, or, where that is refused, beforehand.
 // Uses the audio core through the one name that its script leaves behind.
 
-const { Player } = globalThis.timbrekitCore;
+const { Player, kept } = globalThis.timbrekitCore;
 
-// The instrument as an audio node. Chromium refuses Blob addresses to a double-clicked file, some servers'
+// The instrument as an audio node. number: by which it is chosen again after others. Chromium refuses Blob addresses to a double-clicked file, some servers'
 // policies refuse data addresses: try both.
-async function makeInstrument(context, model, settings, noise) {
+async function makeInstrument(context, model, settings, noise, number = 0) {
   if (!context.audioWorklet) throw new DOMException("no AudioWorklet in this browser", "NotSupportedError");
   const source = ["core", "worklet"].map((id) => document.getElementById(id).textContent).join("\n");
   const addresses = [
@@ -18,7 +18,7 @@ async function makeInstrument(context, model, settings, noise) {
       await context.audioWorklet.addModule(address());
       return new AudioWorkletNode(context, "timbrekit-instrument", {
         outputChannelCount: [1],
-        processorOptions: { model, settings, noise },
+        processorOptions: { model, settings, noise, number, kept },
       });
     } catch (error) {
       refusal = error;

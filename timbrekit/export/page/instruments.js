@@ -14,6 +14,8 @@ function showInstruments() {
     }),
   );
   $("instruments").hidden = instruments.length < 2;
+  const { offsetLeft } = $("instruments").children[chosen];
+  $("instruments").parentElement.scrollLeft = offsetLeft - 40; // where they are too many for a phone's width
 }
 
 // Plays on with another one; does nothing where there is none of that number.
@@ -79,12 +81,13 @@ async function openInstrument(file) {
   let candidate;
   try {
     candidate = await modelIn(file);
-    if (!WORDS.needs.every((key) => key in candidate) || !plays(candidate)) throw new Error("it does not play here");
+    if (!WORDS.needs.every((key) => key in candidate) || !isAlike(candidate) || !plays(candidate)) throw new Error();
   } catch {
     notice("instrument", `${file.name} holds no instrument that this page plays. ${WORDS.open}`);
     return;
   }
   instruments.push({ model: candidate, settings: {} });
+  sound.add(candidate);
   chooseInstrument(instruments.length - 1);
 }
 

@@ -10,6 +10,7 @@ const PROCESSING = ["echoCancellation", "noiseSuppression", "autoGainControl"];
 class Sound {
   constructor(model, listeners) {
     Object.assign(this, { model, listeners, settings: {}, file: null, refusal: null, volume: 0 });
+    this.models = [model]; // all that were opened
   }
 
   // Called from a click or key, as browsers want it: the context must be started before anything is awaited.
@@ -39,9 +40,12 @@ class Sound {
   async open() {
     this.output = new Output(this.context, this.volume);
     try {
-      this.instrument = await makeInstrument(this.context, this.model, this.settings);
+      new Player(this.model, this.context.sampleRate); // so that the audio thread finds `kept` what takes long
+      this.instrument = await makeInstrument(this.context, this.model, this.settings, "", this.models.indexOf(this.model));
+      this.handedOver = new Set(kept.keys()); // names of what the audio thread keeps, too
       this.instrument.port.onmessage = ({ data }) => this.receive(data);
       this.instrument.connect(this.output.input);
+      this.models.forEach((model) => model !== this.model && this.sendModel(model));
     } catch (error) {
       this.refusal = error;
       this.delayed = new DelayedInstrument(this.output.input, this.model, this.settings, this.listeners.onHit);
@@ -77,11 +81,25 @@ class Sound {
     this.output?.setVolume(decibels);
   }
 
-  // Another instrument plays on from the next sample. What the one before still sounds rings out.
+  // Makes another instrument ready to play.
+  add(model) {
+    this.models.push(model);
+    if (this.instrument) this.sendModel(model);
+  }
+
+  // What takes long is done here, where it makes no sound late.
+  sendModel(model) {
+    new Player(model, this.context.sampleRate);
+    const made = [...kept].filter(([name]) => !this.handedOver.has(name));
+    made.forEach(([name]) => this.handedOver.add(name));
+    this.send({ add: model, number: this.models.indexOf(model), kept: made });
+  }
+
+  // One that was added plays on from the next sample. What the one before still sounds rings out.
   async use(model, settings) {
     this.model = model;
     Object.assign(this.settings, settings);
-    this.send({ model, settings: this.settings });
+    this.send({ play: this.settings, number: this.models.indexOf(model) });
     this.delayed?.use(model, this.settings);
     const { file } = this;
     if (!file || (file.rate === model.sample_rate && !file.made)) return;

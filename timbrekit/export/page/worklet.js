@@ -4,21 +4,24 @@ const METER_EVERY = 1024; // samples between two reports of what is heard
 const RECORDING_CHUNK = 16384; // samples sent to the page at a time
 
 class Instrument extends AudioWorkletProcessor {
-  constructor({ processorOptions: { model, settings, noise } }) {
+  constructor({ processorOptions: { model, settings, noise, number, kept: known } }) {
     super();
-    this.noise = noise === "silent" ? () => 0 : whiteNoise; // silent: to compare with the plug-in's vectors
-    this.player = new Player(model, sampleRate, this.noise);
-    this.leaving = new Leaving(sampleRate);
-    this.player.configure(settings);
-    this.player.onHit = (hit) => this.port.postMessage({ hit });
-    this.player.onUpdate = (update) => this.port.postMessage({ update });
+    for (const [name, value] of known) kept.set(name, value);
+    const source = noise === "silent" ? () => 0 : whiteNoise; // silent: to compare with the plug-in's vectors
+    const player = new Player(model, sampleRate, source);
+    player.configure(settings);
+    player.onHit = (hit) => this.port.postMessage({ hit });
+    player.onUpdate = (update) => this.port.postMessage({ update });
+    this.ensemble = new Ensemble(player, number, source);
     this.mono = new Float32Array(128);
     this.sinceMeter = 0;
     this.tape = null; // samples of the recording not sent yet
     this.port.onmessage = ({ data }) => {
-      if (data.model) this.player = this.leaving.replace(this.player, data, this.noise);
-      if (data.call === "panic") this.leaving.silence();
-      if (data.call) this.player[data.call](...data.given);
+      for (const [name, value] of data.kept ?? []) kept.set(name, value);
+      if (data.add) this.ensemble.add(data.number, data.add);
+      if (data.play) this.ensemble.play(data.number, data.play);
+      if (data.call === "panic") this.ensemble.panic();
+      else if (data.call) this.ensemble.player[data.call](...data.given);
       if (data.record) this.startTape();
       if (data.record === false) this.sendTape(true);
     };
@@ -30,8 +33,7 @@ class Instrument extends AudioWorkletProcessor {
     for (const channel of channels) {
       for (let i = 0; i < output.length; i++) this.mono[i] += channel[i] / channels.length;
     }
-    this.player.process(this.mono, output);
-    this.leaving.mix(output);
+    this.ensemble.process(this.mono, output);
     for (const other of others) other.set(output);
     this.report(output.length);
     this.record(output);
@@ -42,8 +44,8 @@ class Instrument extends AudioWorkletProcessor {
     this.sinceMeter += samples;
     if (this.sinceMeter < METER_EVERY) return;
     this.sinceMeter = 0;
-    this.port.postMessage({ meters: this.player.meters });
-    this.player.clearMeters();
+    this.port.postMessage({ meters: this.ensemble.player.meters });
+    this.ensemble.player.clearMeters();
   }
 
   startTape() {

@@ -191,6 +191,8 @@ for (const control of SLIDERS) {
 }
 sound.configure({ transpose: 0, gain: 0 });
 
+const isAlike = ({ constants }) => JSON.stringify(constants) === JSON.stringify(model.constants);
+
 // Draws the instrument that plays from now on. Whom it is brought to is found anew.
 function showModel() {
   $("range").textContent = `${model.pitch.map(noteName).join(" to ")}`;

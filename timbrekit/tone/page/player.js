@@ -78,7 +78,7 @@ class Keys {
 export class Player {
   constructor(model, rate, noise = whiteNoise) {
     const { constants } = model;
-    Object.assign(this, { model, constants });
+    Object.assign(this, { model, constants, rate });
     const { HOP, CENTRE } = constants;
     this.lateness = HOP + CENTRE; // samples by which the sound lags behind what it is played, see Stream
     this.listener = new Listener(constants);
@@ -130,7 +130,7 @@ export class Player {
   // `next`, of another model, goes on from all that was heard and is held; this one rings out, and hears nothing.
   handOver(next) {
     const { listener, hop, filled, keys } = this;
-    if (JSON.stringify(next.constants) === JSON.stringify(this.constants)) Object.assign(next, { listener, hop, filled });
+    Object.assign(next, { listener, hop, filled });
     Object.assign(next.keys, { held: keys.held, bend: keys.bend, sounding: keys.sounding });
     Object.assign(this, { listener: new Listener(this.constants), hop: new Float64Array(hop.length) });
     keys.held = [];

@@ -23,7 +23,7 @@ class Aim:
     """The models' synthesisers and what they are to follow: all that a chunk is computed from."""
 
     players: Sequence[SynthPlayer]
-    intended: Tensor  # (n, 7) of the take's hits
+    intended: Tensor  # (models, n, 7): what each is to make of the take's hits
     loss_weights: Tensor | None  # (7,)
 
 
@@ -64,7 +64,7 @@ class Renderer:
             for some in rows
         ]
         played = [each.flatten(0, 1) for each in self.worker.starmap(_differences, calls)]
-        heard = parameters.new_empty(len(parameters), self.aim.intended.shape[1])
+        heard = parameters.new_empty(len(parameters), self.aim.intended.shape[-1])
         heard[torch.cat([some.flatten() for some in rows])] = torch.cat(played)
         return heard
 
@@ -165,8 +165,8 @@ def _sums_and_gradients(
     with torch.set_grad_enabled(with_gradient):
         differences = differences_together(aim.players[some], parameters, indices, draws, samples)
         losses = [
-            feature_difference_loss(played, aim.intended[hits], aim.loss_weights)
-            for played, hits in zip(differences, indices, strict=True)
+            feature_difference_loss(played, intended[hits], aim.loss_weights)
+            for played, intended, hits in zip(differences, aim.intended[some], indices, strict=True)
         ]
         sums = torch.stack(losses) * indices.shape[1]
     if with_gradient:

@@ -14,6 +14,7 @@ from timbrekit.features import TimbreFeatures
 from timbrekit.loss import spread_weights
 from timbrekit.presets import Preset
 from timbrekit.training.checkpoint import fingerprint_of
+from timbrekit.training.expected import with_expected
 from timbrekit.training.fast.learner import Batch, Learner
 from timbrekit.training.fast.renderer import Aim, Renderer
 from timbrekit.training.fast.stacked import Plateau, StackedMappings, one_cycle
@@ -51,11 +52,18 @@ class TrainingRun:
         self.fingerprint = "".join(
             fingerprint_of(take, variant.preset, replace(settings, seed=variant.seed)) for variant in variants
         )
-        self.take, self.settings, self.device = take, settings, torch.device(settings.device)
+        self.settings, self.device = settings, torch.device(settings.device)
         self.seeds = [variant.seed for variant in variants]
         presets = [variant.preset for variant in variants]
         self.names = [preset.name for preset in presets]
         self.splits = [split_hits(take, settings.split, seed) for seed in self.seeds]
+        self.weights = spread_weights(take.intended.to(self.device)) if settings.balanced else None
+        followed = [(take, split.train) for split in self.splits]
+        if settings.expected:
+            followed = [with_expected(take, split.train) for split in self.splits]
+        self.takes, self.trained_on = zip(*followed, strict=True)
+        # What the models hear and how long it rings is the same; what they are to make of it differs with the split.
+        self.take = take = self.takes[0]
         features = TimbreFeatures.for_training(
             take.hits.sample_rate, settings.features == "gated", settings.thinned
         )
@@ -67,7 +75,7 @@ class TrainingRun:
             make_mapping(take, preset, replace(settings, seed=seed))
             for preset, seed in zip(presets, self.seeds, strict=True)
         ]
-        hits = len(self.splits[0].train)
+        hits = len(self.trained_on[0])
         self.epochs = settings.epochs or epochs_for(hits, settings.batch_size)
         self.total_steps = max(self.epochs * math.ceil(hits / settings.batch_size), FEWEST_STEPS) + 1
         validated = [torch.from_numpy(split.validation) for split in self.splits]
@@ -79,9 +87,8 @@ class TrainingRun:
         ]
         self.generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
         self.history: list[tuple[Epoch, Tensor, Tensor]] = []
-        intended = take.intended.to(self.device)
-        weights = spread_weights(intended) if settings.balanced else None
-        self.renderer = Renderer(Aim(self.players, intended, weights), second_process)
+        intended = torch.stack([each.intended for each in self.takes]).to(self.device)
+        self.renderer = Renderer(Aim(self.players, intended, self.weights), second_process)
         self._start_from_mappings()
 
     def __enter__(self) -> "TrainingRun":
@@ -102,8 +109,8 @@ class TrainingRun:
         """Start each model from a mapping fitted to a surrogate of the synthesiser."""
         for number, mapping in enumerate(self.mappings):
             render = partial(self.renderer.differences, number)
-            hits, seed = self.splits[number].train, self.seeds[number]
-            FastWarmStart(mapping, self.take, render, hits, self.settings, seed, self.renderer.worker).run()
+            about = self.takes[number], render, self.trained_on[number], self.settings, self.seeds[number]
+            FastWarmStart(mapping, *about, self.renderer.worker, self.weights).run()
         self._start_from_mappings()
 
     def _draw_inputs(self, generator: torch.Generator) -> Tensor:
@@ -118,9 +125,9 @@ class TrainingRun:
         """
         settings = self.settings
         inputs, order = [], []
-        for split, generator in zip(self.splits, self.generators, strict=True):
+        for hits, generator in zip(self.trained_on, self.generators, strict=True):
             inputs.append(self._draw_inputs(generator))
-            order.append(torch.cat(shuffled_batches(split.train, self.take, settings, generator)))
+            order.append(torch.cat(shuffled_batches(hits, self.take, settings, generator)))
         total = torch.zeros(len(self.players), device=self.device)
         for indices in _batches(order, settings.batch_size):
             batch = self.batch(inputs, indices, self.generators)

@@ -44,8 +44,9 @@ class FastWarmStart(WarmStart):
         settings: Settings,
         seed: int,
         worker: Worker,
+        weights: Tensor | None = None,
     ):
-        super().__init__(mapping, take, render, indices, settings, seed)
+        super().__init__(mapping, take, render, indices, settings, seed, weights)
         self.worker = worker
         with torch.no_grad():
             self.small_surrogate = SmallNetwork(self.surrogate.network)

@@ -210,7 +210,7 @@ class OwnDrum {
     this.cut = Math.floor(END_FADE * rate); // samples
     this.pass = glideSamples(rate); // of an update
     this.octaves = bandCentres().map((hertz) => Math.log2(hertz / NOISE_PIVOT));
-    this.table = noiseTable(rate, this.drum.noise_shape);
+    this.table = keep(`noise ${rate} ${drum.noise_shape}`, () => noiseTable(rate, this.drum.noise_shape));
     this.mainFrequency = this.findMainFrequency();
     this.prepareOnsets();
     this.silence();
@@ -228,10 +228,11 @@ class OwnDrum {
     const { rate, drum } = this;
     const order = [...drum.loudness.keys()].sort((a, b) => drum.loudness[a] - drum.loudness[b]);
     this.loudness = order.map((hit, i) => drum.loudness[hit] + i * 1e-6); // no two alike
-    this.onsets = order.map((hit) => {
+    const bands = (hit) => {
       const wave = drum.onset[hit].map((value) => value / fromDecibels(drum.loudness[hit]));
       return threeBands(atRate(wave, rate), rate);
-    });
+    };
+    this.onsets = keep(`onsets ${rate} ${drum.loudness} ${drum.onset}`, () => order.map(bands));
     const length = this.onsets[0][0].length;
     const fade = Math.min(length, Math.floor(ONSET_FADE * rate));
     const window = (i) => 0.5 + 0.5 * Math.cos((Math.PI * Math.max(0, i - (length - fade) + 1)) / fade);

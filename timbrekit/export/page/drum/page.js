@@ -7,7 +7,7 @@ const WORDS = {
   made: "A drummed loop, made here",
   latency: "From a stroke until you hear it:",
   needs: ["name", "sample_rate", "preset", "parameters", "network", "onset_features", "detector"],
-  open: "Give it a page or a model file of a drum (.html, .pt), or its description (.json).",
+  open: "It plays drums from a page or a model file (.html, .pt) or a description (.json).",
   cancelled: "The plug-in mixes them: flip the phase of one, or feed it with one channel.",
 };
 const instrumentDelays = (rate) => [["Listening to the stroke (257 samples)", TRIGGER_DELAY / rate]];
@@ -185,6 +185,8 @@ function showRate(rate) {
 }
 
 // ---------------------------------------------------------------- start
+
+const isAlike = () => true; // it has the voices of all drums
 
 // Draws the instrument that plays from now on, and gives its detector's settings. changed: what was set by hand.
 function showModel(changed = {}) {

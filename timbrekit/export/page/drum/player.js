@@ -96,7 +96,7 @@ export class Player {
     next.detector = Object.assign(this.detector, { settings: next.detector.settings });
     const { recent, position, detected, origin, told } = this;
     const look = this.look === 0 ? 0 : Infinity; // a hit that waits for its trigger, or none
-    Object.assign(next, { recent: recent.slice(), position, detected, origin, told, look });
+    Object.assign(next, { recent: recent.slice(), position, detected, origin, told, look, heard: null });
     if (next.ranges && this.ranges) next.ranges.heard = this.ranges.heard;
     Object.assign(this, { detector: new OnsetDetector(this.rate, { on_threshold: Infinity }), look: Infinity, told: [] });
   }

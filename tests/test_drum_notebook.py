@@ -1,0 +1,92 @@
+"""What the cells of 08_your_own_drum call: a whole way, hits of every source, and what is said of bad ones."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
+
+from drum_support import RATE, struck
+
+from timbrekit.notebook.colab import Upload
+from timbrekit.notebook.drum_journey import LAST_DRUM, MEDIAN, TOM, DrumJourney, _flac, sample_hits
+from timbrekit.notebook.journey import Journey
+from timbrekit.presets import load_preset
+from timbrekit.synth.struck_tom import STRENGTHS, struck_tom
+
+
+@pytest.fixture
+def drum(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIMBREKIT_FAST", "1")
+    return DrumJourney(Journey.start())
+
+
+def uploads(*strengths):
+    return [Upload(f"hit {s}.flac", _flac(0.7 * struck(s))) for s in strengths]
+
+
+@pytest.mark.usefixtures("forked_guard")
+def test_the_whole_way_with_the_samples(drum, capsys):
+    drum.choose_hits()
+    assert "of 3 hits, soft to hard" in drum.panel.text and drum.panel.png.startswith(b"\x89PNG")
+    journey = drum.journey
+    journey.choose_preset()
+    assert journey.preset.preset.synth == "drum" and len(journey.preset._sliders) == 16
+    assert [name for _, name in journey.preset._chooser.options] == ["tom"]  # no 808: it has other knobs
+    journey.preset._sliders["pitch"].value = 5.0
+    assert journey.work.preset().values["pitch"] == 5.0
+    journey.train()
+    journey.listen()
+    journey.play_live()
+    journey.show_verdict()
+    assert "did not work" not in capsys.readouterr().out
+    journey.download()
+    (path,) = journey.session.model_dir.glob("*.zip")
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        assert sorted(names) == sorted({name for name in names}) and "card.png" not in names
+        page = next(name for name in names if name.endswith(".html"))
+        assert b'"synth":"drum"' in archive.read(page)
+
+
+def test_a_drum_is_kept_and_made_again(drum):
+    drum.panel = None
+    drum.choose_hits(TOM)
+    kept = sorted(path.name for path in (drum.journey.session.folder / "hits").iterdir())
+    assert kept == ["tom 1.flac", "tom 2.flac", "tom 3.flac"]
+    preset = load_preset(drum.journey.session.folder / "presets" / "tom.json")
+    again = DrumJourney(Journey.start())
+    again.choose_hits(LAST_DRUM)
+    assert again.panel.made.preset.drum == preset.drum
+
+
+def test_the_median_hit_of_the_recording_becomes_a_drum(drum):
+    drum.choose_hits(MEDIAN)
+    assert "snare_minute, one hit" in drum.panel.text and "harder is only louder" in drum.panel.text
+    assert drum.panel.made.drum.kind == "snare" and 0.1 < len(drum.panel.made.hit) / RATE < 1
+
+
+def test_uploaded_hits_become_a_drum_and_bad_ones_are_answered_in_words(drum):
+    drum.choose_hits("upload one to eight hits")
+    assert "Choose the hits above" in drum.panel.text
+    drum.panel.take([Upload("loop.flac", _flac(np.concatenate([struck(), struck()])))])
+    assert "2 strokes or more" in drum.panel.text and drum.panel.made is None
+    assert not (drum.journey.session.folder / "hits").exists()
+    drum.panel.take(uploads(0.3, 1.0))
+    assert drum.panel.made.preset.name == "hit-0-3" and len(drum.panel.made.drum.loudness) == 2
+    drum.panel.take([Upload("snare-1.flac", _flac(struck()))])
+    assert drum.journey.work.preset().name == "snare-1-of-my-own"  # not the 808's
+
+
+def test_the_sample_tom_is_harder_brighter_and_never_clips():
+    soft, _, hard = (struck_tom(strength) for strength in STRENGTHS)
+    assert np.abs(hard).max() < 1
+
+    def centroid(sound):
+        power = np.square(np.abs(np.fft.rfft(sound)))
+        return (power * np.arange(len(power))).sum() / power.sum()
+
+    assert centroid(hard) > 1.2 * centroid(soft)
+    assert len(sample_hits()) == len(STRENGTHS)

@@ -1,0 +1,94 @@
+"""From hits of a drum to an instrument that is trained and played: what the cells of 08_your_own_drum call first.
+
+Once there is a drum, the steps are those of every other preset (``timbrekit.notebook.journey``).
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import soundfile
+
+from timbrekit.drums import MadeDrum, median_hit
+from timbrekit.notebook import colab
+from timbrekit.notebook.colab import Upload
+from timbrekit.notebook.drum_panel import DrumPanel
+from timbrekit.notebook.journey import Journey
+from timbrekit.notebook.recording_panel import SAMPLE, RecordingPanel
+from timbrekit.notebook.widgets import in_words
+from timbrekit.presets import load_preset, preset_names, save_preset
+from timbrekit.recording.hits import find_hits
+from timbrekit.session import safe_name
+from timbrekit.synth.drum import ONSET_RATE
+from timbrekit.synth.struck_tom import STRENGTHS, struck_tom
+from timbrekit.training.take import make_take
+
+LAST_DRUM, MEDIAN, UPLOAD_HITS, TOM = HIT_SOURCES = (
+    "the hits I used last, or the sample",
+    "the median hit of my recording",
+    "upload one to eight hits",
+    "the sample, a tom that timbrekit makes",
+)
+
+
+class DrumJourney:
+    """One user's drum, kept in the session of the notebooks."""
+
+    def __init__(self, journey: Journey) -> None:
+        self.journey = journey
+        self.panel: DrumPanel | None = None
+        self._folder = journey.session.folder / "hits"
+
+    @in_words
+    def choose_hits(self, source: str = LAST_DRUM) -> None:
+        """Get hits (from one of ``HIT_SOURCES``), make a drum of them, and show it whole and in parts."""
+        self.panel = DrumPanel(self._keep)
+        kept = [Upload(path.name, path.read_bytes()) for path in sorted(self._folder.glob("*"))]
+        if source == UPLOAD_HITS and not colab.in_colab():
+            self.panel.ask()
+        elif source == UPLOAD_HITS:
+            self.panel.take(colab.upload_all())
+        elif source == MEDIAN:
+            self.panel.take([self._median()])
+        elif source == LAST_DRUM and kept:
+            self.panel.take(kept)
+        else:
+            self.panel.take(sample_hits(), "tom")
+        self.panel.show()
+
+    def _median(self) -> Upload:
+        work = self.journey.work
+        if work.session.recording_path is None:
+            RecordingPanel(work.session).choose(SAMPLE)
+        recording = work.recording()
+        hits = find_hits(recording.samples, recording.sample_rate, work.detector())
+        stem = Path(recording.name).stem
+        return Upload(f"{stem}, one hit.flac", _flac(median_hit(make_take(hits))))
+
+    def _keep(self, made: MadeDrum, files: Sequence[Upload]) -> None:
+        """Its hits, itself among the user's own presets, and the session's choice."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in self._folder.iterdir():
+            path.unlink()
+        for file in files:
+            (self._folder / safe_name(file.name)).write_bytes(file.content)
+        name = safe_name(made.preset.name, fallback="drum")
+        if name in preset_names():
+            name = f"{name}-of-my-own"
+        path = self.journey.session.folder / "presets" / f"{name}.json"
+        self.journey.use_preset(load_preset(save_preset(replace(made.preset, name=name), path)))
+
+
+def sample_hits() -> list[Upload]:
+    """Three strokes of a tom, soft to hard."""
+    return [
+        Upload(f"tom {number}.flac", _flac(struck_tom(strength)))
+        for number, strength in enumerate(STRENGTHS, 1)
+    ]
+
+
+def _flac(samples: object) -> bytes:
+    content = io.BytesIO()
+    soundfile.write(content, samples, ONSET_RATE, format="FLAC", subtype="PCM_24")
+    return content.getvalue()

@@ -1,0 +1,120 @@
+"""A drum of one's own: the hits that it is made of, and how it sounds, whole and in parts."""
+
+import html
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import ipywidgets
+
+from timbrekit.drums import STEMS, MadeDrum, make_drum
+from timbrekit.errors import TimbrekitError
+from timbrekit.notebook.colab import Upload
+from timbrekit.notebook.player import player_html
+from timbrekit.notebook.plots import plot_spectrogram
+from timbrekit.notebook.widgets import NOTHING, picture_widget, show_panel, uploaded_files
+from timbrekit.recording.formats import AUDIO_ENDINGS
+from timbrekit.results.plots import new_figure, to_png
+from timbrekit.session import safe_name
+from timbrekit.synth.drum import ONSET_RATE
+
+TITLES = {"modes": "Its ringing", "noise": "Its noise", "onset": "Its onset", "sum": "The drum"}
+RECORDED = "Your hit"
+
+
+def drum_picture(made: MadeDrum) -> bytes:
+    """PNG: spectrograms of the hit as recorded, of the drum, and of its parts."""
+    sounds = {RECORDED: made.hit, TITLES["sum"]: made.render()}
+    sounds |= {TITLES[stem]: made.render(parts=STEMS[stem]) for stem in ("modes", "noise")}
+    figure, axes = new_figure(9.5, 5.2, 2, 2, sharex=True, sharey=True)
+    for ax, (title, sound) in zip(axes.flat, sounds.items(), strict=True):
+        plot_spectrogram(ax, sound, ONSET_RATE, title=title)
+        ax.label_outer()
+    return to_png(figure)
+
+
+def drum_player(made: MadeDrum) -> str:
+    """A player of the hit as recorded, the drum, and each of its parts, as HTML."""
+    parts = {TITLES[stem]: made.render(parts=STEMS[stem]) for stem in ("sum", "modes", "noise", "onset")}
+    return player_html({RECORDED: made.hit, **parts}, ONSET_RATE)
+
+
+def drum_words(made: MadeDrum) -> list[str]:
+    """What was found, and how near it comes, a sentence each."""
+    drum, figures = made.drum, made.figures()
+    count = len(drum.loudness)
+    of_hits = "one hit" if count == 1 else f"{count} hits, soft to hard"
+    beyond = figures["mss"] / figures["mss_floor"] - 1
+    near = "as near as its noise allows" if beyond < 0.1 else f"{beyond:.0%} farther than its noise alone"
+    sentences = [
+        f'"{made.preset.title}", of {of_hits}: {len(drum.frequency)} ringing modes, the lowest of them '
+        f"{min(drum.frequency, default=0):.0f} Hz, noise in {len(drum.noise_level)} bands, and the first 22 ms as "
+        "recorded.",
+        f"The drum lies {figures['mss']:.2f} from the hit, {near} (two noises of the same drum lie "
+        f"{figures['mss_floor']:.2f} apart).",
+    ]
+    if count == 1:
+        sentences.append(
+            "With one hit, harder is only louder. Two to eight, soft to hard, tell what else it means on your drum."
+        )
+    return sentences
+
+
+class DrumPanel:
+    """Shows a drum, and a way to hand over hits.
+
+    Args:
+        on_made: gets every drum that is made, and the files that it was made of.
+    """
+
+    def __init__(self, on_made: Callable[[MadeDrum, Sequence[Upload]], None]):
+        self._on_made = on_made
+        self.made: MadeDrum | None = None
+        self.png, self.text = NOTHING, ""
+        self._words, self._sound, self._picture = (
+            ipywidgets.HTML(),
+            ipywidgets.HTML(),
+            picture_widget(NOTHING),
+        )
+        self._above = ipywidgets.VBox([])
+        self._below = ipywidgets.VBox([])
+        self.box = ipywidgets.VBox([self._above, self._words, self._below])
+
+    def ask(self) -> None:
+        """Offer a button for one to eight files."""
+        button = ipywidgets.FileUpload(
+            accept=",".join(AUDIO_ENDINGS),
+            multiple=True,
+            description="Choose one to eight hits",
+            layout=ipywidgets.Layout(width="20em"),
+        )
+        button.observe(lambda change: self.take(uploaded_files(change["new"])), names="value")
+        self._above.children = [button]
+        self._say(["Choose the hits above: each file one stroke of the same drum, from soft to hard."])
+
+    def take(self, files: Sequence[Upload], name: str = "") -> None:
+        """Make a drum of these and show it, or say why not."""
+        if not files:
+            return
+        name = name or Path(files[0].name).stem
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder) / safe_name(file.name) for file in files]
+            for path, file in zip(paths, files, strict=True):
+                path.write_bytes(file.content)
+            try:
+                made = make_drum(paths, name, lambda words: self._say([f"{words} …"]))
+            except TimbrekitError as error:
+                self._say([str(error)])
+                return
+        self.made, self.png = made, drum_picture(made)
+        self._picture.value, self._sound.value = self.png, drum_player(made)
+        self._below.children = [self._sound, self._picture]
+        self._say(drum_words(made))
+        self._on_made(made, files)
+
+    def show(self) -> None:
+        show_panel(self.box, self.png, self.text)
+
+    def _say(self, sentences: Sequence[str]) -> None:
+        self.text = "\n".join(sentences)
+        self._words.value = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
