@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from timbrekit.export.nn_tilde.drum_tables import at_rate, noise_table, onset_room, three_bands
+from timbrekit.export.nn_tilde.dsp import rate_factor
 from timbrekit.export.nn_tilde.voice import NnVoice
 from timbrekit.synth.drum import Drum
 from timbrekit.synth.drum_model import END_FADE, NOISE_PIVOT
 from timbrekit.synth.drum_parts import DB, HIGHEST, TINY
 from timbrekit.synth.modes import ATTACK, BLOCK
 from timbrekit.synth.noise_bands import PERIOD, STEP, band_centres, erb_rate
+from timbrekit.synth.updates import GLIDE
 
 
 class DrumVoice(NnVoice):
@@ -33,6 +35,7 @@ class DrumVoice(NnVoice):
     BLOCK: Final[int] = BLOCK
     STEP: Final[int] = STEP
     PERIOD: Final[int] = PERIOD
+    GLIDE: Final[int] = GLIDE
 
     numbers: dict[str, Tensor]  # what the drum is: float64
     strokes: list[dict[str, Tensor]]  # that still sound
@@ -55,6 +58,8 @@ class DrumVoice(NnVoice):
         none: list[dict[str, Tensor]] = []
         self.strokes = none
         self.position = 0  # samples played
+        self.struck_at = 0  # of the last stroke
+        self.glide = max(1, int(self.GLIDE * rate_factor(float(rate))))  # samples of an update
         self.start = -1  # of the noise in its table: not known before the first sample
         # Made when the first sound is: as large as fifty such files.
         self.table = torch.zeros(0)  # (20, 65536)
@@ -69,8 +74,18 @@ class DrumVoice(NnVoice):
         for stroke in self.strokes:
             clock: list[int] = stroke["clock"].tolist()
             if clock[1] < 0:
-                stroke["clock"] = torch.tensor([clock[0], clock[0]])
-        self.strokes.append(self.struck(self.values))
+                stroke["clock"] = torch.tensor([clock[0], clock[0], clock[2], clock[3]])
+        self.strokes.append(self.struck(self.values, 0))
+        self.struck_at = self.position
+
+    def update(self) -> None:
+        self.prepare()
+        age = self.position - self.struck_at
+        for stroke in self.strokes:
+            clock: list[int] = stroke["clock"].tolist()
+            if clock[1] < 0 and clock[3] < 0:
+                stroke["clock"] = torch.tensor([clock[0], clock[1], clock[2], age])
+        self.strokes.append(self.struck(self.values, age))
 
     def next(self, noise: Tensor) -> Tensor:
         count = noise.shape[0]
@@ -98,8 +113,11 @@ class DrumVoice(NnVoice):
             self.onsets = three_bands(at_rate(self.numbers["waves"], self.rate), self.rate)
             self.room = onset_room(self.onsets.shape[2], self.rate).to(torch.float32)
 
-    def struck(self, values: list[float]) -> dict[str, Tensor]:
-        """What a stroke with these parameters plays. Amplitudes as logarithms, angles in radians."""
+    def struck(self, values: list[float], age: int) -> dict[str, Tensor]:
+        """What a stroke with these parameters plays, from an age on, in samples; above 0 for an update.
+
+        Amplitudes as logarithms, angles in radians.
+        """
         t = self.numbers
         harder = values[15] - self.reference
         radians = t["frequency"] * (math.pow(2.0, values[0] / 12.0) * 2.0 * math.pi / self.rate)
@@ -120,7 +138,9 @@ class DrumVoice(NnVoice):
         angle = radians[glides:].unsqueeze(1) * fine
         size = torch.exp(decay[glides:].unsqueeze(1) * -fine)
         return {
-            "clock": torch.tensor([0, -1]),  # samples: its age, and that at which the next one came, or -1
+            # Samples: its age; that at which the next stroke came, or -1; at which it came itself as an update, or 0;
+            # and at which the next update came, or -1.
+            "clock": torch.tensor([age, -1, age, -1]),
             "knobs": torch.tensor(values, dtype=torch.float64),
             "heard": torch.stack([_latest(heard[:glides]), _latest(heard[glides:])]),
             "glide_radians": radians[:glides].unsqueeze(1),
@@ -189,7 +209,16 @@ class DrumVoice(NnVoice):
         sound = torch.tanh(sound * drive) * (math.exp(values[14] * self.DB) / drive)
         if cut >= 0:
             sound = sound * (1.0 - (places - cut) / self.cut()).clamp(0.0, 1.0)
+        if clock[2] > 0 and age - clock[2] < self.glide:
+            sound = sound * self.passed(places - clock[2])
+        if clock[3] >= 0:
+            sound = sound * (1.0 - self.passed(places - clock[3]))
         return sound.to(torch.float32)
+
+    def passed(self, since: Tensor) -> Tensor:
+        """How much new parameters count so many samples after they came."""
+        way = ((since + 1.0) / self.glide).clamp(0.0, 1.0)
+        return way * way * (3.0 - 2.0 * way)
 
     def steady(self, stroke: dict[str, Tensor], age: int, count: int) -> Tensor:
         """The modes that do not glide: each power z^(a + b) is z^a, for every 256th sample, times z^b."""
@@ -227,7 +256,9 @@ class DrumVoice(NnVoice):
         values: list[float] = stroke["knobs"].tolist()
         clock: list[int] = stroke["clock"].tolist()
         age = clock[0] + count
-        stroke["clock"] = torch.tensor([age, clock[1]])
+        stroke["clock"] = torch.tensor([age, clock[1], clock[2], clock[3]])
+        if clock[3] >= 0 and age - clock[3] >= self.glide:
+            return False
         return age < self.end(values) and (clock[1] < 0 or age - clock[1] < self.cut())
 
     def end(self, values: list[float]) -> float:

@@ -23,6 +23,10 @@ class NnVoice(nn.Module):
         """A stroke at the next sample, with the parameters set last."""
         raise NotImplementedError
 
+    def update(self) -> None:
+        """From the next sample on, what sounds passes over to the parameters set last. Only for looks."""
+        raise NotImplementedError
+
     def next(self, noise: Tensor) -> Tensor:
         """``(n,)`` samples, out of as many values of white noise in [-1, 1]."""
         raise NotImplementedError
