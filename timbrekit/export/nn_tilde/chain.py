@@ -175,9 +175,8 @@ class NnChain(NnAttributes):
         """
         found: list[tuple[int, int]] = []
         delays = self.listener.delays
-        limits = detections.copy()
-        limits.append(count)
-        for limit in limits:
+        detections.append(count)  # as far as this block goes
+        for limit in detections:
             while self.look < len(delays) and self.origin + delays[self.look] < limit:
                 found.append((self.look, self.origin + delays[self.look]))
                 self.look += 1
