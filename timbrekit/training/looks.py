@@ -50,7 +50,7 @@ LEAST_ASKED, MOST_ASKED = 0.2, 1.15  # of a hit's differences
 MIXED = 0.5  # share of what is asked for that is mixed with another hit, by up to a half
 NOISE = 0.1  # standard deviation, in spreads of the take, on what is asked for and on estimates
 AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
-AIMS_PENALTY = 0.02
+AIMS_PENALTY = 0.1
 
 
 @dataclass(frozen=True)
