@@ -23,7 +23,7 @@ DRUM_PAGE = PageKind(
         *("drum_tables.js", "drum.js", "snare808.js", "ringing808.js"),
         *("listener.js", "looks.js", "player.js"),
     ),
-    names=("Player", "kept", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
+    names=("Player", "kept", "seededNoise", "onsetFeatures", "answerDelays"),
     scripts=("pictures.js", "pads.js", "loop.js", "midi.js", "page.js"),
     headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",
     save="Save what it becomes",

@@ -11,6 +11,8 @@ const WARM = 10; // times that all is answered beforehand, so that browsers have
 
 const toDecibels = (power) => 10 * Math.log10(power + LEAST_POWER);
 const melToHz = (mel) => 700 * (10 ** (mel / 2595) - 1);
+// Samples from a detection to the last one of a window.
+const lookDelay = ([, after], rate) => FIRST_SAMPLE + Math.round(after * rateFactor(rate)) - 1;
 const spread = (values) => ({ minimum: Math.min(...values), width: Math.max(...values) - Math.min(...values) });
 
 // Adds a vector times a matrix to a sum: its first `rows` values, and the matrix's rows from number `first` on.
@@ -26,10 +28,11 @@ function addProduct(vector, matrix, first, rows, sum) {
 // One window.
 class Look {
   // fouriers: those made so far, by size
-  constructor([before, after, bands, parts], rate, fouriers) {
+  constructor(window, rate, fouriers) {
+    const [before, after, bands, parts] = window;
     const factor = rateFactor(rate);
     this.length = Math.round(before * factor) + Math.round(after * factor);
-    this.delay = FIRST_SAMPLE + Math.round(after * factor) - 1;
+    this.delay = lookDelay(window, rate);
     this.parts = parts;
     this.count = bands + parts;
     this.samples = new Float64Array(this.length);
@@ -101,6 +104,8 @@ class Look {
 }
 
 export class MelListener {
+  ranges = null; // that could grow: those of the training never do
+
   constructor(model, rate) {
     const { windows, hits, aims, ...numbers } = model.looks;
     const fouriers = {};
@@ -140,6 +145,12 @@ export class MelListener {
     for (let time = 0; time < WARM; time++)
       this.looks.forEach((_, look) => this.answer(look, this.hear(look, silence, 0)));
     this.row.fill(0);
+  }
+
+  // Ranges of the three features over the training, as the page shows them.
+  get trained() {
+    const ranges = this.spreads[TELLING];
+    return { minimum: ranges.map(({ minimum }) => minimum), maximum: ranges.map(({ minimum, width }) => minimum + width) };
   }
 
   begin(look) {

@@ -13,6 +13,10 @@
 export const VOICES = { snare808: Snare808, drum: OwnDrum };
 export const RINGING_VOICES = { snare808: Ringing808, drum: OwnDrum }; // for the mel listener
 
+// Samples from a detection to each of a model's answers: the first sound, and updates of it.
+export const answerDelays = ({ listener, looks }, rate) =>
+  listener === "mel" ? looks.windows.map((window) => lookDelay(window, rate)) : [TRIGGER_DELAY];
+
 const WARM_STROKES = 20; // that nobody hears
 const WARM_SAMPLES = 200;
 
@@ -31,7 +35,7 @@ export class Player {
     const snap = (value, p) => toNormalized(toPhysical(value, p, this.synth.step), p);
     this.preset = model.parameters.map((p) => snap(toNormalized(model.preset.values[p.key], p), p));
     this.listener = new (isMel ? MelListener : OnsetListener)(model, rate);
-    this.ranges = this.listener.ranges ?? null; // of features; those of the mel listener never move
+    this.ranges = this.listener.ranges; // of features; or null
     this.detector = new OnsetDetector(rate, {});
     this.synth.set(this.toPhysical(this.preset));
     this.recent = new Float32Array(recentSize(rate)); // the last input samples, as a listener reads them
