@@ -61,9 +61,9 @@ const TASKS = {
     return { delays: listener.delays, features: [...listener.row], told, ...said };
   },
 
-  // the 808 with updates: sets of physical parameters, given at samples; kinds: "trigger" or "update"
-  ringing({ rate, idle, events, seed, length, out }) {
-    const voice = new core.RINGING_VOICES.snare808(rate);
+  // a voice with updates: sets of physical parameters, given at samples; kinds: "trigger" or "update"
+  ringing({ synth = "snare808", drum, rate, idle, events, seed, length, out }) {
+    const voice = new core.RINGING_VOICES[synth](rate, drum);
     const next = core.seededNoise(seed);
     voice.set(idle);
     const audio = new Float32Array(length);

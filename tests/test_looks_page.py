@@ -15,6 +15,7 @@ from timbrekit.plugin.rehearse_looks import rehearse_looks
 from timbrekit.presets import load_preset
 
 RATES = (48_000, 44_100, 96_000)
+PRESETS = {"808": load_preset("snare-1"), "drum": preset_of(full_drum())}
 
 
 @pytest.fixture
@@ -53,6 +54,51 @@ def test_the_808_with_updates_is_that_of_the_numbers_for_hosts(core, golden):
     np.testing.assert_allclose(core.read("voice")[:: voice["every"]], voice["audio"], atol=1e-6)
 
 
+def flux(audio):
+    """Rise of the magnitudes from frame to frame, as in test_updates."""
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(audio, (512, 0)), 512)[::128] * np.hanning(512)
+    return np.maximum(np.diff(np.abs(np.fft.rfft(frames)), axis=0), 0).sum(1)
+
+
+@pytest.mark.parametrize("preset", list(PRESETS.values()), ids=list(PRESETS))
+def test_no_late_update_clicks(core, preset):
+    """Over random jumps of all parameters: never more flux than the strokes themselves have that it passes between."""
+    at = 4032
+    random, rows = np.random.default_rng(5), 12
+    low, high = np.array([(p.minimum, p.maximum) for p in preset.parameters]).T
+    sets = preset.physical() + 0.3 * (high - low) * random.uniform(-1, 1, (rows, 2, len(low)))
+    sets = np.clip(sets, low, high).tolist()
+    task = {"task": "ringing", "synth": preset.synth, "drum": preset.drum, "rate": 48_000, "length": 8000}
+    task |= {"idle": preset.physical().tolist(), "seed": 7}
+    tasks = []
+    for row, (a, b) in enumerate(sets):
+        plans = {"a": [[0, "trigger", a]], "b": [[0, "trigger", b]]}
+        plans["both"] = [[0, "trigger", a], [at, "update", b]]
+        tasks += [{**task, "events": events, "out": f"{name}{row}"} for name, events in plans.items()]
+    assert not any("error" in result for result in core.run(*tasks))
+    around = slice(at // 128, (at + 192 + 512) // 128 + 1)
+    for row in range(rows):
+        one, other, both = (flux(core.read(f"{name}{row}")) for name in ("a", "b", "both"))
+        assert 0 < both[around].max() < max(one.max(), other.max()), row
+
+
+def test_a_hit_that_is_told_is_a_hit_of_the_take_as_loud_as_asked_for(core):
+    model = in_page(looks_mapping(PRESETS["808"]), PRESETS["808"])
+    task = {
+        "task": "looks",
+        "model": model,
+        "rate": 48_000,
+        "detection": 9,
+        "samples": core.write("x", np.zeros(9)),
+    }
+    asked = [[loudness, 0.3, 0.6] for loudness in (0.2, 0.5, 0.9)]
+    (result,) = core.run({**task, "tell": asked})
+    told = np.array(result["told"])
+    parts = 10 * np.log10((10 ** (told[:, 28:32] / 10)).mean(1))  # of the second look
+    steps = np.diff(parts) / np.diff([0.2, 0.5, 0.9])
+    assert steps[0] == pytest.approx(steps[1], rel=1e-3) and steps[0] > 3
+
+
 def played(core, preset, rate, block=None):
     mapping = looks_mapping(preset)
     samples = drumming(rate)
@@ -67,7 +113,7 @@ def played(core, preset, rate, block=None):
 
 
 @pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("preset", [load_preset("snare-1"), preset_of(full_drum())], ids=["808", "drum"])
+@pytest.mark.parametrize("preset", list(PRESETS.values()), ids=list(PRESETS))
 def test_the_page_plays_and_corrects_as_rehearsal_does(core, preset, rate):
     live, promised, result = played(core, preset, rate)
     assert len(promised.triggers) > 20 and set(promised.looks) >= {2, 3, 4, 5}
