@@ -92,3 +92,10 @@ def drum_metadata(mapping: Mapping, preset: Preset) -> dict:
     """What a model file with this mapping would say of itself."""
     lowest, highest = torch.tensor([-38.0, 50.0, -60.0]), torch.tensor([-8.0, 120.0, -3.0])
     return build_metadata(mapping, preset, RATE, DetectorSettings(), lowest, highest, name="Kitchen drum")
+
+
+def update_rows(preset: Preset) -> np.ndarray:
+    """``(2, 3, parameters)`` values around a preset's: two strokes, each with two updates."""
+    low, high = np.array([(p.minimum, p.maximum) for p in preset.parameters]).T
+    moved = np.random.default_rng(4).uniform(-0.1, 0.1, (2, 3, len(low))) * (high - low)
+    return np.clip(preset.physical() + moved, low, high)

@@ -14,7 +14,7 @@ from timbrekit.features.mel_looks import FEATURES, LOOKS, hear_looks, look_delay
 from timbrekit.mapping import Mapping
 from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network
 from timbrekit.presets import load_preset
-from timbrekit.synth.snare808_updates import play
+from timbrekit.synth.snare808_updates_stream import play
 
 GOLDEN = Path(__file__).with_name("looks_golden.json")
 RATES = (48_000, 44_100, 96_000)

@@ -69,8 +69,8 @@ const TASKS = {
     const audio = new Float32Array(length);
     for (let i = 0; i < length; i++) {
       for (const [, kind, values] of events.filter(([at]) => at === i)) {
-        voice.set(values);
-        voice[kind]();
+        voice[kind === "trigger" ? "set" : kind](values);
+        if (kind === "trigger") voice.trigger();
       }
       audio[i] = voice.next(next());
     }
@@ -97,6 +97,21 @@ const TASKS = {
     writeFloats(out, audio);
     writeFloats(`${out}.envelope`, envelope);
     return { physical };
+  },
+
+  // a drum's voice by itself; events: [sample, method, row of values]
+  voice({ rate, drum, values, events, start, length, out }) {
+    const voice = new core.VOICES.drum(rate, drum);
+    const audio = new Float32Array(length);
+    for (let i = 0; i < length; i++) {
+      for (const [at, method, row] of events) {
+        if (at !== i) continue;
+        voice[method === "trigger" ? "set" : method](values[row]);
+        if (method === "trigger") voice.trigger();
+      }
+      audio[i] = voice.next(start);
+    }
+    writeFloats(out, audio);
   },
 
   // block: samples handed over at a time; panicAt: sample at which panic is called

@@ -14,8 +14,9 @@ from timbrekit.errors import RecordingError
 from timbrekit.export.check import check_model, open_model
 from timbrekit.presets import load_preset
 from timbrekit.recording import write_wav
+from timbrekit.recording.prepare import prepare
 from timbrekit.training.settings import Settings
-from timbrekit.workflow import prepare, rehearse_file, train_model
+from timbrekit.workflow import rehearse_file, train_model
 
 PARTS = ("modes", "noise", "onset", "sum")
 

@@ -34,7 +34,7 @@ def test_the_whole_way_with_the_samples(drum, capsys):
     journey = drum.journey
     journey.choose_preset()
     assert journey.preset.preset.synth == "drum" and len(journey.preset._sliders) == 16
-    assert [name for _, name in journey.preset._chooser.options] == ["tom"]  # no 808: it has other knobs
+    assert [name for _, name in journey.preset._chooser.options] == ["sample"]  # no 808: it has other knobs
     journey.preset._sliders["pitch"].value = 5.0
     assert journey.work.preset().values["pitch"] == 5.0
     journey.train()
@@ -56,7 +56,7 @@ def test_a_drum_is_kept_and_made_again(drum):
     drum.choose_hits(TOM)
     kept = sorted(path.name for path in (drum.journey.session.folder / "hits").iterdir())
     assert kept == ["tom 1.flac", "tom 2.flac", "tom 3.flac"]
-    preset = load_preset(drum.journey.session.folder / "presets" / "tom.json")
+    preset = load_preset(drum.journey.session.folder / "presets" / "sample.json")
     again = DrumJourney(Journey.start())
     again.choose_hits(LAST_DRUM)
     assert again.panel.made.preset.drum == preset.drum

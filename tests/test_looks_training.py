@@ -19,11 +19,13 @@ from timbrekit.plugin.rehearse import rehearse
 from timbrekit.plugin.rehearse_looks import rehearse_looks
 from timbrekit.presets import load_preset
 from timbrekit.recording import write_wav
+from timbrekit.recording.prepare import prepare
 from timbrekit.results.measure import measure_model
-from timbrekit.training.looks import SHIFTS, draw_asked, hear_take, hold_last, train_looks
+from timbrekit.training.inverse import draw_asked
+from timbrekit.training.looks import SHIFTS, hear_take, hold_last, train_looks
 from timbrekit.training.recipes import make_settings
 from timbrekit.training.settings import Settings
-from timbrekit.workflow import prepare, rehearse_file, train_model
+from timbrekit.workflow import rehearse_file, train_model
 
 HITS = 24
 

@@ -13,10 +13,11 @@ from timbrekit.export.check import check_model, open_model
 from timbrekit.export.model_file import read_metadata
 from timbrekit.files import safe_name
 from timbrekit.presets import load_preset
+from timbrekit.recording.prepare import prepare
 from timbrekit.results.instruments import find_instruments
 from timbrekit.results.naming import LONGEST, check_name, default_name, file_stem, rename
 from timbrekit.training.settings import Settings
-from timbrekit.workflow import prepare, train_model
+from timbrekit.workflow import train_model
 
 SNARE = load_preset("snare-1")
 

@@ -52,6 +52,11 @@ LAB_SETTINGS = {  # every cell stays in the page, so that it can be looked for
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
+# Words that stand there for a moment only, perhaps for less than a frame.
+WATCH = """words => { window.wasSaid = false;
+    new MutationObserver(changes => { for (const change of changes) for (const node of change.addedNodes)
+        if (node.textContent.includes(words)) window.wasSaid = true; }).observe(
+            document.body, {childList: true, subtree: true}); }"""
 READY = """async () => { const panel = window.jupyterapp.shell.currentWidget;
     await panel.context.ready; await panel.sessionContext.ready; await panel.sessionContext.session.kernel.info; }"""
 
@@ -259,8 +264,9 @@ def test_from_upload_to_sound_in_three_clicks(page, lab):
     cell(page, "3 · Your hits").locator(".timbrekit-outdated").wait_for()
     train.locator(".timbrekit-outdated").first.wait_for()
     show(train, page, "10-outdated")
+    page.evaluate(WATCH, "Finding the hits …")
     recording.get_by_text("Find its hits, train and play").click()  # 2
-    cell(page, "3 · Your hits").get_by_text("Finding the hits …").wait_for(timeout=LONGEST_RUN_MS)
+    page.wait_for_function("window.wasSaid", timeout=LONGEST_RUN_MS)
     train.get_by_text("Training is done").wait_for(timeout=LONGEST_RUN_MS)
     page.wait_for_function(
         "cell => cell.querySelectorAll('.timbrekit-outdated').length === 0",

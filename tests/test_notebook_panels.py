@@ -257,6 +257,31 @@ def test_what_goes_wrong_in_a_step_is_a_sentence_and_no_traceback(session, short
     assert "Only 1 hit was found" in journey.steps["train"].box.children[0].value
 
 
+def test_stop_while_it_rehearses_is_said_and_the_step_can_be_run_again(session, short_take, monkeypatch):
+    journey = Journey(session)
+    keep_if_readable(session, "take.wav", short_take.read_bytes())
+    monkeypatch.setenv("TIMBREKIT_FAST", "1")
+    monkeypatch.setattr("timbrekit.notebook.widgets.display", lambda *_args, **_options: None)
+
+    def stop(*_args, **_options):
+        raise KeyboardInterrupt  # as ■ does
+
+    journey.train()
+    with monkeypatch.context() as patched:
+        patched.setattr("timbrekit.notebook.audition_panel.make_audition", stop)
+        journey.listen()
+        patched.setattr("timbrekit.notebook.work.measure_as_played", stop)
+        journey.work.played.clear()
+        journey.show_timbre_space()
+    for name in ("listen", "space"):
+        assert (
+            journey.steps[name].panel is None and "Stopped. Run this step again." in journey.steps[name].text
+        )
+    assert journey.session.is_trained
+    journey.listen()
+    assert journey.audition is not None
+
+
 def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatch, capsys):
     """Trained once, found again by a second notebook; another preset is trained anew."""
     monkeypatch.chdir(tmp_path)

@@ -116,6 +116,15 @@ def test_no_figure_of_hits_that_were_trained_on_stands_on_the_card():
     assert "plays it: " not in card  # as the cards of version 0.1 went on
 
 
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [(0.8, "it follows you as well"), (0.7, "its error is 50% larger"), (0.9, "50% smaller")],
+)
+def test_the_card_says_what_another_rate_costs(scale, words):
+    report, _ = report_of(other_rate=as_played(scale))
+    assert words in " ".join(write_card(report, SNARE).split())
+
+
 def test_the_card_names_the_files_beside_it():
     report, _ = report_of()
     card = write_card(report, SNARE, "My snare.pt", "My snare primer.wav")

@@ -21,10 +21,11 @@ from timbrekit.export.page_file import FURNITURE
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
 from timbrekit.presets import load_preset, save_preset
 from timbrekit.recording import write_wav
+from timbrekit.recording.prepare import prepare
 from timbrekit.synth import find_synth
 from timbrekit.synth.snare808 import Snare808
 from timbrekit.training.settings import Settings
-from timbrekit.workflow import prepare, rehearse_file, train_model
+from timbrekit.workflow import rehearse_file, train_model
 
 # Exact gradients where the plug-in's rounding can be turned off.
 SYNTHS = {"snare808": (Snare808(plugin_rounding=False), load_preset("snare-1"))}

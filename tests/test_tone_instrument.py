@@ -56,7 +56,7 @@ def test_an_instrument_sounds_at_the_pitch_and_about_the_loudness_asked_for(inst
 
 def test_the_decoder_is_as_loud_as_asked_but_for_its_correction():
     """With the correction held at none, harmonics and noise together have the loudness asked for."""
-    decoder = Decoder(RANGES.pitch, RANGES.loudness)
+    decoder = Decoder(RANGES)
     made = Instrument(RANGES)
     made.decoder = decoder
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_silence_asked_for_is_silence(instrument):
 def test_pitch_counts_for_the_decoder():
     """An octave moves an untrained decoder's first layers by far more than the 0.8 % of a joint input in Hz."""
     torch.manual_seed(0)
-    decoder = Decoder(RANGES.pitch, RANGES.loudness)
+    decoder = Decoder(RANGES)
     heights = torch.tensor([[-1.0], [0.0]])
     read = decoder.read_pitch(heights)
     assert (read[0] - read[1]).norm() > 0.2 * read[1].norm()
@@ -82,7 +82,7 @@ def test_pitch_counts_for_the_decoder():
 
 def test_the_decoder_is_causal_and_its_state_is_all_it_remembers():
     torch.manual_seed(0)
-    decoder = Decoder(RANGES.pitch, RANGES.loudness).eval()
+    decoder = Decoder(RANGES).eval()
     controls = [60 + 5 * torch.rand(1, 20), torch.ones(1, 20), -20 + 5 * torch.rand(1, 20)]
     *whole, _ = decoder(*controls, torch.zeros(1, 1, HIDDEN))
     *first, state = decoder(*(values[:, :7] for values in controls), torch.zeros(1, 1, HIDDEN))

@@ -10,8 +10,9 @@ pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
 
 from timbrekit.notebook.verdict_panel import VerdictPanel
 from timbrekit.presets import load_preset
+from timbrekit.recording.prepare import prepare
 from timbrekit.training.settings import Settings
-from timbrekit.workflow import prepare, train_model
+from timbrekit.workflow import train_model
 
 SNARE = load_preset("snare-1")
 

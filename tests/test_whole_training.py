@@ -11,11 +11,11 @@ from timbrekit.plugin.as_played import measure_as_played
 from timbrekit.plugin.primer import make_primer
 from timbrekit.presets import load_preset
 from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.recording.prepare import prepare
 from timbrekit.results.report import measure_held_out
 from timbrekit.training.fast.train import train
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import make_take
-from timbrekit.workflow import prepare
 
 SUGGESTED = DetectorSettings(15.0, 8.5, 1000)  # for the sample; given, so that they need not be searched
 HELD_OUT, AS_PLAYED = 0.75, 0.65

@@ -15,8 +15,9 @@ from timbrekit.errors import OutputError, RecordingError
 from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.recording.prepare import prepare
 from timbrekit.training.recipes import make_settings
-from timbrekit.workflow import FILES, prepare, rehearse_file, train_model
+from timbrekit.workflow import FILES, rehearse_file, train_model
 
 QUICK = make_settings("published", "linear", epochs=1, device="cpu")
 

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from timbrekit import SAMPLE_RATE, __version__
 from timbrekit.commands.arguments import add_command, whole
 from timbrekit.commands.drum_options import add_command as add_drum_command
+from timbrekit.commands.export_options import add_command as add_export_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.commands.tone_options import add_commands as add_tone_commands
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
@@ -176,21 +177,7 @@ def build_parser() -> argparse.ArgumentParser:
     page.add_argument("model", type=Path, help=MODEL)
     page.add_argument("--out", type=Path, required=True, help="file to write, such as play.html")
 
-    export = add_command(choices, "export", "export.export", "write a model, or its hits, for other hosts")
-    export.add_argument("model", type=Path, help=MODEL)
-    export.add_argument(
-        "--to",
-        choices=("nn-tilde", "flucoma", "midi"),
-        required=True,
-        help="nn~ in Max and Pure Data; FluCoMa; or a MIDI file of a recording's hits",
-    )
-    export.add_argument(
-        "--recording",
-        type=Path,
-        help="of drumming, for --to midi: its hits, with what the model makes of them",
-    )
-    export.add_argument("--out", type=Path, required=True, help="file to write")
-
+    add_export_command(choices)
     add_tone_commands(choices)
     add_drum_command(choices)
 

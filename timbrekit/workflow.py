@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from timbrekit import SAMPLE_RATE
-from timbrekit.errors import Finding, GpuError, OutputError, RecordingError
+from timbrekit.errors import GpuError, OutputError
 from timbrekit.export.check import open_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.model_file import MEL, listener_of
@@ -21,10 +20,8 @@ from timbrekit.plugin.rehearse import rehearse
 from timbrekit.plugin.rehearse_looks import rehearse_looks
 from timbrekit.presets import Preset
 from timbrekit.recording import Recording, read_recording, write_wav
-from timbrekit.recording.hits import Hits, find_hits
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.recording.suggest import Suggestion, suggest_settings
-from timbrekit.recording.take_health import hit_findings
+from timbrekit.recording.prepare import Prepared
 from timbrekit.results.measure import detector_of
 from timbrekit.results.naming import check_name, default_name
 from timbrekit.results.plots import save_report_picture
@@ -45,16 +42,6 @@ FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav",
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A recording with its hits found: all that training needs."""
-
-    recording: Recording
-    suggestion: Suggestion | None  # None where the detector settings were given
-    hits: Hits
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What training left behind."""
 
@@ -67,35 +54,6 @@ class Outcome:
     @property
     def model(self) -> Path:
         return self.folder / "model.pt"
-
-
-def prepare(
-    recording: str | Path | Recording,
-    sample_rate: int = SAMPLE_RATE,
-    detector: DetectorSettings | None = None,
-) -> Prepared:
-    """Read a recording and find its hits.
-
-    Args:
-        recording: a file, or one already read at ``sample_rate``.
-        sample_rate: Hz that the player's DAW runs at.
-        detector: onset settings; None suggests some from the recording.
-
-    Raises:
-        RecordingError: it cannot be read, or has no hit.
-    """
-    if not isinstance(recording, Recording):
-        recording = read_recording(recording, sample_rate)
-    suggestion = None if detector else suggest_settings(recording.samples, recording.sample_rate)
-    hits = find_hits(recording.samples, recording.sample_rate, detector or suggestion.settings)
-    if not len(hits):
-        raise RecordingError(
-            f"No hit was found in {recording.name}. Record closer or louder, so that hits peak around -6 dBFS, or "
-            "turn down the Trigger Threshold."
-        )
-    return Prepared(
-        recording, suggestion, hits, (*recording.findings, *hit_findings(hits, recording.samples))
-    )
 
 
 def train_model(

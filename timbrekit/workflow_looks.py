@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from timbrekit.files import write_json
 from timbrekit.plugin.as_played import AsPlayed, measure_looks_as_played
 from timbrekit.presets import Preset
 from timbrekit.recording import write_wav
+from timbrekit.recording.prepare import Prepared
 from timbrekit.results.looks import measure_looks_held_out, measure_looks_unseen
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, write_card
@@ -26,15 +27,12 @@ from timbrekit.training.take import Take
 from timbrekit.training.train import Epoch, Trained
 from timbrekit.training.velocity import fit_velocity
 
-if TYPE_CHECKING:
-    from timbrekit.workflow import Prepared
-
 LOOKS_FILES = ("report.json", "report.png", "card.txt", "rehearsal.wav", "model.pt")
 
 
 def train_looks_into(
     staging: Path,
-    prepared: "Prepared",
+    prepared: Prepared,
     take: Take,
     other: OtherTake | None,
     preset: Preset,

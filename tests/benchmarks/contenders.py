@@ -50,7 +50,9 @@ class Material:
 
 def make_material(recording: str | Path | Recording) -> Material:
     """Find and measure the hits of a recording."""
-    from timbrekit.workflow import prepare  # brings all of the kit; the measuring processes do without
+    from timbrekit.recording.prepare import (
+        prepare,  # brings all of the kit; the measuring processes do without
+    )
 
     prepared = prepare(recording)
     gated = make_take(prepared.hits)

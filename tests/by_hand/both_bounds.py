@@ -12,10 +12,10 @@ import torch
 
 from timbrekit.plugin.as_played import error_ratio
 from timbrekit.presets import load_preset
+from timbrekit.recording.prepare import prepare
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.split import split_at_random
 from timbrekit.training.take import make_take
-from timbrekit.workflow import prepare
 
 ITERATIONS = 100
 SEEDS = 3  # whose held-out hits are looked at

@@ -25,8 +25,8 @@ from timbrekit.export.check import check_model
 from timbrekit.export.torchdrum import serialize
 from timbrekit.mapping import MODEL_NAMES
 from timbrekit.presets import load_preset
+from timbrekit.recording.prepare import prepare
 from timbrekit.training.take import make_take
-from timbrekit.workflow import prepare
 
 TEN_MINUTES_SHARE = 1 / 2000  # of the recordings; each takes as long as hundreds of others
 

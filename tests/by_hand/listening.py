@@ -17,12 +17,12 @@ from timbrekit.files import atomic_path
 from timbrekit.notebook.plots import plot_spectrogram
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
 from timbrekit.presets import load_preset
+from timbrekit.recording.prepare import prepare
 from timbrekit.results.plots import BLUE, GREY, LEGEND, PALE, new_figure, set_title, to_png
 from timbrekit.training.fast.train import train
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Trained
-from timbrekit.workflow import prepare
 
 SHOWN = {"loudness transient": "louder (dB)", "centroid transient": "brighter"}
 

@@ -44,8 +44,9 @@ def train(options: argparse.Namespace) -> int:
 
     from timbrekit.files import removed_if_empty
     from timbrekit.recording import read_recording
+    from timbrekit.recording.prepare import prepare
     from timbrekit.training.recipes import make_settings
-    from timbrekit.workflow import FILES, prepare, train_model
+    from timbrekit.workflow import FILES, train_model
 
     for name in FILES:
         keep(options.recording, options.out / name)
@@ -208,14 +209,14 @@ def check(options: argparse.Namespace) -> int:
 
 
 def inspect(options: argparse.Namespace) -> int:
+    from timbrekit.recording.prepare import prepare
     from timbrekit.results.report import detector_json
-    from timbrekit.workflow import prepare
 
     prepared = prepare(options.recording, options.sample_rate, _detector(options))
     recording, hits = prepared.recording, prepared.hits
     if not options.json:
         say(
-            f"{recording.name}: {recording.duration_s:.1f} s, {recording.channels} channel(s) at "
+            f"{recording.name}: {recording.duration_s:.1f} s, {counted(recording.channels, 'channel')} at "
             f"{recording.source_rate} Hz, {counted(len(hits), 'hit')}"
         )
         whose = "as given" if prepared.suggestion is None else "as train uses them for this recording"

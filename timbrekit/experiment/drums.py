@@ -10,7 +10,7 @@ from timbrekit import SAMPLE_RATE
 from timbrekit.errors import RecordingError
 from timbrekit.recording import Recording, resample
 from timbrekit.recording.decode import open_audio, shown
-from timbrekit.workflow import Prepared, prepare
+from timbrekit.recording.prepare import Prepared, prepare
 
 SOUND_ENDINGS = (".wav", ".wave", ".flac", ".aif", ".aiff", ".ogg", ".mp3")
 FEWEST_HITS = 5  # of which one is held out for testing, and one for validation

@@ -19,6 +19,7 @@ from timbrekit.plugin.rehearse import Network
 from timbrekit.presets import Preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.hits import Hits, cut_windows
+from timbrekit.recording.prepare import Prepared
 from timbrekit.results.report import measure_held_out
 from timbrekit.results.unseen import OtherTake, match_played, other_take
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
@@ -30,7 +31,6 @@ from timbrekit.training.split import Split, split_hits
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Trained
 from timbrekit.training.velocity import fit_velocity
-from timbrekit.workflow import Prepared
 
 
 @dataclass(frozen=True)

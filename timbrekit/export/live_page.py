@@ -20,7 +20,7 @@ DRUM_PAGE = PageKind(
     folder=FURNITURE / "drum",
     core=(
         *("core.js", "fourier.js", "updates.js"),
-        *("drum_tables.js", "drum.js", "snare808.js", "ringing808.js"),
+        *("drum_tables.js", "drum_numbers.js", "drum_stroke.js", "drum.js", "snare808.js", "ringing808.js"),
         *("listener.js", "looks.js", "player.js"),
     ),
     names=("Player", "kept", "seededNoise", "onsetFeatures", "answerDelays"),

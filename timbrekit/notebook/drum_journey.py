@@ -54,7 +54,7 @@ class DrumJourney:
         elif source == LAST_DRUM and kept:
             self.panel.take(kept)
         else:
-            self.panel.take(sample_hits(), "tom")
+            self.panel.take(sample_hits(), "sample")
         self.panel.show()
 
     def _median(self) -> Upload:

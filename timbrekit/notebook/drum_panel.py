@@ -27,8 +27,9 @@ def drum_picture(made: MadeDrum) -> bytes:
     sounds = {RECORDED: made.hit, TITLES["sum"]: made.render()}
     sounds |= {TITLES[stem]: made.render(parts=STEMS[stem]) for stem in ("modes", "noise")}
     figure, axes = new_figure(9.5, 5.2, 2, 2, sharex=True, sharey=True)
+    darkest = None  # the hit's loudest, in all four
     for ax, (title, sound) in zip(axes.flat, sounds.items(), strict=True):
-        plot_spectrogram(ax, sound, ONSET_RATE, title=title)
+        darkest = plot_spectrogram(ax, sound, ONSET_RATE, title=title, darkest=darkest)
         ax.label_outer()
     return to_png(figure)
 

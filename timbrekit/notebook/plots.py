@@ -64,15 +64,24 @@ def plot_sound(ax: "Axes", sound: ArrayLike, sample_rate: int, seconds: float = 
 
 
 def plot_spectrogram(
-    ax: "Axes", sound: ArrayLike, sample_rate: int, start: float = 0.0, title: str = ""
-) -> None:
-    """Level over time and frequency, dark where loud, over 70 dB; ``start`` in s is where the time axis begins."""
+    ax: "Axes",
+    sound: ArrayLike,
+    sample_rate: int,
+    start: float = 0.0,
+    title: str = "",
+    darkest: float | None = None,
+) -> float:
+    """Level over time and frequency, dark where loud, over 70 dB; ``start`` in s is where the time axis begins.
+
+    Returns:
+        The level in dB that is darkest: its own loudest, unless one is given.
+    """
     sound = np.asarray(sound, np.float32)
     step = max(128, len(sound) // SPECTROGRAM_COLUMNS)
     window = max(SPECTROGRAM_WINDOW, step)
     frequencies, times, values = stft(sound, sample_rate, nperseg=window, noverlap=window - step)
     level = 20 * np.log10(np.maximum(np.abs(values), 1e-9))
-    top = level.max()
+    top = float(level.max()) if darkest is None else darkest
     heard = frequencies >= LOWEST_HZ
     ax.pcolormesh(
         times + start,
@@ -92,6 +101,7 @@ def plot_spectrogram(
     ax.grid(False)
     if title:
         set_title(ax, title)
+    return top
 
 
 def spectrogram_pair(original: ArrayLike, remapped: ArrayLike, sample_rate: int, start: float = 0.0) -> bytes:

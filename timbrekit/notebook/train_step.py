@@ -7,9 +7,10 @@ from timbrekit.notebook.step import Step
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
 from timbrekit.notebook.words import say
 from timbrekit.notebook.work import Work
+from timbrekit.recording.prepare import prepare
 from timbrekit.results.report import name_of
 from timbrekit.training.recipes import make_settings
-from timbrekit.workflow import prepare, train_model
+from timbrekit.workflow import train_model
 
 
 def train_in(

@@ -24,6 +24,7 @@ from timbrekit.training.take import CHUNK, Take
 from timbrekit.training.train import Trained
 
 RENDERS = 4  # noises and phases over which a held-out error is averaged
+SAME = 0.02  # change of an error that nobody hears
 CARD_WIDTH = 108  # characters of a line of card.txt
 
 
@@ -179,18 +180,23 @@ def write_card(
         "(0 follows exactly, 1 is a sound that never changes.)",
     ]
     if other:
-        here = report["as_played"]["after_primer"]["error_ratio"]
-        change = other["error_ratio"] / here - 1
-        there, more = other["sample_rate"], "larger" if change > 0 else "smaller"
-        sentence = (
-            f"In a DAW at {there} Hz its error is {abs(change):.0%} {more}. Train again with --sample-rate {there} if "
-            "that is your rate."
-        )
-        lines += textwrap.wrap(sentence, CARD_WIDTH)
+        lines += textwrap.wrap(_at_other_rate(report, other), CARD_WIDTH)
     lines.append(
         f"Made by timbrekit {report.get('timbrekit', '0.1')} with seed {report['training']['seed']}."
     )
     return "\n".join(lines) + "\n"
+
+
+def _at_other_rate(report: dict[str, Any], other: dict[str, Any]) -> str:
+    there, change = (
+        other["sample_rate"],
+        other["error_ratio"] / report["as_played"]["after_primer"]["error_ratio"] - 1,
+    )
+    if abs(change) < SAME:
+        return f"In a DAW at {there} Hz it follows you as well."
+    more = "larger" if change > 0 else "smaller"
+    advice = f"Train again with --sample-rate {there} if that is your rate."
+    return f"In a DAW at {there} Hz its error is {abs(change):.0%} {more}. {advice}"
 
 
 def name_of(report: dict[str, Any], preset: Preset) -> str:

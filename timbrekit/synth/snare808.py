@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from timbrekit.synth import snare808_updates
+from timbrekit.synth import snare808_updates, snare808_updates_stream
 from timbrekit.synth.base import Parameter
 from timbrekit.synth.closed_forms import exponents, outer_product, steady_angles
 from timbrekit.synth.highpass import high_pass_from_zero_state, high_pass_in_steady_state
@@ -87,7 +87,7 @@ class Snare808:
         """As ``Synth.render_updates``. Every set of parameters starts the noise filter in zero state."""
         return snare808_updates.render(rate, samples, parameters, starts, *draws)
 
-    stream_updates = staticmethod(snare808_updates.play)  # as ``Synth.stream_updates``
+    stream_updates = staticmethod(snare808_updates_stream.play)  # as ``Synth.stream_updates``
     stream = staticmethod(play)  # as ``Synth.stream``, in the plug-in's own arithmetic, sample by sample
 
     def sound(

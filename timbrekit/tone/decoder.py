@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from timbrekit.tone.pitch import FLOOR, RATE, k_gain, k_table
+from timbrekit.tone.pitch import FLOOR, RATE, Ranges, k_gain, k_table
 from timbrekit.tone.synth import BANDS, PARTIALS, audible, band_matrix, bin_power
 
 UNITS = 64  # of what reads pitch, and of what reads loudness
@@ -22,17 +22,12 @@ class Decoder(nn.Module):
     and the K-weighting, up to a correction of 6 dB.
 
     Args:
-        pitch_range: lowest and highest pitch of the instrument, semitones.
-        loudness_range: soft and loud playing of the instrument, LKFS.
+        ranges: of the instrument.
         hidden: units of the GRU.
     """
 
-    def __init__(
-        self, pitch_range: tuple[float, float], loudness_range: tuple[float, float], hidden: int = HIDDEN
-    ):
+    def __init__(self, ranges: Ranges, hidden: int = HIDDEN):
         super().__init__()
-        self.pitch_range = (float(pitch_range[0]), float(pitch_range[1]))
-        self.loudness_range = (float(loudness_range[0]), float(loudness_range[1]))
         self.hidden, self.made = hidden, [PARTIALS, BANDS]
         self.least, self.widest, self.half_turn = LEAST, WIDEST_CORRECTION, math.pi / RATE
         self.read_pitch, self.read_loudness = _reader(), _reader()
@@ -46,18 +41,17 @@ class Decoder(nn.Module):
             self.strengths.bias[:PARTIALS] = torch.linspace(1.0, -4.0, PARTIALS)
             self.strengths.bias[PARTIALS : PARTIALS + BANDS] = -4.0
             self.strengths.bias[-1] = 0.0
-        ranges = torch.tensor([pitch_range, loudness_range])
+        low, high = torch.tensor([ranges.pitch, ranges.loudness]).T
         tables = {
-            "middle": ranges.mean(1),
-            "width": 0.5 * ranges.diff(dim=1)[:, 0] + 1.0,
+            "middle": 0.5 * (low + high),
+            "width": 0.5 * (high - low) + 1.0,
             "lowest": torch.tensor([-1.5, -4.0]),
             "highest": torch.tensor([1.5, 2.0]),
             "order": torch.arange(1.0, PARTIALS + 1),
             "spread": band_matrix(),
             "bin_power": bin_power(),
-            "k_table": (k_table() * torch.tensor([0.5, 1.0, 1.0])).to(
-                torch.float32
-            ),  # a sine's mean square is half
+            "k_table": k_table().to(torch.float32)
+            * torch.tensor([0.5, 1.0, 1.0]),  # a sine has half its square
             "octaves": torch.tensor([math.log2(440.0) - 69.0 / 12.0], dtype=torch.float64),
             "lkfs": torch.tensor(0.0691 * math.log(10.0)),
         }

@@ -46,12 +46,12 @@ class Instrument(nn.Module):
         hidden: units of the decoder's GRU.
     """
 
-    __jit_unused_properties__ = ("ranges",)
     glide: Glide
 
     def __init__(self, ranges: Ranges, hidden: int = HIDDEN):
         super().__init__()
-        self.decoder = Decoder(ranges.pitch, ranges.loudness, hidden)
+        self.ranges = ranges
+        self.decoder = Decoder(ranges, hidden)
         self.room_taps = nn.Parameter(torch.zeros(ROOM_SAMPLES - 1))
         fade = torch.logspace(0, -3, ROOM_SAMPLES - 1)  # -60 dB at its end
         self.register_buffer("room_fade", fade, persistent=False)
@@ -81,10 +81,8 @@ class Instrument(nn.Module):
         hertz, amplitudes = torch.cat([state.hertz, hertz], 1), torch.cat([state.amplitudes, amplitudes], 1)
         tone, phase = harmonics(hertz, amplitudes, state.phase, self.glide)
         hiss, noise_tail = noise(magnitudes, white, state.noise_tail, self.noise_window)
-        last = pitch.shape[1]
-        return tone + hiss, State(
-            hidden, hertz.narrow(1, last, 1), amplitudes.narrow(1, last, 1), phase, noise_tail
-        )
+        hertz, amplitudes = hertz.narrow(1, pitch.shape[1], 1), amplitudes.narrow(1, pitch.shape[1], 1)
+        return tone + hiss, State(hidden, hertz, amplitudes, phase, noise_tail)
 
     def response(self) -> Tensor:
         """Impulse response of the room, ``(ROOM_SAMPLES,)``: the direct sound, then what was learnt; energy 1."""
@@ -95,11 +93,6 @@ class Instrument(nn.Module):
     def room_energy(self) -> Tensor:
         """Energy of the room, where that of the direct sound is 1."""
         return (self.room_taps * self.room_fade).square().sum()
-
-    @property
-    def ranges(self) -> Ranges:
-        """As given."""
-        return Ranges(self.decoder.pitch_range, self.decoder.loudness_range)
 
     def play(self, heard: Heard, seed: int = 0) -> Tensor:
         """Sound for whole controls, ``(hops * 256,)``; it lags behind what was heard by 1024 samples."""

@@ -95,9 +95,7 @@ class Tables(NamedTuple):
     """What listening multiplies by, float64."""
 
     tapers: Tensor  # (3, 2048): the whole window, its newest half, a Hann window
-    weights: (
-        Tensor  # (1025, 2) from squared parts of a spectrum under the Hann window to K-weighted mean square
-    )
+    weights: Tensor  # (1025, 2) from squared parts of the Hann window's spectrum to K-weighted mean square
     lags: Tensor  # (1001,): 1, 2, ... samples
     around: Tensor  # (3,) from the first lag looked at to the places of a lag and its neighbours
 
@@ -110,13 +108,9 @@ def listening_tables() -> Tables:
     both_sides[[0, -1]] = 1.0
     hertz = torch.arange(WINDOW // 2 + 1, dtype=torch.float64) * (RATE / WINDOW)
     weights = k_weighting(hertz) * both_sides / (WINDOW * hann.square().sum())
-    lags, around = (
-        torch.arange(1.0, LONGEST + 2, dtype=torch.float64),
-        torch.arange(SHORTEST - 2, SHORTEST + 1),
-    )
-    return Tables(
-        torch.stack([torch.ones_like(hann), newest, hann]), weights[:, None].repeat(1, 2), lags, around
-    )
+    tapers = torch.stack([torch.ones_like(hann), newest, hann])
+    lags = torch.arange(1.0, LONGEST + 2, dtype=torch.float64)
+    return Tables(tapers, weights[:, None].repeat(1, 2), lags, torch.arange(SHORTEST - 2, SHORTEST + 1))
 
 
 def measure(
@@ -187,9 +181,8 @@ def yin(
     middle = normalised[..., shortest - 1 : longest]
     before, after = normalised[..., shortest - 2 : longest - 1], normalised[..., shortest : longest + 1]
     dips = torch.where((middle <= before) & (middle < after), middle, 2.0)
-    place = (
-        (dips <= dips.amin(-1, keepdim=True) + slack).to(torch.int8).argmax(-1, keepdim=True)
-    )  # the first one
+    enough = dips <= dips.amin(-1, keepdim=True) + slack
+    place = enough.to(torch.int8).argmax(-1, keepdim=True)  # the first one
     return place.squeeze(-1) + shortest, normalised.gather(-1, place + tables.around)
 
 
@@ -201,14 +194,13 @@ def k_weighting(hertz: Tensor) -> Tensor:
 def k_table() -> Tensor:
     """Of :func:`k_gain`: coefficients of its polynomials in rising powers, ``(3, 3)`` float64."""
     shelf = (
-        (1.53512485958697, -2.69169618940638, 1.19839281085285),
-        (1.0, -1.69065929318241, 0.73248077421585),
+        [1.53512485958697, -2.69169618940638, 1.19839281085285],
+        [1.0, -1.69065929318241, 0.73248077421585],
     )
-    high_pass = 1.0, -1.99004745483398, 0.99007225036621
-    polynomials = [
-        ((a + b + c) ** 2, -4 * (a * b + 4 * a * c + b * c), 16 * a * c) for a, b, c in (*shelf, high_pass)
-    ]
-    return torch.tensor(polynomials, dtype=torch.float64).T.contiguous() * torch.tensor([16.0, 1.0, 1.0])
+    high_pass = [1.0, -1.99004745483398, 0.99007225036621]
+    a, b, c = torch.tensor([*shelf, high_pass], dtype=torch.float64).T
+    rising = [(a + b + c).square(), -4.0 * (a * b + 4.0 * a * c + b * c), 16.0 * a * c]
+    return torch.stack(rising) * torch.tensor([16.0, 1.0, 1.0])
 
 
 def k_gain(s: Tensor, table: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import librosa
 import numpy as np
 import torch
 
@@ -16,6 +15,7 @@ from timbrekit.tone.stream import latency_ms
 from timbrekit.tone.train import Lesson, Progress, Trained
 
 GOOD_CENTS, GOOD_OCTAVES, GOOD_RANK = 20.0, 0.02, 0.95
+NAMES = "C C# D D# E F F# G G# A A# B".split()
 PICTURED_S = 8.0  # of the held-out part
 HIGHEST_HZ = 12_000
 DYNAMICS_DB = 80.0  # shown below the loudest
@@ -139,5 +139,5 @@ def describe_ranges(heard: Heard) -> str:
     if not bool((heard.voiced > PITCHED).any()):
         return "no pitch"
     ranges = ranges_of(heard)
-    low, high = librosa.midi_to_note(ranges.pitch, unicode=False)
+    low, high = (f"{NAMES[round(pitch) % 12]}{round(pitch) // 12 - 1}" for pitch in ranges.pitch)
     return f"{low} to {high}, soft to loud {ranges.loudness[0]:.0f} to {ranges.loudness[1]:.0f} LKFS"

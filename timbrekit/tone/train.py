@@ -46,9 +46,7 @@ class Settings:
 class Lesson:
     """A recording as training sees it."""
 
-    samples: (
-        Tensor  # (hops * 256,) what the controls of each hop should sound like: the recording, 1024 later
-    )
+    samples: Tensor  # (hops * 256,) what each hop's controls should sound like: the recording, 1024 later
     heard: Heard
     parts: dict[
         str, list[tuple[int, int]]

@@ -65,7 +65,7 @@ def expect(take: Take, hits: NDArray) -> Expectation:
 
 
 def steepness_of(louder: NDArray, intended: NDArray) -> float:
-    """The slope, from 0 to ``STEEPEST``, of the line through 0 with the least mean absolute error: a weighted median.
+    """How steep the line through 0 with the least mean absolute error is, from 0 to ``STEEPEST``: a weighted median.
 
     Args:
         louder: ``(n,)`` dB of the onsets.
@@ -74,10 +74,10 @@ def steepness_of(louder: NDArray, intended: NDArray) -> float:
     told = np.flatnonzero(louder)
     if not len(told):
         return 0.0
-    slopes, shares = intended[told] / louder[told], np.abs(louder[told])
-    order = slopes.argsort(kind="stable")
+    steepness, shares = intended[told] / louder[told], np.abs(louder[told])
+    order = steepness.argsort(kind="stable")
     middle = np.searchsorted(shares[order].cumsum(), shares.sum() / 2)
-    return float(slopes[order[middle]].clip(0, STEEPEST))
+    return float(steepness[order[middle]].clip(0, STEEPEST))
 
 
 def with_expected(take: Take, hits: NDArray) -> tuple[Take, NDArray]:

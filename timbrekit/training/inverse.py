@@ -7,10 +7,28 @@ from timbrekit.loss import feature_difference_loss
 from timbrekit.training import warm_start
 from timbrekit.training.fast.warm_start import FastWarmStart
 from timbrekit.training.fast.worker import Worker
-from timbrekit.training.looks import draw_asked
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take
 from timbrekit.training.warm_start import Render
+
+LEAST_ASKED, MOST_ASKED = 0.2, 1.15  # of a hit's differences
+MIXED = 0.5  # share of what is asked for that is mixed with another hit, by up to a half
+NOISE = 0.1  # standard deviation, in spreads of the take, on what is asked for and on estimates
+
+
+def draw_asked(differences: Tensor, hits: Tensor, some: Tensor, generator: torch.Generator) -> Tensor:
+    """What the synthesiser is asked to sound like for hits ``some`` ``(batch,)``, in spreads of the take.
+
+    Args:
+        differences: ``(n, 7)`` intended differences of the take's hits, in spreads.
+        hits: ``(m,)`` those that may be mixed in.
+    """
+    size = len(some), 1
+    amount = LEAST_ASKED + (MOST_ASKED - LEAST_ASKED) * torch.rand(size, generator=generator)
+    other = differences[hits[torch.randint(len(hits), (len(some),), generator=generator)]]
+    share = 0.5 * torch.rand(size, generator=generator) * (torch.rand(size, generator=generator) < MIXED)
+    asked = amount * torch.lerp(differences[some], other, share)
+    return asked + NOISE * torch.randn(asked.shape, generator=generator)
 
 
 class InverseWarmStart(FastWarmStart):

@@ -27,6 +27,7 @@ from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping
 from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network
 from timbrekit.recording.hits import pre_roll
+from timbrekit.training.inverse import NOISE, InverseWarmStart, draw_asked
 from timbrekit.training.objective import SynthPlayer, draw_together
 from timbrekit.training.settings import Settings
 from timbrekit.training.split import split_hits
@@ -46,9 +47,7 @@ if TYPE_CHECKING:
 SHIFTS = tuple(range(-32, 33, 8))  # samples by which hits are also heard earlier and later
 LEAST_HITS = 8  # to train on: the folds of the estimator
 MOST_HITS = 400  # that the estimator remembers, evenly over the take
-LEAST_ASKED, MOST_ASKED = 0.2, 1.15  # of a hit's differences
-MIXED = 0.5  # share of what is asked for that is mixed with another hit, by up to a half
-NOISE = 0.1  # standard deviation, in spreads of the take, on what is asked for and on estimates
+WORSE = 1.4  # times the error of an estimate by what does not know the hit: of other playing they are worse still
 AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
 AIMS_PENALTY = 0.1
 
@@ -137,8 +136,6 @@ def train_looks(
     model = LooksMapping(estimator, Aims(len(LOOKS), wanted), mapping)
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.warm_start:
-        from timbrekit.training.inverse import InverseWarmStart
-
         InverseWarmStart(mapping, take, player.differences, split.train, settings, settings.seed).run()
 
     epochs = settings.epochs or epochs_for(len(hits), settings.batch_size)
@@ -153,7 +150,8 @@ def train_looks(
 
     def updates_loss(some: Tensor) -> Tensor:
         shifts = torch.randint(len(SHIFTS), (len(some),), generator=generator)
-        known = estimates[shifts, some]
+        true = (take.intended[some] * weights)[:, None]
+        known = torch.lerp(true, estimates[shifts, some], WORSE)
         known = known + NOISE * torch.randn(known.shape, generator=generator)
         parameters, penalty = model.parameters_and_penalty(known)
         parameters = hold_last(parameters, heard.looks[some])
@@ -241,21 +239,6 @@ def estimate_apart(take: Take, heard: Heard, weights: Tensor, hits: Tensor) -> t
         estimates = torch.stack([estimator(features) for features in heard.features])
     estimates[:, known] = apart
     return estimator, estimates
-
-
-def draw_asked(differences: Tensor, hits: Tensor, some: Tensor, generator: torch.Generator) -> Tensor:
-    """What the synthesiser is asked to sound like for hits ``some`` ``(batch,)``, in spreads of the take.
-
-    Args:
-        differences: ``(n, 7)`` intended differences of the take's hits, in spreads.
-        hits: ``(m,)`` those that may be mixed in.
-    """
-    size = len(some), 1
-    amount = LEAST_ASKED + (MOST_ASKED - LEAST_ASKED) * torch.rand(size, generator=generator)
-    other = differences[hits[torch.randint(len(hits), (len(some),), generator=generator)]]
-    share = 0.5 * torch.rand(size, generator=generator) * (torch.rand(size, generator=generator) < MIXED)
-    asked = amount * torch.lerp(differences[some], other, share)
-    return asked + NOISE * torch.randn(asked.shape, generator=generator)
 
 
 def hold_last(parameters: Tensor, looks: Tensor) -> Tensor:

@@ -105,8 +105,7 @@ def train(
     epochs = settings.epochs or epochs_for(len(trained_on), settings.batch_size)
     optimiser = torch.optim.Adam(model.parameters(), settings.learning_rate)
     schedule = _schedule(optimiser, epochs * math.ceil(len(trained_on) / settings.batch_size), settings)
-    checked = torch.from_numpy(split.validation)
-    checked = checked[take.lengths[checked].argsort(stable=True)]
+    checked = torch.from_numpy(split.validation)[take.lengths[split.validation].argsort(stable=True)]
     checked_inputs = _draw(take, settings, torch.Generator().manual_seed(settings.seed))
 
     history, least, best, interrupted = [], math.inf, None, False
@@ -225,9 +224,8 @@ class GradientClipping:
         """Gradients by what is played, ``(models, batch, parameters)``, of the mean loss over the batch."""
         if not self.limit:
             return gradients
-        lengths = (
-            gradients.norm(dim=-1) * gradients.shape[1]
-        )  # as of each hit's own loss: batches differ in size
+        # As of each hit's own loss: batches differ in size.
+        lengths = gradients.norm(dim=-1) * gradients.shape[1]
         medians = lengths.median(1).values
         typical = self.medians.nanmedian(0).values
         typical = torch.where(typical.isnan(), medians, typical)

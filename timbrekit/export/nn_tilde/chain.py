@@ -193,8 +193,8 @@ class NnChain(NnAttributes):
         preset = ((torch.tensor(self.preset) - low) / (high - low)).clamp(0, 1)
         parameters = snapped(preset + modulation * self.sensitivity, low, high, self.step)
         values: list[float] = parameters.tolist()
-        self.voice.set(values)
         if look == 0:
+            self.voice.set(values)
             self.voice.trigger()
         else:
-            self.voice.update()
+            self.voice.update(values)

@@ -70,7 +70,8 @@ class Ringing808Voice(NnVoice):
         self.gliding = self.glide
         self.state = [0.0, 0.0]
 
-    def update(self) -> None:
+    def update(self, values: list[float]) -> None:
+        self.set(values)
         self.old_tuning = self.tuning
         self.old_state = self.state
         self.tuning = self.coming

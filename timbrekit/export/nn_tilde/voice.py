@@ -23,8 +23,8 @@ class NnVoice(nn.Module):
         """A stroke at the next sample, with the parameters set last."""
         raise NotImplementedError
 
-    def update(self) -> None:
-        """From the next sample on, what sounds passes over to the parameters set last. Only for looks."""
+    def update(self, values: list[float]) -> None:
+        """New parameters for what rings, taken over as ``timbrekit.synth.updates`` says. Only where a model looks."""
         raise NotImplementedError
 
     def next(self, noise: Tensor) -> Tensor:

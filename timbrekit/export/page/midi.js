@@ -10,8 +10,8 @@ const ALL_NOTES_OFF = 123;
 
 const MIDI_ADVICE = {
   SecurityError:
-    "It gives MIDI only to pages opened from localhost or over https, some from a file. " +
-    "Open the page in Chrome or Edge, or from a server of yours.",
+    "Firefox gives MIDI only to pages from a web server (https), once its add-on for the page is installed. " +
+    "Chrome and Edge give it to pages from a file, too.",
   NotSupportedError: "It has no way to this system's MIDI. Chrome and Edge have.",
   InvalidStateError: "The system's MIDI did not open. Close other programs that use it, then press Connect MIDI again.",
 };

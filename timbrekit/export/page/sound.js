@@ -1,6 +1,5 @@
 // Sound in and out of a page: microphone, file, recording.
 
-const RESCUE_POWER = 16; // 12 dB: a mix this much weaker than its loudest channel is not used
 const OUTPUT_PATIENCE = 4000; // ms; without a sound card some browsers wait for ever
 
 const PROCESSING = ["echoCancellation", "noiseSuppression", "autoGainControl"];
@@ -146,21 +145,6 @@ class Sound {
     this.microphone = this.track = null;
   }
 
-  // Decodes to mono at the rate asked for. The bytes are copied because decoding takes them away.
-  static async decode(bytes, rate) {
-    const buffer = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.slice(0));
-    const mono = new Float32Array(buffer.length);
-    for (let channel = 0; channel < buffer.numberOfChannels; channel++) {
-      buffer.getChannelData(channel).forEach((x, i) => (mono[i] += x / buffer.numberOfChannels));
-    }
-    const power = (samples) => samples.reduce((sum, x) => sum + x * x, 0);
-    const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) => buffer.getChannelData(i));
-    const powers = channels.map(power);
-    const loudest = powers.indexOf(Math.max(...powers));
-    if (power(mono) * RESCUE_POWER >= powers[loudest]) return mono;
-    return Object.assign(channels[loudest].slice(), { alone: loudest + 1 }); // the channels cancel each other
-  }
-
   // A sound that is made here; `at` makes it for a sample rate and for the instrument that is playing.
   makeFile(name, at) {
     this.stopFile();
@@ -170,7 +154,7 @@ class Sound {
 
   // Returns whether it was loaded: not if another file was chosen while this one was still being decoded.
   async loadFile(name, bytes, isLatest = () => true) {
-    const at = (rate) => Sound.decode(bytes, rate);
+    const at = (rate) => decodeMono(bytes, rate);
     const rate = this.model.sample_rate;
     const samples = await at(rate);
     if (!isLatest()) return false;

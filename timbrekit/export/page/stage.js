@@ -1,6 +1,7 @@
 // The stage view: what is playing, large enough to be read from where one drums, and nothing else.
 
 const FLASH_MS = 160;
+const TWO_TAPS_MS = 400; // at most between them
 let onStage = false;
 let awake = null; // keeps the screen on
 
@@ -37,7 +38,11 @@ function leaveStage() {
 }
 
 $("to-stage").addEventListener("click", enterStage);
-$("stage").addEventListener("dblclick", leaveStage); // on a phone there are no keys
+let tappedAt = -Infinity;
+$("stage").addEventListener("pointerdown", ({ timeStamp }) => {
+  if (timeStamp - tappedAt < TWO_TAPS_MS) leaveStage(); // on a phone there are no keys
+  tappedAt = timeStamp;
+});
 document.addEventListener("fullscreenchange", () => document.fullscreenElement || leaveStage());
 addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;

@@ -1,3 +1,5 @@
+// Files of sound: written as WAV, read by the browser.
+
 // 24-bit mono WAV out of Float32Arrays in -1..1.
 function wavFile(chunks, rate) {
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
@@ -26,4 +28,21 @@ function wavFile(chunks, rate) {
     }
   }
   return new Blob([view], { type: "audio/wav" });
+}
+
+const RESCUE_POWER = 16; // 12 dB: a mix this much weaker than its loudest channel is not used
+
+// Decodes to mono at the rate asked for. The bytes are copied because decoding takes them away.
+async function decodeMono(bytes, rate) {
+  const buffer = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.slice(0));
+  const mono = new Float32Array(buffer.length);
+  for (let channel = 0; channel < buffer.numberOfChannels; channel++) {
+    buffer.getChannelData(channel).forEach((x, i) => (mono[i] += x / buffer.numberOfChannels));
+  }
+  const power = (samples) => samples.reduce((sum, x) => sum + x * x, 0);
+  const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) => buffer.getChannelData(i));
+  const powers = channels.map(power);
+  const loudest = powers.indexOf(Math.max(...powers));
+  if (power(mono) * RESCUE_POWER >= powers[loudest]) return mono;
+  return Object.assign(channels[loudest].slice(), { alone: loudest + 1 }); // the channels cancel each other
 }

@@ -27,9 +27,15 @@ function scattered(index) {
   return ((x ^ (x >>> 16)) >>> 0) / 2 ** 32;
 }
 
-// Noise of RMS 1 in each band: the bands of the first sample, then of the next, PERIOD in all.
-// shape: dB from 0 Hz to SHAPE_TOP.
-function noiseTable(rate, shape) {
+// Noise of RMS 1 in each band of each shape: those of the first sample, then of the next, PERIOD in all.
+function noiseTable(rate, shapes) {
+  const table = new Float32Array(PERIOD * BANDS * shapes.length);
+  shapes.forEach((shape, n) => fillTable(table, rate, shape, n * BANDS, BANDS * shapes.length));
+  return table;
+}
+
+// shape: dB from 0 Hz to SHAPE_TOP. first: place of its bands in each sample's, which are so many.
+function fillTable(table, rate, shape, first, many) {
   const bins = PERIOD / 2 + 1;
   const re = new Float64Array(bins);
   const im = new Float64Array(bins);
@@ -47,7 +53,6 @@ function noiseTable(rate, shape) {
   }
   im[bins - 1] = 0; // half the rate has no phase
   const fourier = new Fourier(PERIOD);
-  const table = new Float32Array(PERIOD * BANDS);
   const [x, y] = [new Float64Array(bins), new Float64Array(bins)];
   for (let band = 0; band < BANDS; band++) {
     for (let k = 1; k < bins; k++) {
@@ -57,9 +62,8 @@ function noiseTable(rate, shape) {
     }
     const samples = fourier.inverse(x, y);
     const size = Math.sqrt(samples.reduce((sum, value) => sum + value * value, 0) / PERIOD) + 1e-30;
-    for (let i = 0; i < PERIOD; i++) table[i * BANDS + band] = samples[i] / size;
+    for (let i = 0; i < PERIOD; i++) table[i * many + first + band] = samples[i] / size;
   }
-  return table;
 }
 
 // Modified Bessel function of the first kind, of order 0.

@@ -34,7 +34,8 @@ const sound = new Sound(model, {
     count += 1;
     struck = true;
     if (!looks()) showFeatures(hit);
-    knobs.show(hit.normalized, hit.physical);
+    if (hit.physical.length === model.parameters.length) knobs.show(hit.normalized, hit.physical);
+    // else it came from the instrument before, while another was being chosen
     flash(hit.features[0]);
     sendHit(hit);
     $("count").textContent = `${count} so far`;
@@ -43,6 +44,7 @@ const sound = new Sound(model, {
   },
   // What is heard on while the hit rings, and corrects it.
   onUpdate({ look, raw, features, normalized, physical }) {
+    if (!looks() || physical.length !== model.parameters.length) return; // it came from the instrument before
     if (look === 1) lanes.show(raw, features, trained);
     knobs.show(normalized, physical);
     $("count").textContent = `${count} so far, the last in ${look + 1} looks`;

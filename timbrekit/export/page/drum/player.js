@@ -6,7 +6,7 @@
 //   constructor(rate, drum): Hz; the drum, where the model holds one
 //   set(values): parameters in physical units and in the model's order, from the next sample on
 //   trigger(): a stroke at the next sample, with the values set last
-//   update(): the stroke that sounds passes over to the values set last; only of voices for the mel listener
+//   update(values): new parameters for what rings, as timbrekit/synth/updates.py says; not of the plug-in's own 808
 //   next(noise): one sample out of one of white noise in -1..1
 //   silence(): at once
 //   values: those set last
@@ -58,7 +58,7 @@ export class Player {
     for (let stroke = 0; stroke < WARM_STROKES; stroke++) {
       this.synth.trigger();
       for (let i = 0; i < WARM_SAMPLES; i++) this.synth.next(0);
-      this.synth.update?.();
+      this.synth.update?.(this.synth.values);
       for (let i = 0; i < WARM_SAMPLES; i++) this.synth.next(0);
     }
     this.synth.silence();
@@ -157,9 +157,12 @@ export class Player {
       clip(f32(value + f32(modulation[i] * this.sensitivity)), 0, 1),
     );
     const physical = this.toPhysical(normalized);
-    this.synth.set(physical);
-    if (look) this.synth.update();
-    else this.synth.trigger();
+    if (look) {
+      this.synth.update(physical);
+    } else {
+      this.synth.set(physical);
+      this.synth.trigger();
+    }
     const event = { position: this.position, told, raw, features, modulation, normalized, physical };
     if (look) this.onUpdate({ look, ...event });
     else this.onHit(event);

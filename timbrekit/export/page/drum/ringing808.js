@@ -25,7 +25,7 @@ class Ringing808 extends Snare808 {
     this.gliding = Infinity; // samples of the glide that are over
   }
 
-  // values: 14 physical values in the plug-in's order; they hold from the next trigger or update on
+  // values: 14 physical values in the plug-in's order; they hold from the next trigger on
   set(values) {
     this.values = values;
     const { rate } = this;
@@ -53,7 +53,8 @@ class Ringing808 extends Snare808 {
     this.filter.fill(0);
   }
 
-  update() {
+  update(values) {
+    this.set(values);
     this.before = this.tuning;
     this.oldLevels.set(this.levels);
     this.oldFilter.set(this.filter);

@@ -1,0 +1,94 @@
+"""A drum as numbers for its voice in nn~, and what lies between two of them.
+
+:func:`numbers_of` is Python's; the rest is in what TorchScript can compile, with the formulas of
+``timbrekit.synth.drum_blend`` and ``drum_parts``.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from timbrekit.synth.drum import Drum
+from timbrekit.synth.drum_model import NOISE_PIVOT
+from timbrekit.synth.noise_bands import band_centres, erb_rate
+
+MODES = ("frequency", "level", "phase", "decay", "level_slope", "decay_slope")
+BANDS = ("noise_level", "noise_decay", "late_level", "late_decay", "noise_slope", "late_slope")
+
+
+def numbers_of(drum: Drum) -> dict[str, NDArray]:
+    """Float64 arrays by name; those of the drum that it is blended with have ``other_`` before theirs."""
+    order = np.argsort(drum.gliding < 0.5, kind="stable")  # modes that glide first
+    numbers = _of_one(drum, drum, order)
+    drums = [drum]
+    if drum.other:
+        numbers |= {f"other_{name}": value for name, value in _of_one(drum.other, drum, order).items()}
+        drums.append(drum.other)
+    longest = max(each.onset.shape[1] for each in drums)
+    waves = [np.pad(_waves(each), ((0, 0), (0, longest - each.onset.shape[1]))) for each in drums]
+    numbers["waves"] = np.concatenate(waves)
+    numbers["noise_shape"] = np.stack([each.noise_shape for each in drums])
+    numbers["octaves"] = np.log2(band_centres() / NOISE_PIVOT)
+    numbers["erb"] = erb_rate(band_centres())
+    return {name: np.array(value, float) for name, value in numbers.items()}
+
+
+def _of_one(drum: Drum, first: Drum, order: NDArray) -> dict[str, NDArray]:
+    (steps, time), (first_steps, first_time) = drum.glide, first.glide
+    reference = drum.loudness[drum.reference]
+    loudness = np.sort(drum.loudness)
+    return (
+        {name: getattr(drum, name)[order] for name in MODES}
+        | {name: getattr(drum, name) for name in BANDS}
+        | {
+            "loudness": loudness + np.arange(len(loudness)) * 1e-6,  # no two alike
+            # Main frequency and factor of the glide's time as logarithms; seconds; dB; semitones that it glides more.
+            "single": np.array(
+                [
+                    math.log(drum.main_frequency),
+                    drum.seconds,
+                    reference,
+                    steps - first_steps,
+                    math.log(time / first_time),
+                ]
+            ),
+        }
+    )
+
+
+def _waves(drum: Drum) -> NDArray:
+    """``(hits, n)`` onsets at the same loudness, the softest hit first."""
+    order = np.argsort(drum.loudness, kind="stable")
+    return drum.onset[order] / 10 ** (drum.loudness[order, None] / 20)
+
+
+def between(t: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The numbers of modes, bands and ``single``; ``share`` of the second drum, from 0 to 1."""
+    decibel = math.log(10.0) / 20.0
+    mixed: dict[str, Tensor] = {}
+    for name in ["level", "noise_level", "late_level"]:
+        one, other = torch.exp(t[name] * decibel), torch.exp(t["other_" + name] * decibel)
+        mixed[name] = torch.log(torch.lerp(one, other, share).clamp_min(1e-12)) / decibel
+    for name in ["frequency", "decay", "noise_decay", "late_decay"]:
+        one, other = torch.log(t[name].clamp_min(1e-3)), torch.log(t["other_" + name].clamp_min(1e-3))
+        mixed[name] = torch.exp(torch.lerp(one, other, share))
+    for name in ["phase", "level_slope", "decay_slope", "noise_slope", "late_slope", "single"]:
+        mixed[name] = torch.lerp(t[name], t["other_" + name], share)
+    return mixed
+
+
+def nearest_wave(waves: Tensor, hit_loudness: Tensor, strike: float) -> Tensor:
+    """``(3, n)`` of ``(hits, 3, n)``: the two nearest strokes, mixed; the outermost beyond them."""
+    loudness: list[float] = hit_loudness.tolist()
+    last = len(loudness) - 1
+    above = 0
+    while above < last and loudness[above] <= strike:
+        above += 1
+    below = max(above - 1, 0)
+    share = 1.0
+    if above > below:
+        share = min(max((strike - loudness[below]) / (loudness[above] - loudness[below]), 0.0), 1.0)
+    return waves[below] * (1.0 - share) + waves[above] * share

@@ -1,0 +1,51 @@
+"""The next samples of a stroke of a drum in nn~: its modes and its noise, in what TorchScript can compile.
+
+``stroke`` is what ``DrumVoice.struck`` made. Modes below e^-28 of full scale count as e^-28, noise below e^-40 as that.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def steady(stroke: dict[str, Tensor], age: int, count: int) -> Tensor:
+    """``(count,)`` the modes that do not glide: a power z^(a + b) is z^a, for every 256th sample, times z^b."""
+    block = stroke["fine"].shape[1]
+    coarse = torch.arange(age, age + count, block, dtype=torch.float64).unsqueeze(1)  # (blocks, 1)
+    size = torch.exp((stroke["level"] - stroke["decay"] * coarse).clamp_min(-28.0))
+    left = size * torch.cos(stroke["radians"] * coarse + stroke["phase"])
+    return torch.matmul(left.to(torch.float32), stroke["fine"]).flatten()[:count]
+
+
+def gliding(stroke: dict[str, Tensor], semitones: float, time: float, ages: Tensor) -> Tensor:
+    """``(n,)`` the modes that glide, at these ages; ``time`` in samples."""
+    amount = math.pow(2.0, semitones / 12.0) - 1.0
+    warped = ages - torch.expm1(ages / -time) * (amount * time)
+    size = torch.exp((stroke["glide_level"] - stroke["glide_decay"] * ages).clamp_min(-28.0))
+    waves = torch.cos(stroke["glide_radians"] * warped + stroke["glide_phase"]) * size  # (modes, n)
+    return waves.sum(0).to(torch.float32)
+
+
+def noises(stroke: dict[str, Tensor], ages: Tensor, age: int, hiss: Tensor, room: Tensor) -> Tensor:
+    """``(n,)`` the bands, whose levels are straight lines between every 64th sample.
+
+    Args:
+        ages: ``(n,)`` samples, from ``age`` on.
+        hiss: ``(bands, n)`` of the table.
+        room: what the onset part leaves to them at its beginning.
+    """
+    count = ages.shape[0]
+    first = age // 64
+    last = (age + count - 1) // 64 + 1
+    grid = torch.arange(first * 64, (last + 1) * 64, 64, dtype=torch.float64)
+    both = torch.exp((stroke["noise"] - stroke["noise_decay"] * grid).clamp_min(-40.0))
+    levels = both.view(2, hiss.shape[0], grid.shape[0]).sum(0).to(torch.float32)  # (bands, grid)
+    at = (ages - first * 64) / 64.0
+    steps = at.to(torch.int64)
+    left, right = levels.index_select(1, steps), levels.index_select(1, steps + 1)
+    sound = (torch.lerp(left, right, at - steps) * hiss).sum(0)
+    if age >= room.shape[0]:
+        return sound
+    left_to_it = room[age : age + count]
+    return sound * torch.cat([left_to_it, torch.ones(count - left_to_it.shape[0])])

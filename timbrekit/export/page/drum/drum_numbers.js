@@ -1,0 +1,57 @@
+// A drum as numbers, and what lies between two of them, as timbrekit/synth/drum.py and drum_blend.py have it.
+
+// How numbers of a drum pass into those of the one that it is blended with: as amplitudes, in logarithms, or straight.
+const AMPLITUDES = ["level", "noise_level", "late_level"];
+const LOGARITHMS = ["frequency", "decay", "noise_decay", "late_decay"];
+const STRAIGHT = ["phase", "level_slope", "decay_slope", "noise_slope", "late_slope"];
+
+// One drum's numbers, as a preset holds them, its arrays as texts.
+function readDrum(drum) {
+  const numbers = (text) => Float64Array.from(text.split(" ").filter(Boolean), Number);
+  const read = (name, value) => {
+    if (name === "kind" || typeof value === "number") return value;
+    return Array.isArray(value) ? value.map(numbers) : numbers(value);
+  };
+  const entries = Object.entries(drum).filter(([name]) => name !== "other");
+  const found = Object.fromEntries(entries.map(([name, value]) => [name, read(name, value)]));
+  const { frequency, level, decay, loudness } = found;
+  const energies = level.map((decibels, i) => decibels - 10 * Math.log10(decay[i]));
+  return {
+    ...found,
+    mainFrequency: frequency.length ? frequency[energies.indexOf(Math.max(...energies))] : 200,
+    referenceLoudness: loudness[found.reference],
+    glideSteps: clip(12 * Math.log2(1 + found.glide_amount), 0, 36),
+    glideMs: clip(1000 * found.glide_time, 2, 400),
+  };
+}
+
+// What lies between two drums. share: of the second one, 0..1.
+function between(one, other, share) {
+  const straight = (a, b) => a + (b - a) * share;
+  const geometric = (a, b) => Math.exp(straight(Math.log(Math.max(a, 1e-3)), Math.log(Math.max(b, 1e-3))));
+  const amplitude = (a, b) => 20 * Math.log10(Math.max(straight(fromDecibels(a), fromDecibels(b)), 1e-12));
+  const mixed = {
+    gliding: one.gliding,
+    mainFrequency: geometric(one.mainFrequency, other.mainFrequency),
+    referenceLoudness: straight(one.referenceLoudness, other.referenceLoudness),
+    seconds: straight(one.seconds, other.seconds),
+    moreSteps: (other.glideSteps - one.glideSteps) * share,
+    longer: (other.glideMs / one.glideMs) ** share,
+  };
+  const ways = [[AMPLITUDES, amplitude], [LOGARITHMS, geometric], [STRAIGHT, straight]];
+  for (const [names, way] of ways) {
+    for (const name of names) mixed[name] = one[name].map((value, i) => way(value, other[name][i]));
+  }
+  return mixed;
+}
+
+// A mixture of two strokes that were recorded, at both sides of a strike; of the outermost beyond them.
+function nearest(strike, loudness) {
+  const above = loudness.findIndex((level) => level > strike);
+  if (above <= 0) return [[above < 0 ? loudness.length - 1 : 0, 1]];
+  const rising = (strike - loudness[above - 1]) / (loudness[above] - loudness[above - 1]);
+  return [
+    [above - 1, 1 - rising],
+    [above, rising],
+  ];
+}
