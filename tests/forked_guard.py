@@ -14,7 +14,7 @@ from timbrekit.export import guard
 FAILED = 99  # of our own code, not of the model
 
 
-def run_in_fork(content: bytes, parameters: int, hears_looks: bool = False) -> tuple[bytes, int]:
+def run_in_fork(content: bytes, *kind: int) -> tuple[bytes, int]:
     """As ``guard._run``."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
         given.write(content)
@@ -26,7 +26,7 @@ def run_in_fork(content: bytes, parameters: int, hears_looks: bool = False) -> t
                 os.dup2(given.fileno(), 0)
                 os.dup2(said.fileno(), 1)
                 sys.stdin = open(0)
-                guard.answer(guard.SECONDS, parameters, hears_looks)
+                guard.answer(guard.SECONDS, *kind)
             except BaseException:
                 traceback.print_exc()
             os._exit(FAILED)

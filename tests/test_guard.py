@@ -30,7 +30,7 @@ def file(tmp_path):
 @pytest.mark.parametrize("name", MODEL_NAMES)
 @pytest.mark.parametrize("centred", [False, True])
 def test_what_our_exporter_writes_needs_no_guard(tmp_path, monkeypatch, name, centred):
-    def tried(content, parameters):
+    def tried(content, *kind):
         raise AssertionError("it was taken for a stranger's")
 
     monkeypatch.setattr("timbrekit.export.check.try_out", tried)
@@ -44,7 +44,7 @@ def test_our_file_with_anything_but_its_numbers_changed_is_a_strangers(file, mon
     content = write_model(mapping, metadata_of(mapping), file(b"x")).path.read_bytes()
     changed = rezipped(content, lambda name, data: (name, data + b" " if name.endswith(part) else data))
     tried = []
-    monkeypatch.setattr("timbrekit.export.check.try_out", lambda c, _: tried.append(c) or guard.Verdict())
+    monkeypatch.setattr("timbrekit.export.check.try_out", lambda c, *_: tried.append(c) or guard.Verdict())
     check_model(file(changed))
     assert tried == [changed]
 

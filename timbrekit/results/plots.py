@@ -87,9 +87,9 @@ def new_figure(
         return figure, figure.subplot_mosaic(mosaic, **grid)
 
 
-def set_title(ax: "Axes", words: str) -> None:
-    """A title at the left, in the style's size."""
-    ax.set_title(words, loc="left", fontsize=STYLE["axes.titlesize"], color=INK)
+def set_title(ax: "Axes", words: str, above: float = 0.0) -> None:
+    """A title at the left, in the style's size, so many points above what stands there otherwise."""
+    ax.set_title(words, loc="left", fontsize=STYLE["axes.titlesize"], color=INK, pad=6 + above)
 
 
 def to_png(figure: "Figure") -> bytes:
@@ -228,8 +228,9 @@ def plot_feature_errors(ax: "Axes", bars: Mapping[str, ArrayLike]) -> None:
     ax.set_xticks(places, [name.replace(" ", "\n") for name in TIMBRE_FEATURES])
     ax.set(ylabel="error ratio (0: follows you exactly)", ylim=(0, None))
     ax.grid(False, axis="x")
-    set_title(ax, "How far off")
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=min(len(bars) + 1, 4), **LEGEND)
+    columns = 2 if len(bars) < 4 else 4
+    set_title(ax, "How far off", above=15 * -(-(len(bars) + 1) // columns))
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=columns, **LEGEND)
 
 
 def plot_modulation(ax: "Axes", modulation: ArrayLike, parameters: Sequence[Parameter]) -> None:
