@@ -41,6 +41,42 @@ const TASKS = {
     return { features: found };
   },
 
+  // what the mel listener hears, estimates, aims at and answers at a detection; tell: rows of three features in 0..1
+  looks({ model, rate, samples, detection, tell }) {
+    const listener = new core.MelListener(model, rate);
+    const recent = new Float32Array(4096 * 2 ** Math.round(Math.log2(rate / 48000)));
+    const input = readFloats(samples);
+    const said = { estimates: [], aims: [], modulation: [] };
+    for (let i = 0, look = 0; i < input.length; i++) {
+      recent[i & (recent.length - 1)] = input[i];
+      if (i - detection !== listener.delays[look]) continue;
+      const row = listener.hear(look, recent, i);
+      const aim = listener.aim(look, row);
+      said.estimates.push([...listener.estimates[look]]);
+      said.aims.push([...aim]);
+      said.modulation.push([...listener.network(aim)]);
+      look += 1;
+    }
+    const told = (tell ?? []).map((features) => [...listener.tell(features)]);
+    return { delays: listener.delays, features: [...listener.row], told, ...said };
+  },
+
+  // a voice with updates: sets of physical parameters, given at samples; kinds: "trigger" or "update"
+  ringing({ synth = "snare808", drum, rate, idle, events, seed, length, out }) {
+    const voice = new core.RINGING_VOICES[synth](rate, drum);
+    const next = core.seededNoise(seed);
+    voice.set(idle);
+    const audio = new Float32Array(length);
+    for (let i = 0; i < length; i++) {
+      for (const [, kind, values] of events.filter(([at]) => at === i)) {
+        voice[kind === "trigger" ? "set" : kind](values);
+        if (kind === "trigger") voice.trigger();
+      }
+      audio[i] = voice.next(next());
+    }
+    writeFloats(out, audio);
+  },
+
   // values: rows of normalised parameters; strikes: [sample, row]; the synth runs freely from sample 0
   synth({ rate, table, values, strikes, noise, length, out }) {
     const synth = new core.VOICES.snare808(rate);
@@ -84,12 +120,11 @@ const TASKS = {
     const preset = [...player.synth.values];
     const began = process.cpuUsage();
     const hits = [];
+    const updates = [];
     const detections = [];
-    player.onHit = ({ position, told, ...vectors }) =>
-      hits.push({
-        position,
-        ...Object.fromEntries(Object.entries(vectors).map(([name, v]) => [name, [...v]])),
-      });
+    const plain = (vectors) => Object.fromEntries(Object.entries(vectors).map(([name, v]) => [name, [...v]]));
+    player.onHit = ({ position, told, ...vectors }) => hits.push({ position, ...plain(vectors) });
+    player.onUpdate = ({ position, told, look, ...vectors }) => updates.push({ position, look, ...plain(vectors) });
     player.onDetection = (position) => detections.push(position);
     player.configure(configure ?? {});
     const input = readFloats(samples);
@@ -101,7 +136,7 @@ const TASKS = {
     }
     const seconds = process.cpuUsage(began).user / 1e6;
     writeFloats(out, audio);
-    return { hits, detections, broken: player.meters.broken, preset, seconds };
+    return { hits, updates, detections, broken: player.meters.broken, preset, seconds };
   },
 
   // instruments that are changed; changes: rows of a sample and the number of the model that plays from there on;

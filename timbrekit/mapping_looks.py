@@ -1,5 +1,7 @@
 """The mapping over looks: what was heard so far, to what to play now."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -89,14 +91,17 @@ class LooksMapping(nn.Module):
 
 
 class LooksModel(nn.Module):
-    """What a model file holds: modulations at the looks, then one row with the preset."""
+    """What a model file holds: modulations at the looks, then one row with the preset.
+
+    It computes in 64 bits, so that all hosts, which add up in other orders, round an answer to the same parameters.
+    """
 
     def __init__(self, mapping: LooksMapping):
         super().__init__()
-        self.mapping = mapping
+        self.mapping = copy.deepcopy(mapping).double()
         self.looks: int = len(mapping.aims.offset)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(n, D)`` in dB to ``(n + 1, looks, parameters)``."""
         preset = self.mapping.mapping.preset.expand(1, self.looks, -1)
-        return torch.cat([self.mapping(features), preset])
+        return torch.cat([self.mapping(features.double()), preset]).float()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export.model_file import problem_with_host, synth_of
+from timbrekit.export.model_file import MEL, listener_of, problem_with_host, synth_of
 from timbrekit.export.page_file import FURNITURE, PageKind, script_json, write_page
 from timbrekit.synth import DRUM, parameters_of
 
@@ -19,16 +19,11 @@ MAXIMUM_BYTES = 200_000  # a page is mailed and kept beside the model; more mean
 DRUM_PAGE = PageKind(
     folder=FURNITURE / "drum",
     core=(
-        "core.js",
-        "fourier.js",
-        "drum_tables.js",
-        "drum_numbers.js",
-        "drum_stroke.js",
-        "drum.js",
-        "snare808.js",
-        "player.js",
+        *("core.js", "fourier.js", "updates.js"),
+        *("drum_tables.js", "drum_numbers.js", "drum_stroke.js", "drum.js", "snare808.js", "ringing808.js"),
+        *("listener.js", "looks.js", "player.js"),
     ),
-    names=("Player", "kept", "seededNoise", "onsetFeatures", "TRIGGER_DELAY"),
+    names=("Player", "kept", "seededNoise", "onsetFeatures", "answerDelays"),
     scripts=("pictures.js", "pads.js", "loop.js", "midi.js", "page.js"),
     headphones="Microphone or audio interface. Wear headphones: loudspeakers would make the drum trigger itself.",
     save="Save what it becomes",
@@ -62,8 +57,10 @@ def build_page(metadata: dict[str, Any], out: str | Path) -> Path:
         OutputError: the page would be larger than `MAXIMUM_BYTES`, or cannot be written.
     """
     content = render_page(metadata)
-    drum = metadata.get("drum")
-    most = MAXIMUM_BYTES + (len(script_json(drum)) if drum else 0)
+    # What is as large as the recording asks for.
+    most = MAXIMUM_BYTES + sum(
+        len(script_json(metadata[name])) for name in ("drum", "looks") if metadata.get(name)
+    )
     if len(content) > most:
         raise OutputError(
             f"The page for {metadata['name']!r} would be {len(content)} bytes; the limit is {most}. "
@@ -93,6 +90,8 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
     if synth_of(metadata) == DRUM:
         parameters_of(DRUM, metadata.get("drum"))  # refuses a damaged one
         model["drum"] = metadata["drum"]
+    if listener_of(metadata) == MEL:
+        model |= {"listener": MEL, "looks": metadata["looks"]}
     absent = [p["key"] for p in model["parameters"] if p["key"] not in model["preset"]["values"]]
     if absent:
         raise ModelFileError(

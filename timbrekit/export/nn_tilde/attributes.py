@@ -29,14 +29,16 @@ ATTRIBUTES = {
     "dry_wet": FLOAT,
     "noise": INT,
 }
+# A model that hears looks has the ranges of its training, and no others.
+LOOKS_ATTRIBUTES = {name: kind for name, kind in ATTRIBUTES.items() if name != "fixed_ranges"}
 
 
 class NnAttributes(NnModule):
     """The attributes, with setters that bring a value into its range and answer 0, nn~'s word for done."""
 
-    def __init__(self, sample_rate: int, settings: DetectorSettings, sound: str):
+    def __init__(self, sample_rate: int, settings: DetectorSettings, sound: str, attributes: dict[str, int]):
         super().__init__()
-        self.describe([sound, "1 at each trigger, else 0"], "drum", ATTRIBUTES)
+        self.describe([sound, "1 at each trigger, else 0"], "drum", attributes)
         # TorchScript sees no names from outside its class.
         self.rate_limits, self.hold_limits = SAMPLE_RATE_RANGE, HOLD_RANGE
         self.on_limits, self.off_limits = ON_THRESHOLD_RANGE, OFF_THRESHOLD_RANGE

@@ -1,9 +1,9 @@
 """The whole instrument as one TorchScript module for nn~: audio in, a synthesiser and its triggers out.
 
-The same steps as :func:`timbrekit.plugin.rehearse.rehearse`, block by block, with blocks of any length.
+The same steps as rehearsal (``timbrekit.plugin.rehearse``, ``rehearse_looks``), block by block, with blocks of any
+length.
 """
 
-import math
 from typing import Final
 
 import torch
@@ -14,17 +14,15 @@ from timbrekit.export.nn_tilde.dsp import (
     filtered,
     high_pass,
     level_db,
-    onset_features,
     onset_signal,
-    scaled,
     snapped,
 )
+from timbrekit.export.nn_tilde.listener import NnListener
 from timbrekit.export.nn_tilde.voice import NnVoice
 from timbrekit.recording.onsets import (
     FLOOR_DB,
     HIGH_PASS_HZ,
     HIGH_PASS_Q,
-    ONSET_WINDOW,
     TRIGGER_DELAY,
     DetectorSettings,
 )
@@ -37,17 +35,16 @@ class NnChain(NnAttributes):
     """Everything that nn~ calls. One instance is one instrument with a state of its own.
 
     Args:
-        network: the model file's module, ``(1, 3)`` in [0, 1] to ``(2, parameters)``.
+        listener: that hears hits and answers with modulations (``timbrekit.export.nn_tilde.listener``).
         voice: that plays the synthesiser (``timbrekit.export.nn_tilde.voice``).
         synth: whose parameters the network moves.
         preset: ``(parameters,)`` physical units, in the synthesiser's steps.
-        ranges: ``(2, 3)`` lowest and highest onset features of the training take.
         sample_rate: Hz.
         settings: of the onset detector.
+        attributes: that its user may set, as in ``timbrekit.export.nn_tilde.attributes``.
     """
 
     # What TorchScript may read: it sees no names from outside its class.
-    WINDOW: Final[int] = ONSET_WINDOW
     DELAY: Final[int] = TRIGGER_DELAY
     HIGH_PASS: Final[tuple[float, float]] = (HIGH_PASS_HZ, HIGH_PASS_Q)
     FLOOR: Final[float] = float(FLOOR_DB)
@@ -55,43 +52,46 @@ class NnChain(NnAttributes):
 
     def __init__(
         self,
-        network: torch.jit.ScriptModule,
+        listener: NnListener,
         voice: NnVoice,
         synth: Synth,
         preset: Tensor,
-        ranges: Tensor,
         sample_rate: int,
         settings: DetectorSettings,
+        attributes: dict[str, int],
     ):
-        super().__init__(sample_rate, settings, voice.title)
-        self.network = network
+        super().__init__(sample_rate, settings, voice.title, attributes)
+        self.listener = listener
         self.voice = voice
         # Lists and not buffers: a host that moves the module to a graphics card leaves them where they are.
         self.preset = preset.tolist()
         self.lowest = [p.minimum for p in synth.parameters]
         self.highest = [p.maximum for p in synth.parameters]
         self.step = synth.step or 0.0
-        self.trained = ranges.tolist()
         self.cold = True
-        self.forget_ranges()
         self.restart()
 
     @torch.jit.export
     def forget_ranges(self) -> None:
         """Let the ranges grow anew from the next hit on, as the plug-in's reset button does."""
-        self.met = torch.tensor([[math.inf] * 3, [-math.inf] * 3])  # (2, 3) lowest, highest features so far
+        self.listener.forget()
 
     @torch.jit.export
     def restart(self) -> None:
         """Forget all sound, tune the filters to the sample rate, play the preset unmodulated."""
-        self.past = torch.zeros(self.WINDOW - 1)  # the last samples heard
+        self.listener.restart(self.sample_rate)
+        self.past = torch.zeros(max(self.listener.lengths) - 1)  # the last samples heard
         self.detector_tuning = high_pass(self.HIGH_PASS[0], self.HIGH_PASS[1], float(self.sample_rate))
         self.detector_filter = [0.0, 0.0]
         self.followers = [self.FLOOR, self.FLOOR]
         self.previous = 0.0
         self.countdown = 0
         self.triggered = False
-        self.window_end = -1  # the sample of this block, or a later one, that completes the window; else -1
+        self.window_end = (
+            -1
+        )  # the sample, of this block or a later one, up to which detections are dropped; else -1
+        self.origin = 0  # sample of the last detection that counts; of this block, or negative
+        self.look = len(self.listener.delays)  # number of the answer to it that comes next
         self.voice.restart(self.sample_rate)
         self.voice.set(self.preset)
 
@@ -110,7 +110,9 @@ class NnChain(NnAttributes):
         if count == 0:
             return torch.zeros([audio.shape[0], 2, 0]).to(audio.device)
         if self.cold:  # libtorch sets up its Fourier transform at the first use: not at the first hit
-            self.network(onset_features(torch.zeros(self.WINDOW), 1.0).unsqueeze(0))
+            for look, length in enumerate(self.listener.lengths):
+                self.listener.answer(look, torch.zeros(length), True)
+            self.listener.forget()
             self.cold = False
         dry = audio.to("cpu").to(torch.float32).mean([0, 1])
         dry = torch.where(dry.abs() < self.LOUDEST, dry, torch.zeros_like(dry))
@@ -119,11 +121,13 @@ class NnChain(NnAttributes):
         pulses = torch.zeros(count)
         parts: list[Tensor] = []
         start = 0
-        for trigger in self.detect(dry):
-            parts.append(self.voice.next(noise[start:trigger]))
-            self.respond(heard[trigger : trigger + self.WINDOW])
-            pulses[trigger] = 1.0
-            start = trigger
+        for look, at in self.answers(self.detect(dry), count):
+            parts.append(self.voice.next(noise[start:at]))
+            end = at + heard.shape[0] - count + 1
+            self.respond(look, heard[end - self.listener.lengths[look] : end])
+            if look == 0:
+                pulses[at] = 1.0
+            start = at
         parts.append(self.voice.next(noise[start:]))
         wet = torch.cat(parts)
         if self.dry_wet < 1.0:
@@ -131,12 +135,12 @@ class NnChain(NnAttributes):
         return torch.stack([wet, pulses]).expand([audio.shape[0], 2, count]).to(audio.device)
 
     def detect(self, dry: Tensor) -> list[int]:
-        """Samples of this block at which the synthesiser is triggered."""
+        """Samples of this block at which the detector fires, but for those that are dropped."""
         samples: list[float] = dry.tolist()  # TorchScript evaluates what stands before .tolist() twice:
         decibels = level_db(filtered(samples, self.detector_tuning, self.detector_filter))
         levels: list[float] = decibels.tolist()  # so no expression there
         signal = onset_signal(levels, self.followers)
-        ends = [self.window_end]
+        found: list[int] = []
         if max(signal) >= self.on_threshold:
             for i, value in enumerate(signal):
                 if (
@@ -149,7 +153,7 @@ class NnChain(NnAttributes):
                     self.countdown = self.hold
                     if i > self.window_end:  # else it is dropped: a window is being collected
                         self.window_end = i + self.DELAY
-                        ends.append(self.window_end)
+                        found.append(i)
                 else:
                     if self.countdown > 0:
                         self.countdown -= 1
@@ -162,23 +166,35 @@ class NnChain(NnAttributes):
                 self.triggered = False
             self.previous = signal[-1]
         self.window_end = max(self.window_end - len(signal), -1)
-        triggers: list[int] = []
-        for end in ends:
-            if 0 <= end and end < len(signal):
-                triggers.append(end)
-        return triggers
+        return found
 
-    def respond(self, window: Tensor) -> None:
-        """Set the parameters by what is heard in ``window`` (256,), and strike."""
-        raw = onset_features(window, float(self.sample_rate))
-        self.met = torch.stack([torch.minimum(self.met[0], raw), torch.maximum(self.met[1], raw)])
-        ranges = self.met
-        if self.fixed_ranges != 0:
-            ranges = torch.tensor(self.trained)
-        modulation = self.network(scaled(raw, ranges).unsqueeze(0))[0]
+    def answers(self, detections: list[int], count: int) -> list[tuple[int, int]]:
+        """Number and sample of each of the listener's answers in this block of ``count``.
+
+        A detection ends what is still to be answered of the one before.
+        """
+        found: list[tuple[int, int]] = []
+        delays = self.listener.delays
+        detections.append(count)  # as far as this block goes
+        for limit in detections:
+            while self.look < len(delays) and self.origin + delays[self.look] < limit:
+                found.append((self.look, self.origin + delays[self.look]))
+                self.look += 1
+            if limit < count:
+                self.origin = limit
+                self.look = 0
+        self.origin -= count
+        return found
+
+    def respond(self, look: int, window: Tensor) -> None:
+        """Set the parameters by what is heard in ``window``, and strike or correct what sounds."""
+        modulation = self.listener.answer(look, window, self.fixed_ranges != 0)
         low, high = torch.tensor(self.lowest), torch.tensor(self.highest)
         preset = ((torch.tensor(self.preset) - low) / (high - low)).clamp(0, 1)
         parameters = snapped(preset + modulation * self.sensitivity, low, high, self.step)
         values: list[float] = parameters.tolist()
-        self.voice.set(values)
-        self.voice.trigger()
+        if look == 0:
+            self.voice.set(values)
+            self.voice.trigger()
+        else:
+            self.voice.update(values)

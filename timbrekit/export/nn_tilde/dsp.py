@@ -30,6 +30,11 @@ def limited(value: float, low: float, high: float) -> float:
     return low
 
 
+def rate_factor(rate: float) -> float:
+    """As ``timbrekit.synth.updates.rate_factor``."""
+    return math.pow(2.0, float(math.floor(math.log(rate / 48000.0) / math.log(2.0) + 0.5)))
+
+
 def high_pass(frequency: float, q: float, rate: float) -> list[float]:
     """Second-order high-pass, bilinear; Hz. Returns [b0, a1, a2]; b1 is -2 b0 and b2 is b0."""
     k = math.tan(math.pi * frequency / rate)

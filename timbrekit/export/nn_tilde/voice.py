@@ -23,6 +23,10 @@ class NnVoice(nn.Module):
         """A stroke at the next sample, with the parameters set last."""
         raise NotImplementedError
 
+    def update(self, values: list[float]) -> None:
+        """New parameters for what rings, taken over as ``timbrekit.synth.updates`` says. Only where a model looks."""
+        raise NotImplementedError
+
     def next(self, noise: Tensor) -> Tensor:
         """``(n,)`` samples, out of as many values of white noise in [-1, 1]."""
         raise NotImplementedError

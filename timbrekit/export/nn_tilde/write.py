@@ -12,10 +12,12 @@ import torch
 
 from timbrekit.errors import ModelFileError, TimbrekitError, first_line
 from timbrekit.export.archive import pack
-from timbrekit.export.model_file import EXTRA_FILE, ModelFile
-from timbrekit.export.nn_tilde.attributes import ATTRIBUTES
+from timbrekit.export.model_file import EXTRA_FILE, MEL, ModelFile, listener_of
+from timbrekit.export.nn_tilde.attributes import ATTRIBUTES, LOOKS_ATTRIBUTES
 from timbrekit.export.nn_tilde.chain import NnChain
 from timbrekit.export.nn_tilde.drum import DrumVoice
+from timbrekit.export.nn_tilde.listener import LooksListener, NnListener, OnsetListener
+from timbrekit.export.nn_tilde.ringing808 import Ringing808Voice
 from timbrekit.export.nn_tilde.script import (
     NN_OPERATORS,
     PROOF_BLOCKS,
@@ -27,8 +29,10 @@ from timbrekit.export.nn_tilde.script import (
 )
 from timbrekit.export.nn_tilde.snare808 import Snare808Voice
 from timbrekit.export.nn_tilde.voice import NnVoice
+from timbrekit.features.mel_looks import FEATURES
 from timbrekit.files import atomic_path
 from timbrekit.plugin.rehearse import NUM_FEATURES, modulated_parameters, rehearse, run_network
+from timbrekit.plugin.rehearse_looks import ask, rehearse_looks
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.synth import DRUM, SNARE808, find_synth
 from timbrekit.synth.base import Synth
@@ -38,6 +42,7 @@ VOICES: dict[str, Callable[[Synth, int], NnVoice]] = {
     SNARE808: lambda synth, rate: Snare808Voice(rate),
     DRUM: lambda synth, rate: DrumVoice(synth.drum, rate),
 }
+LOOKS_VOICES = {**VOICES, SNARE808: lambda synth, rate: Ringing808Voice(rate)}  # that can be corrected
 TOLERANCE = 1e-3  # between the file's sound and rehearsal's, full scale 1
 
 
@@ -64,19 +69,20 @@ def write_nn_tilde(model: ModelFile, out_path: str | Path) -> Path:
     content = pack(scripted(chain, EXTRA_FILE, metadata))
     with atomic_path(out_path) as temporary:
         temporary.write_bytes(content)
-        _prove(temporary, model.module, synth, int(metadata["sample_rate"]))
+        _prove(temporary, model, synth)
     return out_path
 
 
 def _build(network: torch.jit.ScriptModule, synth: Synth, metadata: dict[str, Any], name: str) -> NnChain:
-    count = len(synth.parameters)
-    _, patch = run_network(network, np.zeros((0, NUM_FEATURES), np.float32), count)
+    count, looks = len(synth.parameters), listener_of(metadata) == MEL
+    if looks:
+        patch = ask(network, torch.zeros(1, FEATURES[-1]), count)[-1, 0]
+    else:
+        _, patch = run_network(network, np.zeros((0, NUM_FEATURES), np.float32), count)
     preset = modulated_parameters(synth, patch, np.zeros((1, count)), 0.0)[0]
     try:
-        features, detector = metadata["onset_features"], metadata["detector"]
-        ranges = torch.tensor([features["minimum"], features["maximum"]], dtype=torch.float32)
-        if ranges.shape != (2, NUM_FEATURES) or not ranges.isfinite().all():
-            raise ValueError("the ranges of the onset features are not three numbers each")
+        detector = metadata["detector"]
+        ranges = None if looks else _ranges(metadata["onset_features"])
         settings = DetectorSettings(
             detector["on_threshold"], detector["off_threshold"], int(detector["hold"])
         )
@@ -89,20 +95,33 @@ def _build(network: torch.jit.ScriptModule, synth: Synth, metadata: dict[str, An
     # One class without modules in it, whatever the file holds: only then do names in the archive stay apart.
     if list(network.children()) or list(network.parameters()):
         network = torch.jit.freeze(network.eval())
-    voice = VOICES[synth.name](synth, sample_rate)
-    return NnChain(network, voice, synth, torch.from_numpy(preset), ranges, sample_rate, settings).eval()
+    listener: NnListener = LooksListener(network, sample_rate) if looks else OnsetListener(network, ranges)
+    voice = (LOOKS_VOICES if looks else VOICES)[synth.name](synth, sample_rate)
+    attributes = LOOKS_ATTRIBUTES if looks else ATTRIBUTES
+    chain = NnChain(listener, voice, synth, torch.from_numpy(preset), sample_rate, settings, attributes)
+    return chain.eval()
 
 
-def _prove(path: Path, network: torch.jit.ScriptModule, synth: Synth, sample_rate: int) -> None:
+def _ranges(features: dict[str, Any]) -> torch.Tensor:
+    """``(2, 3)`` lowest and highest onset features of the training."""
+    ranges = torch.tensor([features["minimum"], features["maximum"]], dtype=torch.float32)
+    if ranges.shape != (2, NUM_FEATURES) or not ranges.isfinite().all():
+        raise ValueError("the ranges of the onset features are not three numbers each")
+    return ranges
+
+
+def _prove(path: Path, model: ModelFile, synth: Synth) -> None:
     """Load the file as nn~ does, call it as nn~ does, and hold it against rehearsal."""
-    module = load_as_nn_tilde(path, ATTRIBUTES, NN_OPERATORS)
+    looks, sample_rate = listener_of(model.metadata) == MEL, int(model.metadata["sample_rate"])
+    module = load_as_nn_tilde(path, LOOKS_ATTRIBUTES if looks else ATTRIBUTES, NN_OPERATORS)
     drumming, noise = _proof_material(sample_rate)
     settings = DetectorSettings()
     module.set_on_threshold(settings.on_threshold)
     module.set_off_threshold(settings.off_threshold)
     module.set_hold(settings.hold)
     module.set_fixed_ranges(0)
-    expected = rehearse(network, drumming, sample_rate, settings, noise=noise, synth=synth)
+    play = rehearse_looks if looks else rehearse
+    expected = play(model.module, drumming, sample_rate, settings, noise=noise, synth=synth)
     played = play_in_blocks(module, drumming, samples_of(noise), PROOF_BLOCKS)
     triggers = np.flatnonzero(played[1])
     if not len(triggers) or not np.array_equal(triggers, expected.triggers):

@@ -21,9 +21,9 @@ export class Ensemble {
     const [before, next] = [this.player, this.players.get(number)];
     if (!next || next === before) return;
     before.handOver(next);
-    Object.assign(next, { onHit: before.onHit, meters: before.meters });
+    Object.assign(next, { onHit: before.onHit, onUpdate: before.onUpdate, meters: before.meters });
     next.configure(settings);
-    before.onHit = () => {};
+    before.onHit = before.onUpdate = () => {};
     before.clearMeters();
     const rings = this.ringing.find(({ player }) => player === next);
     this.ringing = this.ringing.filter((one) => one !== rings);

@@ -51,8 +51,9 @@ class Sound {
     }
   }
 
-  receive({ hit, meters, tape, last }) {
+  receive({ hit, update, meters, tape, last }) {
     if (hit) this.listeners.onHit(hit);
+    if (update) this.listeners.onUpdate(update);
     if (meters) this.listeners.onMeters(meters);
     if (tape) this.tape.push(tape);
     if (last) this.finishTape();

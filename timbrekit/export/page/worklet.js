@@ -11,6 +11,7 @@ class Instrument extends AudioWorkletProcessor {
     const player = new Player(model, sampleRate, source);
     player.configure(settings);
     player.onHit = (hit) => this.port.postMessage({ hit });
+    player.onUpdate = (update) => this.port.postMessage({ update });
     this.ensemble = new Ensemble(player, number, source);
     this.mono = new Float32Array(128);
     this.sinceMeter = 0;

@@ -145,13 +145,20 @@ export class FeatureRanges {
 
 // ---------------------------------------------------------------- network
 
-
-// Each layer type as a function from Float32Array to Float32Array.
+// Each layer type as a function from an array of numbers to one of the kind Floats.
 const LAYERS = {
-  linear({ rows, cols, weight, bias }) {
+  linear({ rows, cols, weight, bias }, Floats) {
     const w = decodeFloats(weight); // (cols, rows), row-major
-    const b = bias ? decodeFloats(bias) : new Float32Array(cols);
-    return (x) => b.map((start, out) => x.reduce((sum, v, i) => sum + w[out * rows + i] * v, start));
+    const b = bias ? Floats.from(decodeFloats(bias)) : new Floats(cols);
+    return (x) => {
+      const answer = new Floats(cols);
+      for (let out = 0; out < cols; out++) {
+        let sum = b[out];
+        for (let i = 0; i < rows; i++) sum += w[out * rows + i] * x[i];
+        answer[out] = sum;
+      }
+      return answer;
+    };
   },
   layer_norm:
     ({ eps }) =>
@@ -172,11 +179,11 @@ const LAYERS = {
       x.map((v) => clip(v, min, max)),
 };
 
-// The function from three features in 0..1 to the modulation of the parameters.
-export function makeNetwork({ layers }) {
+// The function from three features in 0..1 to the modulation of the parameters, or from aims. Floats: what it computes in.
+export function makeNetwork({ layers }, Floats = Float32Array) {
   const steps = layers.map((layer) => {
     if (!Object.hasOwn(LAYERS, layer.type)) throw new Error(`unknown network layer "${layer.type}"`);
-    return LAYERS[layer.type](layer);
+    return LAYERS[layer.type](layer, Floats);
   });
   return (features) => steps.reduce((x, step) => step(x), features);
 }

@@ -2,7 +2,6 @@
 // off. What a voice is to the player stands in player.js.
 
 const ONSET_FADE = 0.01; // s at the end of the onset part in which the noise takes over
-const GLIDE = 192; // samples at 44.1 and 48 kHz in which an update takes over
 const NOISE_PIVOT = 1000; // Hz at which the noise's colour changes nothing
 
 class OwnDrum {
@@ -19,15 +18,13 @@ class OwnDrum {
     this.rate = rate;
     this.drums = [drum, drum.other].filter(Boolean).map(readDrum);
     this.cut = Math.floor(END_FADE * rate); // samples
-    this.glide = GLIDE * 2 ** Math.round(Math.log2(rate / 48000)); // samples
+    this.glide = glideSamples(rate); // samples in which an update takes over
     this.octaves = bandCentres().map((hertz) => Math.log2(hertz / NOISE_PIVOT));
     this.bands = this.drums.length * BANDS;
     const shapes = this.drums.map(({ noise_shape }) => noise_shape);
     this.table = keep(`noise ${rate} ${shapes.join()}`, () => noiseTable(rate, shapes));
     this.recorded = this.drums.map((each) => this.prepareOnsets(each));
     this.prepareRoom(Math.max(...this.recorded.map(({ onsets }) => onsets[0][0].length)));
-    this.position = 0; // samples played
-    this.start = -1; // of the noise: not known before the first sample
     this.silence();
   }
 
@@ -59,6 +56,8 @@ class OwnDrum {
 
   silence() {
     this.strokes = [];
+    this.position = 0; // samples played
+    this.start = -1; // of the noise: not known before the first sample
   }
 
   set(values) {

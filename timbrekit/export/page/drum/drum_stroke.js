@@ -10,8 +10,7 @@ const FAINT = 1e-12; // a mode below is over
 
 // How far a glide from one set of parameters to the next has come, 0..1: it begins with the sample after `since` 0.
 function risen(since, glide) {
-  const u = clip((since + 1) / glide, 0, 1);
-  return u * u * (3 - 2 * u);
+  return passedOver((since + 1) / glide);
 }
 
 // What one set of parameters makes of a stroke, from an age on; 0 unless it is an update.

@@ -1,6 +1,6 @@
 // Pads and keys to strike.
 
-const { seededNoise, onsetFeatures, TRIGGER_DELAY } = globalThis.timbrekitCore;
+const { seededNoise, onsetFeatures, answerDelays } = globalThis.timbrekitCore;
 
 const AUDIBLE = [
   [-34, -3],

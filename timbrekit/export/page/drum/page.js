@@ -10,7 +10,10 @@ const WORDS = {
   open: "It plays drums from a page or a model file (.html, .pt) or a description (.json).",
   cancelled: "The plug-in mixes them: flip the phase of one, or feed it with one channel.",
 };
-const instrumentDelays = (rate) => [["Listening to the stroke (257 samples)", TRIGGER_DELAY / rate]];
+function instrumentDelays(rate) {
+  const [samples] = answerDelays(model, rate);
+  return [[`Listening to the stroke (${samples} samples)`, samples / rate]];
+}
 
 // ---------------------------------------------------------------- sound and pictures
 
@@ -20,7 +23,7 @@ const hits = []; // the last ones, newest at the end
 let count = 0;
 let struck = false; // a hit since the last meter report
 
-let knobs, lanes; // of the instrument that plays
+let knobs, lanes, trained; // of the instrument that plays; its ranges of features
 const scope = new OnsetScope($("onset"));
 const wave = new Waveform($("wave"));
 
@@ -30,12 +33,7 @@ const sound = new Sound(model, {
     if (hits.length > 1000) hits.shift();
     count += 1;
     struck = true;
-    hit.raw.forEach((value, i) => {
-      heard.minimum[i] = Math.min(heard.minimum[i], value);
-      heard.maximum[i] = Math.max(heard.maximum[i], value);
-    });
-    showRanges();
-    lanes.show(hit.raw, hit.features, fixed ? model.onset_features : heard);
+    if (!looks()) showFeatures(hit);
     if (hit.physical.length === model.parameters.length) knobs.show(hit.normalized, hit.physical);
     // else it came from the instrument before, while another was being chosen
     flash(hit.features[0]);
@@ -43,6 +41,13 @@ const sound = new Sound(model, {
     $("count").textContent = `${count} so far`;
     $("forget").disabled = false;
     if (sound.delayed) scope.push(ONSET_TOP, true);
+  },
+  // What is heard on while the hit rings, and corrects it.
+  onUpdate({ look, raw, features, normalized, physical }) {
+    if (!looks() || physical.length !== model.parameters.length) return; // it came from the instrument before
+    if (look === 1) lanes.show(raw, features, trained);
+    knobs.show(normalized, physical);
+    $("count").textContent = `${count} so far, the last in ${look + 1} looks`;
   },
   onMeters(meters) {
     showLevel(meters);
@@ -53,9 +58,30 @@ const sound = new Sound(model, {
   onMicrophoneEnd: () => microphoneEnded(),
 });
 
+const looks = () => model.listener === "mel";
+
+function showFeatures({ raw, features }) {
+  raw.forEach((value, i) => {
+    heard.minimum[i] = Math.min(heard.minimum[i], value);
+    heard.maximum[i] = Math.max(heard.maximum[i], value);
+  });
+  showRanges();
+  lanes.show(raw, features, fixed ? trained : heard);
+}
+
+// What a model that hears looks says of itself.
+function looksHelp() {
+  const rate = model.sample_rate;
+  const [first, ...later] = answerDelays(model, rate);
+  const times = later.map((delay) => Math.round((1000 * (delay - first)) / rate));
+  const after = `${times.slice(0, -1).join(", ")} and ${times.at(-1)} ms`;
+  return `The first sound comes ${seconds(first / rate)} after the onset. It hears on, and corrects what rings ${after} later.`;
+}
+
 function showRanges() {
-  lanes.showRange(fixed ? model.onset_features : heard);
-  $("ranges-help").textContent = fixed
+  $("ranges-choice").hidden = looks();
+  lanes.showRange(fixed || looks() ? trained : heard);
+  $("ranges-help").textContent = looks() ? looksHelp() : fixed
     ? "A hit is placed between the softest and loudest, darkest and brightest of the take the model was " +
       "trained on. A red mark lies outside it."
     : "A hit is placed between those heard since the page opened. Play your softest, loudest, darkest and " +
@@ -196,6 +222,7 @@ function showModel(changed = {}) {
   for (const place of ["knobs", "features"]) $(place).replaceChildren();
   knobs = new Knobs($("knobs"), preset);
   lanes = new FeatureLanes($("features"), model.onset_features);
+  trained = preset.listener.trained ?? model.onset_features;
   knobs.show(preset.preset, preset.synth.values);
   showRanges();
   detectorSliders.forEach(({ set }, i) => set(detector[DETECTOR[i].id]));
