@@ -43,7 +43,7 @@ def embedded_model(page):
 def test_a_page_is_one_small_file_that_names_no_other(metadata, tmp_path):
     out = build_page(metadata, tmp_path / "deep" / "play.html")
     page = out.read_text(encoding="utf-8")
-    assert out.stat().st_size < MAXIMUM_BYTES == 250_000
+    assert out.stat().st_size < MAXIMUM_BYTES == 200_000
     assert "@@" not in page
     addresses = set(re.findall(r"\b(?:https?|wss?|ftp)://[^\"'\s)]+", page))
     assert addresses <= {"http://www.w3.org/2000/svg"}  # a name of a vocabulary, never fetched
@@ -83,7 +83,7 @@ def test_the_largest_mapping_fits(metadata):
 
 def test_a_network_too_large_for_a_page_is_refused(metadata, tmp_path):
     metadata["network"]["layers"].append(linear(np.zeros((200, 200))))
-    with pytest.raises(OutputError, match="limit is 250000"):
+    with pytest.raises(OutputError, match="limit is 200000"):
         build_page(metadata, tmp_path / "play.html")
     assert list(tmp_path.iterdir()) == []
 

@@ -15,9 +15,7 @@ from timbrekit.export.model_file import MEL, listener_of, problem_with_host, syn
 from timbrekit.export.page_file import FURNITURE, PageKind, script_json, write_page
 from timbrekit.synth import DRUM, parameters_of
 
-# A page is mailed and kept beside the model; more means something went in by mistake. Its scripts, with every voice and
-# both listeners, take 145 kB of it, the largest network 62 kB.
-MAXIMUM_BYTES = 250_000
+MAXIMUM_BYTES = 200_000  # a page is mailed and kept beside the model; more means something went in by mistake
 DRUM_PAGE = PageKind(
     folder=FURNITURE / "drum",
     core=(
