@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from drum_support import drum_preset
 from looks_golden import small_mapping
 from takes import RATE, tiny_take, varied_strokes
+from toy_synth import ToySynth, toy_preset
 
+import timbrekit.synth
 from timbrekit.errors import TrainingError
 from timbrekit.estimate import fit_estimator
 from timbrekit.export.check import check_model, open_model
@@ -190,6 +193,18 @@ def test_training_is_the_same_twice_and_heard_as_detected(short_warm_start):
     for a, b in zip(first.mapping.parameters(), second.mapping.parameters(), strict=True):
         assert torch.equal(a, b)
     assert [epoch.train_loss for epoch in first.history] == [epoch.train_loss for epoch in second.history]
+
+
+def test_a_drum_is_trained_too_and_a_synthesiser_without_updates_is_refused(short_warm_start, monkeypatch):
+    settings = Settings(listener="mel", epochs=1, split="whole")
+    preset = drum_preset()
+    trained = train_looks(tiny_take(16), preset, settings)
+    samples = varied_strokes(16)
+    played = rehearse_looks(LooksModel(trained.mapping), samples, RATE, synth=preset.instrument())
+    assert np.abs(played.audio).max() > 0.01 and played.parameters.shape == (16, len(preset.parameters))
+    monkeypatch.setitem(timbrekit.synth.SYNTHS, "toy", ToySynth)
+    with pytest.raises(TrainingError, match="toy cannot be updated"):
+        train_looks(tiny_take(16), toy_preset(), settings)
 
 
 def test_too_few_hits_are_refused_in_words():

@@ -5,7 +5,7 @@ test material, and parts of its finger taps. Each line of RESULTS.csv is one mod
 
 ``--role choose`` swaps every pair (train on what is otherwise played) and takes the first and middle third of the taps
 to be played. Settings are chosen by these, ``--role report`` is what is reported. Settings are changed by
-``--change l2_penalty=1.0 model=mlp``.
+``--change l2_penalty=1.0 model=mlp`` or ``--change listener=mel``.
 """
 
 import argparse
@@ -22,13 +22,15 @@ import torch
 from tests.shared_material import SHARED
 from timbrekit.export.torchdrum import PluginModel
 from timbrekit.features import TIMBRE_FEATURES
-from timbrekit.plugin.as_played import measure_as_played
+from timbrekit.mapping_looks import LooksModel
+from timbrekit.plugin.as_played import measure_as_played, measure_looks_as_played
 from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.hits import find_hits
 from timbrekit.recording.suggest import suggest_settings
 from timbrekit.training.fast.run import Variant
 from timbrekit.training.fast.train import train_many
+from timbrekit.training.looks import train_looks
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 
@@ -70,6 +72,8 @@ def make_pair(name: str, trained_on: np.ndarray, samples: np.ndarray) -> Pair:
 
 def measure(pair: Pair, presets: list[str], seeds: list[int], settings: Settings) -> list[dict]:
     """A row for each model: error ratios over the unseen take (ranges known; cold), of each feature, and the time."""
+    if settings.listener == "mel":
+        return [measure_looks(pair, preset, seed, settings) for preset in presets for seed in seeds]
     variants = [Variant(load_preset(preset), seed) for preset in presets for seed in seeds]
     trained = train_many(pair.trained, variants, settings)
     ranges, static, rows = torch.stack([pair.trained.minimum, pair.trained.maximum]).numpy(), {}, []
@@ -96,6 +100,24 @@ def measure(pair: Pair, presets: list[str], seeds: list[int], settings: Settings
             }
         )
     return rows
+
+
+def measure_looks(pair: Pair, preset: str, seed: int, settings: Settings) -> dict:
+    """The same of a model that listens on. Its ranges are fixed, so cold is no case of its own."""
+    sound = load_preset(preset)
+    trained = train_looks(pair.trained, sound, replace(settings, seed=seed))
+    model = LooksModel(trained.mapping).eval()
+    unseen = measure_looks_as_played(model, pair.samples, pair.played, synth=sound.instrument())
+    ratio = round(unseen.error_ratio, 4)
+    return {
+        "pair": pair.name,
+        "preset": preset,
+        "seed": seed,
+        "unseen": ratio,
+        "unseen_cold": ratio,
+        "seconds": round(trained.seconds, 1),
+        **dict(zip(TIMBRE_FEATURES, unseen.ratio_per_feature.round(3).tolist(), strict=True)),
+    }
 
 
 def append(results: Path, label: str, rows: list[dict]) -> None:

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 SHIFTS = tuple(range(-32, 33, 8))  # samples by which hits are also heard earlier and later
 LEAST_HITS = 8  # to train on: the folds of the estimator
 MOST_HITS = 400  # that the estimator remembers, evenly over the take
-WORSE = 1.4  # times the error of an estimate by what does not know the hit: of other playing they are worse still
 AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
 AIMS_PENALTY = 0.1
 
@@ -76,11 +75,15 @@ def hear_take(take: Take) -> Heard:
 class UpdatesPlayer(SynthPlayer):
     """A preset of the synthesiser that is updated while it rings, measured hit by hit against a take."""
 
+    def differences(self, parameters: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """As ``SynthPlayer.differences``, by the voice that can be updated and is not."""
+        return self.differences_updated(parameters[:, None], indices, generator)
+
     def differences_updated(self, parameters: Tensor, indices: Tensor, generator: torch.Generator) -> Tensor:
         """How the synthesiser, updated while it rings, differs from its preset.
 
         Args:
-            parameters: ``(batch, looks, parameters)`` normalised.
+            parameters: ``(batch, sets, parameters)`` normalised, for the first looks or all.
             indices: ``(batch,)`` hits of the take that they are played for.
             generator: source of noise and phases.
 
@@ -89,7 +92,7 @@ class UpdatesPlayer(SynthPlayer):
         """
         samples = self.samples_for(indices)
         draws = tuple(each[0] for each in draw_together([self], len(indices), samples, [generator]))
-        starts = look_starts(self.sample_rate)
+        starts = look_starts(self.sample_rate)[: parameters.shape[1]]
         sounds = self.synth.render_updates(self.sample_rate, samples, parameters, starts, draws) * self.gain
         heard = self.features.summarize(self.features.analyze(sounds, samples), self.lengths[indices])
         return heard - self.unmodulated[indices]
@@ -111,7 +114,7 @@ def train_looks(
         progress: called after each epoch. If it raises KeyboardInterrupt, training ends and what there is is kept.
 
     Raises:
-        TrainingError: too few hits, or the loss is not a number.
+        TrainingError: too few hits, a synthesiser that cannot be updated, or the loss is not a number.
     """
     settings, began = settings or Settings(), time.perf_counter()
     split = split_hits(take, settings.split, settings.seed)
@@ -120,6 +123,11 @@ def train_looks(
         raise TrainingError(
             f"{len(hits)} hits are too few for the mel listener: it needs {LEAST_HITS} to train on (60 or more make a "
             "good model). Play more hits, or train for TorchDrum."
+        )
+    if not hasattr(preset.instrument(), "render_updates"):
+        raise TrainingError(
+            f"The synthesiser {preset.synth} cannot be updated while it rings, which the mel listener needs. Choose a "
+            "preset of the 808 or of a drum, or train for TorchDrum."
         )
     heard, weights = hear_take(take), spread_weights(take.intended)
     estimator, estimates = estimate_apart(take, heard, weights, hits)
@@ -150,8 +158,7 @@ def train_looks(
 
     def updates_loss(some: Tensor) -> Tensor:
         shifts = torch.randint(len(SHIFTS), (len(some),), generator=generator)
-        true = (take.intended[some] * weights)[:, None]
-        known = torch.lerp(true, estimates[shifts, some], WORSE)
+        known = estimates[shifts, some]
         known = known + NOISE * torch.randn(known.shape, generator=generator)
         parameters, penalty = model.parameters_and_penalty(known)
         parameters = hold_last(parameters, heard.looks[some])
