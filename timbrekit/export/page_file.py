@@ -49,7 +49,7 @@ class PageKind:
     def core_source(self) -> str:
         """The audio core, one JavaScript module: what the page, its audio thread and the tests run."""
         common = (FURNITURE / name for name in COMMON)
-        return "\n".join(map(_read, (*common, *map(self._find, self.core))))
+        return "\n".join(map(_script, (*common, *map(self._find, self.core))))
 
     def _find(self, name: str) -> Path:
         """A script of its own, or of those that pages share."""
@@ -68,8 +68,8 @@ class PageKind:
         """
         core = f"\n{self.core_source()}\nglobalThis.timbrekitCore = {{ {', '.join(self.names)} }};\n"
         shared = (FURNITURE / name for name in SCRIPTS)
-        page = "\n" + "\n".join(map(_read, (*shared, *(self.folder / name for name in self.scripts))))
-        worklet = "\n" + _read(FURNITURE / "worklet.js")
+        page = "\n" + "\n".join(map(_script, (*shared, *(self.folder / name for name in self.scripts))))
+        worklet = "\n" + _script(FURNITURE / "worklet.js")
         style = "\n" + _read(FURNITURE / "page.css") + _read(self.folder / "page.css")
         for script in (core, page, worklet):
             if "</script" in script.lower():
@@ -118,6 +118,12 @@ def script_json(value: Any) -> str:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+def _script(path: Path) -> str:
+    """Without the lines that are comments alone: a tenth of a page, which is read where it was written."""
+    lines = _read(path).splitlines(keepends=True)
+    return "".join(line for line in lines if not line.lstrip().startswith("//"))
 
 
 def _hash(block: str) -> str:
