@@ -9,17 +9,25 @@ from fractions import Fraction
 import mido
 import numpy as np
 import pytest
+import torch
+from drum_support import drum_preset
+from looks_support import looks_mapping, looks_metadata
 from model_files import metadata_of, trained_mapping
 
 from timbrekit import cli
 from timbrekit.errors import ModelFileError, OutputError
 from timbrekit.export.check import open_model
+from timbrekit.export.looks_model import write_looks_model
 from timbrekit.export.midi import hits_of, midi_file, write_midi
 from timbrekit.export.model_file import ModelFile
 from timbrekit.export.torchdrum import write_model
+from timbrekit.features import onset_features
 from timbrekit.plugin.rehearse import rehearse
+from timbrekit.plugin.rehearse_looks import rehearse_looks
+from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording, write_wav
-from timbrekit.recording.onsets import DetectorSettings, detect
+from timbrekit.recording.hits import onset_windows
+from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings, detect
 from timbrekit.synth.parameters import PARAMETERS
 
 SETTINGS = DetectorSettings(on_threshold=14.0, off_threshold=5.0, hold=1500)
@@ -187,3 +195,24 @@ def test_the_command_writes_it_with_the_models_own_settings(model, sample_record
 def test_mido_is_imported_only_for_midi():
     code = "import sys, timbrekit.export.midi, timbrekit.cli; assert 'mido' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("preset", [load_preset("snare-1"), drum_preset()], ids=["808", "a drum"])
+def test_a_model_that_listens_on_has_its_last_modulations_and_the_plug_in_s_features(tmp_path, preset, take):
+    samples, rate = take
+    mapping = looks_mapping(preset)
+    model = write_looks_model(mapping, looks_metadata(mapping, preset), tmp_path / "model.pt")
+    played = rehearse_looks(model.module, samples, rate, SETTINGS, synth=preset.instrument())
+    heard = detect(samples, rate, SETTINGS)
+    low, high = (model.metadata["onset_features"][name] for name in ("minimum", "maximum"))
+    loudness = onset_features(torch.from_numpy(onset_windows(samples, heard.triggers)), rate)[:, 0].numpy()
+    expected = 1 + np.floor(126 * np.clip((loudness - low[0]) / (high[0] - low[0]), 0, 1) + 0.5)
+    write_midi(model, hits_of(model, samples, rate, SETTINGS), tmp_path / "hits.mid")
+    events = list(with_ticks(mido.MidiFile(tmp_path / "hits.mid", charset="utf-8").tracks[1]))
+    notes = [(tick, message.velocity) for tick, message in events if message.type == "note_on"]
+    moved = [m.value for _, m in events if m.type == "control_change" and m.control == 102]
+    assert [tick for tick, _ in notes] == [
+        round(1920 * int(at) / rate) for at in heard.triggers - TRIGGER_DELAY
+    ]
+    assert [velocity for _, velocity in notes] == expected.tolist()
+    assert moved == np.clip(np.floor(64 + 63 * played.modulation[:, 0] + 0.5), 0, 127).tolist()

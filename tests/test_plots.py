@@ -29,7 +29,7 @@ def test_hits_are_drawn_where_they_are_and_counted_in_the_legend(axes):
     assert labels(axes) == [
         "hit, kept (2)",
         "heard, but too close to another (1)",
-        "not heard by the plug-in (3)",
+        "not heard (3)",
     ]
     drawn = [
         line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2 and line.get_marker() == "|"

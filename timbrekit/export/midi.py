@@ -5,16 +5,20 @@ docs/hosts.md has the table of notes, velocities and controllers; the file says 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export.model_file import ModelFile
+from timbrekit.export.model_file import MEL, ModelFile, listener_of
 from timbrekit.features import ONSET_FEATURES
+from timbrekit.features.mel_looks import look_delays
 from timbrekit.files import atomic_path
-from timbrekit.plugin.rehearse import Rehearsal, rehearse
+from timbrekit.plugin.rehearse import Rehearsal, raw_features, rehearse
+from timbrekit.plugin.rehearse_looks import rehearse_looks
+from timbrekit.recording.hits import onset_windows
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings
 from timbrekit.synth import find_synth
 
@@ -39,6 +43,9 @@ def hits_of(
 ) -> Rehearsal:
     """Play a recording through a model as a host does that knows the training's ranges, as after the primer.
 
+    Of a model that listens on while a hit rings, the modulations are those after the last look; features and
+    triggers are the plug-in's.
+
     Args:
         samples: mono, (samples,).
         rate: Hz.
@@ -49,7 +56,13 @@ def hits_of(
     """
     model.for_export("page")
     synth = find_synth(model.synth, model.metadata.get("drum"))
-    return rehearse(model.module, samples, rate, settings, initial_ranges=_ranges(model), synth=synth)
+    if listener_of(model.metadata) != MEL:
+        return rehearse(model.module, samples, rate, settings, initial_ranges=_ranges(model), synth=synth)
+    played = rehearse_looks(model.module, samples, rate, settings, synth=synth)
+    triggers = played.triggers - look_delays(rate)[0] + TRIGGER_DELAY
+    return replace(
+        played, triggers=triggers, raw_features=raw_features(onset_windows(samples, triggers), rate)
+    )
 
 
 def write_midi(model: ModelFile, rehearsal: Rehearsal, out: str | Path) -> Path:

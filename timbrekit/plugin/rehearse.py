@@ -102,7 +102,7 @@ def rehearse(
     heard = samples if primer is None else np.concatenate([np.asarray(primer, dtype=np.float32), samples])
 
     found = detect(heard, sample_rate, settings)
-    raw = _raw_features(onset_windows(heard, found.triggers), sample_rate)
+    raw = raw_features(onset_windows(heard, found.triggers), sample_rate)
     normalized, ranges = _normalize_running(raw, initial_ranges)
     modulation, patch = run_network(module, normalized, len(synth.parameters))
     parameters = modulated_parameters(synth, patch, modulation, sensitivity)
@@ -204,7 +204,8 @@ def _normalize_running(raw, initial_ranges) -> tuple[NDArray[np.float32], NDArra
     return np.where(known, scaled, np.float32(0.5)).astype(np.float32), ranges
 
 
-def _raw_features(windows, sample_rate) -> NDArray[np.float32]:
+def raw_features(windows: ArrayLike, sample_rate: int) -> NDArray[np.float32]:
+    """``(n, 3)`` onset features of windows ``(n, 256)``, as the plug-in hears them."""
     if not len(windows):
         return np.zeros((0, NUM_FEATURES), dtype=np.float32)
     return onset_features(torch.from_numpy(windows), sample_rate).numpy().astype(np.float32)

@@ -132,7 +132,7 @@ def plot_hits(
         ax.plot(kept, np.full(len(kept), 1.14 * peak), "|", color=BLUE, markersize=6, markeredgewidth=1.2)
     for marks, shape, colour, label in (
         (dropped, "x", ORANGE, "heard, but too close to another"),
-        (missed, "v", VERMILION, "not heard by the plug-in"),
+        (missed, "v", VERMILION, "not heard"),
     ):
         if len(marks):
             heights = np.full(len(marks), 1.14 * peak)
@@ -155,7 +155,7 @@ def _outline(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndar
 
 
 def plot_timbre_space(ax: "Axes", intended: ArrayLike, played: ArrayLike | None = None) -> None:
-    """Where each hit lies in loudness and brightness, and where the plug-in plays it.
+    """Where each hit lies in loudness and brightness, and where it is played.
 
     Differences from the reference hit (the star, at 0, 0). Short arrows mean that the synthesiser follows.
 
@@ -172,16 +172,14 @@ def plot_timbre_space(ax: "Axes", intended: ArrayLike, played: ArrayLike | None 
         arrows = {"angles": "xy", "scale_units": "xy", "scale": 1, "units": "dots", "width": 1.0}
         heads = {"headwidth": 8, "headlength": 9, "headaxislength": 8, "minshaft": 1.2, "minlength": 2}
         ax.quiver(x, y, u - x, v - y, color=VERMILION, alpha=0.75, **arrows, **heads)
-        ax.plot([], [], ">", color=VERMILION, markersize=6, label="arrowhead: as the plug-in plays it")
+        ax.plot([], [], ">", color=VERMILION, markersize=6, label="arrowhead: as it is played")
         ax.update_datalim(np.stack([u, v], 1))
     ax.plot(x, y, "o", color=BLUE, markersize=4, label="your hits", zorder=3)
     ax.plot(0, 0, "*", color="black", markersize=12, label="your typical hit", zorder=4)
     ax.set(xlabel="attack: darker  ←  difference in brightness (brightness scale)  →  brighter")
     ax.set(ylabel="softer  ←  difference in loudness (LKFS)  →  louder")
     ax.margins(0.06)
-    set_title(
-        ax, "Each hit: as you played it, as the plug-in plays it" if played is not None else "Your hits"
-    )
+    set_title(ax, "Each hit: as you played it, and as it is played" if played is not None else "Your hits")
     ax.legend(loc="best", **LEGEND)
 
 

@@ -113,6 +113,9 @@ def train_looks(
             of training) count.
         progress: called after each epoch. If it raises KeyboardInterrupt, training ends and what there is is kept.
 
+    Returns:
+        As ``timbrekit.training.train.train``; its history is that of the second round, through the updates.
+
     Raises:
         TrainingError: too few hits, a synthesiser that cannot be updated, or the loss is not a number.
     """
@@ -191,7 +194,7 @@ def train_looks(
             raise
         interrupted = True
     model = model.eval().requires_grad_(False)
-    return Trained(model, split, history, time.perf_counter() - began, interrupted, settings)
+    return Trained(model, split, history[epochs:], time.perf_counter() - began, interrupted, settings)
 
 
 def _train_round(

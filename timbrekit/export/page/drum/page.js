@@ -164,13 +164,13 @@ const detectorSliders = DETECTOR.map((control) =>
 );
 const sensitivity = {
   id: "sensitivity",
-  title: "Sensitivity",
+  title: "Neurality (how strongly it follows you)",
   min: 0,
   max: 4,
   step: 0.05,
   value: 1,
   text: (v) => v.toFixed(2),
-  help: "How far your playing moves the preset; the plug-in calls it Neurality",
+  help: "How far your playing moves the preset: 0 not at all, 1 as it was trained",
 };
 const wet = {
   id: "wet",
