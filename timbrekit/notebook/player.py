@@ -99,10 +99,10 @@ def player_html(
     }
     page = Path(__file__).with_name("player.html").read_text(encoding="utf-8")
     page = page.replace(TAKE, json.dumps(take).replace("<", "\\u003c"))  # no title can end the script
-    return (
-        f'<iframe id="{html.escape(take["id"])}" class="timbrekit-player" title="Player" allow="autoplay" '
+    return (  # in a div: IPython warns of an iframe alone, and its warning names paths of the machine
+        f'<div><iframe id="{html.escape(take["id"])}" class="timbrekit-player" title="Player" allow="autoplay" '
         f'srcdoc="{html.escape(page)}" style="width: 100%; max-width: 960px; height: {HEIGHT}px; '
-        'border: 1px solid #ccc; border-radius: 6px"></iframe>'
+        'border: 1px solid #ccc; border-radius: 6px"></iframe></div>'
     )
 
 

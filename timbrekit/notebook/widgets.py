@@ -63,7 +63,7 @@ def table_html(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def show_html(content: str) -> None:
-    display(HTML(f"<div>{content}</div>"))  # IPython warns of an iframe alone, and names paths of the machine
+    display(HTML(content))
 
 
 def show_picture(png: bytes, words: str) -> None:
