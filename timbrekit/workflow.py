@@ -10,9 +10,9 @@ import numpy as np
 
 from timbrekit.errors import GpuError, OutputError
 from timbrekit.export.check import open_model
-from timbrekit.export.metadata import build_metadata
+from timbrekit.export.metadata import describe_training
 from timbrekit.export.model_file import MEL, listener_of
-from timbrekit.export.torchdrum import PluginModel, write_model
+from timbrekit.export.torchdrum import write_model
 from timbrekit.files import staging_folder, write_json
 from timbrekit.plugin.as_played import AsPlayed
 from timbrekit.plugin.primer import make_primer
@@ -27,7 +27,7 @@ from timbrekit.results.naming import check_name, default_name
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
 from timbrekit.results.situations import measure_end_alone, measure_situations
-from timbrekit.results.unseen import error_bars, other_take
+from timbrekit.results.unseen import error_bars, other_take, velocity_model
 from timbrekit.synth import find_synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import train
@@ -35,7 +35,6 @@ from timbrekit.training.published import as_exported, published_preset, publishe
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Epoch, Trained
-from timbrekit.training.velocity import fit_velocity
 from timbrekit.workflow_looks import LOOKS_FILES, train_looks_into
 
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
@@ -126,25 +125,12 @@ def train_model(
     held_out = measure_held_out(take, trained, preset)
     primer = make_primer(samples, rate, hits.settings)
     with staging_folder(folder) as staging:
-        metadata = build_metadata(
-            trained.mapping,
-            preset,
-            rate,
-            hits.settings,
-            take.minimum,
-            take.maximum,
-            name,
-            training={
-                "recording_seconds": recording.duration_s,
-                "hits": len(take),
-                "settings": settings.to_json(),
-                "error_ratio": held_out.error_ratio,
-            },
-            feature_median=take.onset.median(0).values,
+        metadata = describe_training(
+            trained.mapping, preset, take, name, recording.duration_s, settings, held_out.error_ratio
         )
         model = write_model(trained.mapping, metadata, staging / "model.pt")
         stage("Rehearsing")
-        velocity = PluginModel(fit_velocity(take, preset, trained.split.train, settings.seed)).eval()
+        velocity = velocity_model(take, preset, trained.split.train, settings.seed)
         # Whoever has pressed Stop is not kept waiting: the end of the take is enough.
         measure = measure_end_alone if trained.interrupted else measure_situations
         synth = preset.instrument()

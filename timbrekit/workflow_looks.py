@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from timbrekit.export.looks_model import describe_looks, write_looks_model
-from timbrekit.export.metadata import build_metadata
-from timbrekit.export.torchdrum import PluginModel
+from timbrekit.export.metadata import describe_training
 from timbrekit.files import write_json
 from timbrekit.plugin.as_played import AsPlayed, measure_looks_as_played
 from timbrekit.presets import Preset
@@ -19,13 +18,12 @@ from timbrekit.results.looks import measure_looks_held_out, measure_looks_unseen
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, write_card
 from timbrekit.results.situations import UNSEEN
-from timbrekit.results.unseen import OtherTake, error_bars
+from timbrekit.results.unseen import OtherTake, error_bars, velocity_model
 from timbrekit.training.bounds import optimize_directly
 from timbrekit.training.looks import train_looks
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take
 from timbrekit.training.train import Epoch, Trained
-from timbrekit.training.velocity import fit_velocity
 
 LOOKS_FILES = ("report.json", "report.png", "card.txt", "rehearsal.wav", "model.pt")
 
@@ -48,26 +46,14 @@ def train_looks_into(
         The report, the training, what was played.
     """
     samples, rate = prepared.recording.samples, prepared.recording.sample_rate
-    hits, synth = prepared.hits, preset.instrument()
+    synth = preset.instrument()
     stage("Training")
     trained = train_looks(take, preset, settings, progress)
     stage("Measuring")
     held_out = measure_looks_held_out(take, trained, preset)
-    described = build_metadata(
-        trained.mapping.mapping,
-        preset,
-        rate,
-        hits.settings,
-        take.minimum,
-        take.maximum,
-        name,
-        training={
-            "recording_seconds": prepared.recording.duration_s,
-            "hits": len(take),
-            "settings": settings.to_json(),
-            "error_ratio": held_out.error_ratio,
-        },
-        feature_median=take.onset.median(0).values,
+    seconds = prepared.recording.duration_s
+    described = describe_training(
+        trained.mapping.mapping, preset, take, name, seconds, settings, held_out.error_ratio
     )
     model = write_looks_model(
         trained.mapping, describe_looks(described, trained.mapping), staging / "model.pt"
@@ -75,7 +61,7 @@ def train_looks_into(
     stage("Rehearsing")
     played = measure_looks_as_played(model.module, samples, take, synth=synth)
     stage(UNSEEN)
-    velocity = PluginModel(fit_velocity(take, preset, trained.split.train, settings.seed)).eval()
+    velocity = velocity_model(take, preset, trained.split.train, settings.seed)
     unseen = measure_looks_unseen(model.module, velocity, take, samples, trained.split, synth, played, other)
     reached = {}
     if bounds:

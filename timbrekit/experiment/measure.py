@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from timbrekit.experiment.rows import DIRECT, INFORMATION, LOUDNESS, UNCHANGED, Row, World
 from timbrekit.export.metadata import build_metadata
-from timbrekit.export.torchdrum import PluginModel, write_model
+from timbrekit.export.torchdrum import write_model
 from timbrekit.features import ONSET_WINDOW
 from timbrekit.plugin.as_played import Followed, measure_as_played
 from timbrekit.plugin.primer import make_primer
@@ -21,7 +21,7 @@ from timbrekit.recording import read_recording
 from timbrekit.recording.hits import Hits, cut_windows
 from timbrekit.recording.prepare import Prepared
 from timbrekit.results.report import measure_held_out
-from timbrekit.results.unseen import OtherTake, match_played, other_take
+from timbrekit.results.unseen import OtherTake, match_played, other_take, velocity_model
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import Variant, train_many
 from timbrekit.training.published import SEARCH, as_exported, published_preset, published_windows
@@ -30,7 +30,6 @@ from timbrekit.training.settings import Settings, SplitName
 from timbrekit.training.split import Split, split_hits
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Trained
-from timbrekit.training.velocity import fit_velocity
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def measure_played(
     other = None if test is None else other_take(read_recording(test, hits.sample_rate), take)
     if row == LOUDNESS:
         split = split_hits(take, "contiguous" if other is None else "whole")
-        module = PluginModel(fit_velocity(take, preset, split.train, variant.seed)).eval()
+        module = velocity_model(take, preset, split.train, variant.seed)
         return _situations(module, preset, take, samples, split, other), b""
     if settings is None:
         informed, every = row == INFORMATION, np.arange(len(take))

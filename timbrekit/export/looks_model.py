@@ -5,21 +5,17 @@ plain arithmetic as all models are (``timbrekit.export.examine``). docs/listener
 """
 
 import copy
-import io
-import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from timbrekit.errors import ModelFileError
-from timbrekit.export.archive import pack, unpack
 from timbrekit.export.examine import examine_module, load
 from timbrekit.export.metadata import encode
-from timbrekit.export.model_file import EXTRA_FILE, LOOKS_SCHEMA, MEL, ModelFile, description
+from timbrekit.export.model_file import LOOKS_SCHEMA, MEL, ModelFile
+from timbrekit.export.torchdrum import serialize_as, write_proved
 from timbrekit.features.mel_looks import FEATURES, LOOKS
-from timbrekit.files import atomic_path
 from timbrekit.mapping_looks import LooksMapping, LooksModel
 from timbrekit.synth.updates import GLIDE
 
@@ -54,33 +50,18 @@ def write_looks_model(mapping: LooksMapping, metadata: dict[str, Any], path: str
         ModelFileError: the file would not play what was trained; says why.
         OutputError: it cannot be written.
     """
-    content = serialize(mapping, metadata)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-        written = temporary.read_bytes()
-        module = _prove(written, mapping)
-    described, undescribed = description(unpack(written))
-    return ModelFile(Path(path), module, described, (), undescribed)
+    return write_proved(serialize(mapping, metadata), path, lambda written: _prove(written, mapping))
 
 
 def serialize(mapping: LooksMapping, metadata: dict[str, Any]) -> bytes:
-    """The model file's bytes: the same for the same mapping and metadata.
-
-    Raises:
-        ModelFileError: a number in the metadata is not finite, which JSON does not know.
-    """
-    try:
-        document = json.dumps(metadata, allow_nan=False)
-    except ValueError as error:
-        raise ModelFileError(f"The model's description cannot be written as JSON: {error}.") from error
+    """As ``timbrekit.export.torchdrum.serialize``."""
     model = LooksModel(copy.deepcopy(mapping)).eval().requires_grad_(False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated in newer torch, and all that hosts load
-        # Traced, as the loop over looks has no place in plain arithmetic.
-        traced = torch.jit.trace(model, torch.zeros(2, FEATURES[-1]), check_trace=False)
-        buffer = io.BytesIO()
-        torch.jit.save(torch.jit.freeze(traced), buffer, _extra_files={EXTRA_FILE: document})
-    return pack(buffer.getvalue())
+    return serialize_as(_traced, model, metadata)
+
+
+def _traced(model: LooksModel) -> torch.jit.ScriptModule:
+    """Traced, as the loop over looks has no place in plain arithmetic."""
+    return torch.jit.trace(model, torch.zeros(2, FEATURES[-1]), check_trace=False)
 
 
 def _prove(content: bytes, mapping: LooksMapping) -> torch.jit.ScriptModule:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from timbrekit import __version__
@@ -19,6 +20,50 @@ from timbrekit.features import ONSET_FEATURE_UNITS, ONSET_FEATURES, ONSET_WINDOW
 from timbrekit.mapping import Mapping
 from timbrekit.presets import Preset
 from timbrekit.recording.onsets import DetectorSettings
+from timbrekit.training.settings import Settings
+from timbrekit.training.take import Take
+
+
+def describe_training(
+    mapping: Mapping,
+    preset: Preset,
+    take: Take,
+    name: str,
+    recording_seconds: float,
+    settings: Settings,
+    error_ratio: float,
+) -> dict[str, Any]:
+    """``build_metadata`` of a mapping trained on a take. ``error_ratio``: of the hits that were held out."""
+    training = {
+        "recording_seconds": recording_seconds,
+        "hits": len(take),
+        "settings": settings.to_json(),
+        "error_ratio": error_ratio,
+    }
+    return build_metadata(
+        mapping,
+        preset,
+        take.hits.sample_rate,
+        take.hits.settings,
+        take.minimum,
+        take.maximum,
+        name,
+        training,
+        take.onset.median(0).values,
+    )
+
+
+def onset_ranges(metadata: dict[str, Any]) -> NDArray[np.float32]:
+    """``(2, 3)`` lowest and highest onset features of the training.
+
+    Raises:
+        KeyError, TypeError, ValueError: the description lacks them, or they are not three finite numbers each.
+    """
+    features = metadata["onset_features"]
+    ranges = np.array([features["minimum"], features["maximum"]], dtype=np.float32)
+    if ranges.shape != (2, len(ONSET_FEATURES)) or not np.isfinite(ranges).all():
+        raise ValueError("the ranges of the onset features are not three numbers each")
+    return ranges
 
 
 def build_metadata(

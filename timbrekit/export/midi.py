@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from timbrekit.errors import ModelFileError, OutputError
+from timbrekit.export.metadata import onset_ranges
 from timbrekit.export.model_file import MEL, ModelFile, listener_of
 from timbrekit.features import ONSET_FEATURES
 from timbrekit.features.mel_looks import look_delays
@@ -156,16 +157,12 @@ def _events(rehearsal: Rehearsal, ranges: np.ndarray) -> list[tuple[int, mido.Me
 def _ranges(model: ModelFile) -> np.ndarray:
     """(2, 3) lowest and highest features of the training."""
     try:
-        kept = model.metadata["onset_features"]
-        ranges = np.array([kept["minimum"], kept["maximum"]], dtype=np.float32)
-        if ranges.shape == (2, len(ONSET_FEATURES)) and np.isfinite(ranges).all():
-            return ranges
-    except (KeyError, TypeError, ValueError):
-        pass
-    raise ModelFileError(
-        f"{model.name} does not say the ranges of its training, which velocities and controllers need. "
-        "Train or export the model again with this version of timbrekit."
-    )
+        return onset_ranges(model.metadata)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{model.name} does not say the ranges of its training, which velocities and controllers need. "
+            "Train or export the model again with this version of timbrekit."
+        ) from error
 
 
 def _titles(model: ModelFile) -> list[str]:

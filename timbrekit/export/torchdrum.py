@@ -9,6 +9,7 @@ import copy
 import io
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,20 @@ def write_model(mapping: Mapping, metadata: dict[str, Any], path: str | Path) ->
         ModelFileError: the file would not be what the plug-in needs; says in what.
         OutputError: it cannot be written.
     """
-    content = serialize(mapping, metadata)
+    most_bytes = MAX_MODEL_BYTES + MAX_DRUM_BYTES * ("drum" in metadata)
+    return write_proved(
+        serialize(mapping, metadata), path, lambda written: _prove(written, mapping, most_bytes)
+    )
+
+
+def write_proved(
+    content: bytes, path: str | Path, prove: Callable[[bytes], torch.jit.ScriptModule]
+) -> ModelFile:
+    """Put a model file in its place once ``prove``, given what was written, has loaded and accepted it."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
         written = temporary.read_bytes()
-        module = _prove(written, mapping, MAX_MODEL_BYTES + MAX_DRUM_BYTES * ("drum" in metadata))
+        module = prove(written)
     described, undescribed = description(unpack(written))
     return ModelFile(Path(path), module, described, (), undescribed)
 
@@ -76,17 +86,29 @@ def serialize(mapping: Mapping, metadata: dict[str, Any]) -> bytes:
     Raises:
         ModelFileError: a number in the metadata is not finite, which JSON does not know.
     """
+    model = PluginModel(copy.deepcopy(mapping)).eval().requires_grad_(False)  # the original stays as it is
+    return serialize_as(torch.jit.script, model, metadata)
+
+
+def serialize_as(
+    compile_model: Callable[[nn.Module], torch.jit.ScriptModule], model: nn.Module, metadata: dict[str, Any]
+) -> bytes:
+    """A model file's bytes. Raises as :func:`serialize` does.
+
+    Args:
+        compile_model: makes TorchScript of the model.
+        model: in evaluation mode.
+        metadata: embedded in the file.
+    """
     try:
         document = json.dumps(metadata, allow_nan=False)
     except ValueError as error:
         raise ModelFileError(f"The model's description cannot be written as JSON: {error}.") from error
-    model = PluginModel(copy.deepcopy(mapping)).eval().requires_grad_(False)  # the original stays as it is
     with warnings.catch_warnings():
-        # TorchScript is deprecated in newer torch, and all that the plug-in loads.
+        # TorchScript is deprecated in newer torch, and all that hosts load.
         warnings.simplefilter("ignore")
-        frozen = torch.jit.freeze(torch.jit.script(model))
         buffer = io.BytesIO()
-        torch.jit.save(frozen, buffer, _extra_files={EXTRA_FILE: document})
+        torch.jit.save(torch.jit.freeze(compile_model(model)), buffer, _extra_files={EXTRA_FILE: document})
     return pack(buffer.getvalue())
 
 

@@ -9,12 +9,12 @@ from timbrekit.loss import spread_weights
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played, measure_looks_as_played
 from timbrekit.plugin.rehearse import Network
 from timbrekit.presets import Preset
-from timbrekit.results.report import RENDERS, HeldOut
+from timbrekit.results.report import HeldOut, render_and_compare
 from timbrekit.results.unseen import OtherTake, Unseen, measure_unseen
 from timbrekit.synth.base import Synth
 from timbrekit.training.looks import UpdatesPlayer, estimate_apart, hear_take, hold_last
 from timbrekit.training.split import Split
-from timbrekit.training.take import CHUNK, Take
+from timbrekit.training.take import Take
 from timbrekit.training.train import Trained
 
 
@@ -36,13 +36,7 @@ def measure_looks_held_out(take: Take, trained: Trained, preset: Preset) -> Held
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         parameters = hold_last(trained.mapping.parameters_and_penalty(estimates)[0], heard.looks)
-        played = [
-            player.differences_updated(parameters[part], part, generator)
-            for _ in range(RENDERS)
-            for part in indices.split(CHUNK)
-        ]
-    intended = take.intended[indices].repeat(RENDERS, 1)
-    return HeldOut(torch.cat(played).numpy(), intended.numpy(), name, len(indices))
+    return render_and_compare(player.differences_updated, parameters, take, indices, name, generator)
 
 
 def measure_looks_unseen(

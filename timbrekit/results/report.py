@@ -1,12 +1,14 @@
 """How good a model is, in numbers, in a picture's data and in a drummer's words."""
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from timbrekit import __version__
 from timbrekit.export.model_file import HOSTS, MEL, SCHEMA
@@ -62,10 +64,28 @@ def measure_held_out(
     renders = RENDERS if fresh_noise else 1
     with torch.no_grad():
         parameters = trained.mapping.parameters_for(take.inputs)
+    return render_and_compare(player.differences, parameters, take, indices, name, generator, renders)
+
+
+def render_and_compare(
+    play: Callable[[Tensor, Tensor, torch.Generator], Tensor],
+    parameters: Tensor,
+    take: Take,
+    indices: Tensor,
+    name: str,
+    generator: torch.Generator,
+    renders: int = RENDERS,
+) -> HeldOut:
+    """Play hits ``indices`` ``(m,)`` of a take several times and compare.
+
+    Args:
+        play: parameters of some hits, their indices and a source of noise to ``(batch, 7)`` differences.
+        parameters: ``(n, …)`` of all of the take's hits.
+        name: of the part of the split that they are.
+    """
+    with torch.no_grad():
         played = [
-            player.differences(parameters[part], part, generator)
-            for _ in range(renders)
-            for part in indices.split(CHUNK)
+            play(parameters[part], part, generator) for _ in range(renders) for part in indices.split(CHUNK)
         ]
     intended = take.intended[indices].repeat(renders, 1)
     return HeldOut(torch.cat(played).numpy(), intended.numpy(), name, len(indices))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.errors import RecordingError
+from timbrekit.export.torchdrum import PluginModel
 from timbrekit.plugin.as_played import (
     LEAST,
     AsPlayed,
@@ -21,12 +22,14 @@ from timbrekit.plugin.as_played import (
     measure_as_played,
 )
 from timbrekit.plugin.rehearse import Network
+from timbrekit.presets import Preset
 from timbrekit.recording import Recording
 from timbrekit.recording.hits import find_hits
 from timbrekit.results.auditory_image import ImageMatch, match_images
 from timbrekit.synth.base import Synth
 from timbrekit.training.split import Split
 from timbrekit.training.take import Take, make_take
+from timbrekit.training.velocity import fit_velocity
 
 Source = Literal["second take", "end of take", "trained hits"]
 IN_WORDS: dict[Source, str] = {
@@ -40,6 +43,11 @@ SAME_SPOT = (
 # Of eight hits in a row, in mean intended differences of the take. Where real takes begin with varied playing their
 # first eight scatter by 0.51 and more (ten takes); runs of one stroke within them by 0.05 to 0.35.
 LARGEST_SCATTER = 0.45
+
+
+def velocity_model(take: Take, preset: Preset, hits: ArrayLike, seed: int = 0) -> PluginModel:
+    """The velocity-only mapping fitted to some hits of a take, as hosts call it: see ``fit_velocity``."""
+    return PluginModel(fit_velocity(take, preset, hits, seed)).eval()
 
 
 @dataclass(frozen=True)

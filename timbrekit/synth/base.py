@@ -140,3 +140,9 @@ class Synth(Protocol):
         Returns:
             ``(num_samples,)`` float32, full scale 1.
         """
+
+
+def check_triggers(triggers: NDArray[np.int64]) -> None:
+    """Raises ValueError where triggers ``(n,)`` are not ascending sample indices from 0 on."""
+    if len(triggers) and (triggers[0] < 0 or (triggers[1:] <= triggers[:-1]).any()):
+        raise ValueError("triggers must be ascending sample indices from 0 on")

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from timbrekit.synth.base import Parameter
+from timbrekit.synth.base import Parameter, check_triggers
 from timbrekit.synth.drum import Drum
 from timbrekit.synth.drum_blend import between
 from timbrekit.synth.drum_parts import DB, at_rate, noise, onset, onset_window, ringing, three_bands
@@ -147,8 +147,7 @@ class DrumModel:
         """As ``Synth.stream_updates``, and else as :meth:`stream`."""
         triggers = np.asarray(triggers, np.int64)
         starts = tuple(int(start) for start in starts)
-        if len(triggers) and (triggers[0] < 0 or np.any(np.diff(triggers) <= 0)):
-            raise ValueError("triggers must be ascending sample indices from 0 on")
+        check_triggers(triggers)
         start = seed * 7919 if noise is None else int((float(np.asarray(noise)[0]) + 1) / 2 * (PERIOD - 1))
         rows = torch.from_numpy(np.array(physical, float))
         cut = int(END_FADE * sample_rate)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.compiled import compiled
+from timbrekit.synth.base import check_triggers
 from timbrekit.synth.parameters import ATTACK_MS, DECAY_LOG, NUM_PARAMETERS, NYQUIST_MARGIN_HZ, SILENCE
 
 TWO_PI = 2.0 * math.pi
@@ -53,8 +54,7 @@ def play(
         raise ValueError(
             f"parameters have shape {parameters.shape}, expected ({len(triggers)}, {NUM_PARAMETERS})"
         )
-    if len(triggers) and (triggers[0] < 0 or np.any(np.diff(triggers) <= 0)):
-        raise ValueError("triggers must be ascending sample indices from 0 on")
+    check_triggers(triggers)
     if not len(triggers):
         return np.zeros(num_samples, dtype=np.float32)
     if noise is None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.compiled import compiled
+from timbrekit.synth.base import check_triggers
 from timbrekit.synth.parameters import DECAY_LOG, NUM_PARAMETERS, NYQUIST_MARGIN_HZ, SILENCE
 from timbrekit.synth.snare808_stream import white_noise
 from timbrekit.synth.snare808_updates import attack_samples
@@ -42,8 +43,7 @@ def play(
         raise ValueError(
             f"parameters have shape {parameters.shape}, expected ({len(triggers)}, {len(starts)}, {NUM_PARAMETERS})"
         )
-    if len(triggers) and (triggers[0] < 0 or np.any(np.diff(triggers) <= 0)):
-        raise ValueError("triggers must be ascending sample indices from 0 on")
+    check_triggers(triggers)
     if not len(triggers):
         return np.zeros(num_samples, dtype=np.float32)
     noise = white_noise(num_samples, seed) if noise is None else noise

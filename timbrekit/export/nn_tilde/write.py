@@ -12,6 +12,7 @@ import torch
 
 from timbrekit.errors import ModelFileError, TimbrekitError, first_line
 from timbrekit.export.archive import pack
+from timbrekit.export.metadata import onset_ranges
 from timbrekit.export.model_file import EXTRA_FILE, MEL, ModelFile, listener_of
 from timbrekit.export.nn_tilde.attributes import ATTRIBUTES, LOOKS_ATTRIBUTES
 from timbrekit.export.nn_tilde.chain import NnChain
@@ -82,7 +83,7 @@ def _build(network: torch.jit.ScriptModule, synth: Synth, metadata: dict[str, An
     preset = modulated_parameters(synth, patch, np.zeros((1, count)), 0.0)[0]
     try:
         detector = metadata["detector"]
-        ranges = None if looks else _ranges(metadata["onset_features"])
+        ranges = None if looks else torch.from_numpy(onset_ranges(metadata))
         settings = DetectorSettings(
             detector["on_threshold"], detector["off_threshold"], int(detector["hold"])
         )
@@ -100,14 +101,6 @@ def _build(network: torch.jit.ScriptModule, synth: Synth, metadata: dict[str, An
     attributes = LOOKS_ATTRIBUTES if looks else ATTRIBUTES
     chain = NnChain(listener, voice, synth, torch.from_numpy(preset), sample_rate, settings, attributes)
     return chain.eval()
-
-
-def _ranges(features: dict[str, Any]) -> torch.Tensor:
-    """``(2, 3)`` lowest and highest onset features of the training."""
-    ranges = torch.tensor([features["minimum"], features["maximum"]], dtype=torch.float32)
-    if ranges.shape != (2, NUM_FEATURES) or not ranges.isfinite().all():
-        raise ValueError("the ranges of the onset features are not three numbers each")
-    return ranges
 
 
 def _prove(path: Path, model: ModelFile, synth: Synth) -> None:
