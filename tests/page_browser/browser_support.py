@@ -20,9 +20,10 @@ def until(frame, expression):
     return value
 
 
-def until_hits_are_counted(frame):
-    """The number of hits that the page finds in its file."""
-    return int(until(frame, "document.getElementById('file-state').textContent.match(/(\\d+) hits/)?.[1]"))
+def until_hits_are_counted(frame, name):
+    """The number of hits that the page finds in the file of this name. (The loop it opens with has hits too.)"""
+    state = "document.getElementById('file-state').textContent"
+    return int(until(frame, f"{state}.startsWith('{name}: ') && {state}.match(/(\\d+) hits/)?.[1]"))
 
 
 def notices(frame):
@@ -34,7 +35,7 @@ def assert_pads_and_file_play(frame, site):
     frame.locator("#pads button").first.click()
     until(frame, "timbrekit.hits.length === 1")
     frame.set_input_files("#file", site / "take.wav")
-    until_hits_are_counted(frame)
+    until_hits_are_counted(frame, "take.wav")
     frame.click("#play")
     until(frame, "timbrekit.hits.length >= 4")
     frame.click("#play")

@@ -40,7 +40,7 @@ def test_the_look_holds_at_desktop_and_phone_size(visit, address, site, tmp_path
         address["file"], viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=True
     )
     page.set_input_files("#file", site / "take.wav")
-    until_hits_are_counted(page)
+    until_hits_are_counted(page, "take.wav")
     page.keyboard.press("w")
     until(page, "timbrekit.hits.length === 1")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]

@@ -69,7 +69,7 @@ def drop(page, path):
 def test_a_dropped_recording_plays_and_is_saved(visit, address, site, take, triggers, tmp_path):
     page = visit(address["file"])
     drop(page, site / "take.wav")
-    assert until_hits_are_counted(page) == len(triggers(48_000)) > 8
+    assert until_hits_are_counted(page, "take.wav") == len(triggers(48_000)) > 8
     with page.expect_download() as download:
         page.click("#save")
     download.value.save_as(tmp_path / "saved.wav")
@@ -90,7 +90,7 @@ def test_channels_that_cancel_are_said_and_one_of_them_is_played(visit, address,
     soundfile.write(tmp_path / "wide.wav", np.stack([take, -take], axis=1), 48_000)
     page = visit(address["file"])
     drop(page, tmp_path / "wide.wav")
-    assert until_hits_are_counted(page) == len(triggers(48_000))
+    assert until_hits_are_counted(page, "wide.wav") == len(triggers(48_000))
     assert "cancel each other, so channel 1 alone is played" in notices(page)
 
 
@@ -183,7 +183,7 @@ def test_ranges_can_grow_like_the_plugins_and_be_forgotten(visit, address):
 def test_detector_controls_change_what_is_found(visit, address, site, take):
     page = visit(address["file"])
     page.set_input_files("#file", site / "take.wav")
-    found = until_hits_are_counted(page)
+    found = until_hits_are_counted(page, "take.wav")
     page.locator("#on_threshold").focus()
     page.keyboard.press("End")
     assert "32.0 dB" in page.locator("#detector").inner_text()
