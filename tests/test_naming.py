@@ -75,9 +75,21 @@ def test_all_instruments_are_listed_with_their_verdicts(trained, capsys):
     report = json.loads((trained / "report.json").read_text())
     assert (listed["word"], listed["ticks"], listed["hits"]) == (report["word"], report["ticks"], 20)
     assert main(["instruments", str(trained.parent)]) == 0
-    assert f"follows you {report['word']}" in capsys.readouterr().out
+    said = "does not follow you" if report["word"] == "not" else f"follows you {report['word']}"
+    assert said in capsys.readouterr().out
 
 
-def test_a_folder_without_instruments_is_said(tmp_path, capsys):
+def test_a_folder_without_instruments_and_one_that_is_not_there_are_said(tmp_path, capsys):
     assert main(["instruments", str(tmp_path)]) == 0
     assert "There is no instrument in" in capsys.readouterr().out
+    assert main(["instruments", str(tmp_path / "nowhere")]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+
+
+def test_a_strangers_report_cannot_write_on_the_terminal(tmp_path, capsys):
+    (tmp_path / "model.pt").touch()
+    report = {"preset": "snare-1", "hits_kept": 3, "name": "\x1b[31mred\nline"}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    assert main(["instruments", str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.isprintable() and "red line: not measured, 3 hits" in line

@@ -6,6 +6,7 @@ Nothing here imports torch before the arguments are known to be right: what a co
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from dataclasses import asdict
@@ -27,7 +28,6 @@ from timbrekit.commands.output import (
     say,
 )
 from timbrekit.errors import ModelFileError
-from timbrekit.synth import SNARE808
 from timbrekit.synth.parameters import PARAMETERS
 
 if TYPE_CHECKING:
@@ -77,13 +77,10 @@ def train(options: argparse.Namespace) -> int:
         outcome = train_model(prepared, preset, options.out, settings, *told)
     report = outcome.report
     talk(f"{report['name']}: {report['verdict']}")
-    if options.listener == "mel":
-        use = "make a page of model.pt with timbrekit page"
-    elif preset.synth == SNARE808:
-        use = "load model.pt in the plug-in"
-    else:
-        use = "play model.pt with timbrekit rehearse"
-    talk(f"Everything is in {outcome.folder}: {use}, and read card.txt.")
+    page = f"timbrekit page {shlex.quote(str(outcome.model))} --out play.html"
+    talk(
+        f"Everything is in {outcome.folder}. To play it in a browser: {page}. For all else read card.txt there."
+    )
     summary = {
         key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")
     }

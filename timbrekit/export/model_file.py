@@ -91,6 +91,11 @@ def problem_with_host(metadata: dict[str, Any], host: str) -> str | None:
             "once. Train without --listener mel for it, or play this model in the page or nn~."
         )
     if name in held:
+        if host == "flucoma" and "layer_norm" in str(metadata.get("network")):  # a stranger's may be anything
+            return (
+                "It has layer normalisation, which FluCoMa's network cannot express. Train one without it: "
+                "timbrekit train RECORDING --preset PRESET --out FOLDER --model mlp-plain"
+            )
         return None
     return (
         f"The model plays the synthesiser {name[:40]!r}, and {title} holds {' and '.join(held)} alone. Train with "
