@@ -98,7 +98,7 @@ def train_model(
         OutputError: the folder cannot be written.
     """
     settings = settings or Settings()
-    name = check_name(name) if name else default_name(prepared.recording.name, preset)
+    name = check_name(name) if name else default_name(prepared.recording.name, preset, settings.listener)
     stage = stage or (lambda words: None)
     folder = Path(folder)
     _check_writable(folder)
