@@ -102,6 +102,11 @@ class Session:
         return self.state.listener or TORCHDRUM
 
     @property
+    def how(self) -> str:
+        """What the listener adds to the name of a sound, in words."""
+        return ", listening on" if self.listener == MEL else ""
+
+    @property
     def choices(self) -> str:
         """Fingerprint (hexadecimal) of what a model depends on here: recording, detector, preset, listener."""
         return self._choices(self.listener)
@@ -247,7 +252,7 @@ class Session:
         elif state.recording:
             parts.append(f'recording "{state.recording}"')
         if name and self.is_trained:
-            parts.append(f"trained with {name}" + (", listening on" if self.listener == MEL else ""))
+            parts.append(f"trained with {name}{self.how}")
         elif name and self.checkpoint_path.is_file():
             parts.append(f"training with {name} was interrupted and can go on")
         elif name:
