@@ -106,8 +106,7 @@ def _train(
     if is_fast():
         settings = replace(settings, epochs=FAST_EPOCHS, warm_start=False)
     if work.is_trained_as(prepared.recording.sample_rate, settings):
-        how = session.how and f"{session.how},"
-        say(f"You have trained {preset.title}{how} on this recording before; that model is used.")
+        say(f"You have trained {preset.title}{session.how} on this recording before; that model is used.")
         return None
     name = name_of(work.report(), preset) if session.is_trained else None  # trained anew, it keeps its name
     panel = TrainingPanel(listener=session.listener)

@@ -61,7 +61,7 @@ class TrainingPanel:
         self.picture = picture_widget(picture([]))
         self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
         self._drawn = 0.0
-        self._doing, self._more, self._left = "Getting ready", "", TimeLeft(listener=listener)
+        self._doing, self._more, self._left = "Getting ready", "", TimeLeft()
 
     def watch(self, work: Callable[[Callable[[Epoch], None], Callable[[str], None]], Any]) -> Any:
         """Run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
