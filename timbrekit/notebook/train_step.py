@@ -109,7 +109,7 @@ def _train(
         say(f"You have trained {preset.title}{session.how} on this recording before; that model is used.")
         return None
     name = name_of(work.report(), preset) if session.is_trained else None  # trained anew, it keeps its name
-    panel = TrainingPanel(listener=session.listener)
+    panel = TrainingPanel(listens_on=session.listener == MEL)
     step.put(panel)
     checkpoint = session.checkpoint_path
     try:

@@ -12,7 +12,6 @@ import ipywidgets
 from timbrekit.notebook.widgets import picture_widget
 from timbrekit.results.plots import new_figure, plot_losses, to_png
 from timbrekit.time_left import Ticker, TimeLeft
-from timbrekit.training.names import MEL, TORCHDRUM
 from timbrekit.training.train import Epoch
 
 FAST_VARIABLE = "TIMBREKIT_FAST"
@@ -50,18 +49,18 @@ class TrainingPanel:
         self,
         unit: str = "Epoch",
         picture: Callable[[list[Any]], bytes] = losses_picture,
-        listener: str = TORCHDRUM,
+        listens_on: bool = False,
     ) -> None:
-        """``unit``: of what is counted. ``picture``: PNG of the losses so far. ``listener``: of the model."""
+        """``unit``: of what is counted. ``picture``: PNG of the losses so far. ``listens_on``: the model."""
         self.unit, self._picture = unit, picture
-        self._rounds = 2 if listener == MEL else 1  # what they learn differs: each has a picture of its own
+        self._rounds = 2 if listens_on else 1  # what they learn differs: each has a picture of its own
         self.history: list[Epoch] = []
         self.words, self.hint = ipywidgets.HTML(), ipywidgets.HTML()
         self._say("Getting ready …")
         self.picture = picture_widget(picture([]))
         self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
         self._drawn = 0.0
-        self._doing, self._more, self._left = "Getting ready", "", TimeLeft()
+        self._doing, self._more, self._left = "Getting ready", "", TimeLeft(listens_on=listens_on)
 
     def watch(self, work: Callable[[Callable[[Epoch], None], Callable[[str], None]], Any]) -> Any:
         """Run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
