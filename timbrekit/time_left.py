@@ -45,6 +45,7 @@ class TimeLeft:
         self._done: dict[str, float] = {}  # seconds that each part took
         self._part, self._since = WARM_START, clock()
         self._share = 0.0  # of the present part that is done; 0 where it does not tell
+        self._told = self._since  # when it told so
 
     def stage(self, words: str) -> None:
         """A part begins, if it is one; other words are told on the way."""
@@ -57,7 +58,7 @@ class TimeLeft:
         done, number = divmod(number - 1, each)
         part = self._rounds[min(done, len(self._rounds) - 1)]
         if self._part == part:
-            self._share = (number - self._first) / max(each - 1 - self._first, 1)
+            self._share, self._told = (number - self._first) / max(each - 1 - self._first, 1), self._clock()
         elif self._part in (WARM_START, *self._rounds):
             self._begin(part)
             self._first = number
@@ -68,7 +69,9 @@ class TimeLeft:
         pace = self._pace()
         ahead = sum(self._expected[name] for name in parts[parts.index(self._part) + 1 :]) * pace
         gone = self._clock() - self._since
-        whole = gone / self._share if self._share > 0 else self._expected[self._part] * pace
+        whole = self._expected[self._part] * pace
+        if self._share > 0:
+            whole = (self._told - self._since) / self._share
         return max(whole - gone, 0.1 * gone if self._share == 0 else 0.0) + ahead
 
     def words(self) -> str:
