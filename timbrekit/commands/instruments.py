@@ -5,6 +5,7 @@ import argparse
 from timbrekit.commands.output import OK, counted, finish, say
 from timbrekit.errors import TimbrekitError
 from timbrekit.results.instruments import find_instruments
+from timbrekit.training.names import MEL
 
 
 def instruments(options: argparse.Namespace) -> int:
@@ -16,7 +17,10 @@ def instruments(options: argparse.Namespace) -> int:
             ticks = " ".join(f"{tick} {name}" for name, tick in instrument.ticks.items())
             follows = "does not follow you" if instrument.word == "not" else f"follows you {instrument.word}"
             word = f"{follows} ({ticks})" if instrument.word else "not measured"
-            words = f"{instrument.name}: {word}, {counted(instrument.hits, 'hit')}, {instrument.folder}"
+            listens = ", listens on" if instrument.listener == MEL else ""
+            words = (
+                f"{instrument.name}: {word}, {counted(instrument.hits, 'hit')}{listens}, {instrument.folder}"
+            )
             say("".join(letter if letter.isprintable() else " " for letter in words))  # a stranger's report
         if not found:
             say(f"There is no instrument in {options.folder.resolve()} or below.")
@@ -26,6 +30,7 @@ def instruments(options: argparse.Namespace) -> int:
             "folder": str(instrument.folder),
             "preset": instrument.preset,
             "hits": instrument.hits,
+            "listener": instrument.listener,
             "word": instrument.word,
             "ticks": instrument.ticks,
             "trained": instrument.trained.astimezone().isoformat(timespec="seconds"),

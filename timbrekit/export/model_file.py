@@ -11,13 +11,13 @@ from timbrekit.errors import ModelFileError
 from timbrekit.export.archive import NotAModel, read_file, unpack
 from timbrekit.synth import DRUM, SNARE808
 from timbrekit.synth.parameters import NUM_PARAMETERS
+from timbrekit.training.names import MEL, TORCHDRUM
 
 if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1  # of the description (``timbrekit.export.metadata``)
 LOOKS_SCHEMA = 2  # of one with a mapping over looks, which readers of 1 would take for another model
-TORCHDRUM, MEL = "torchdrum", "mel"  # listeners
 EXTRA_FILE = "timbrekit.json"  # its name in the archive
 MOST_PARAMETERS = 200  # of a synthesiser
 # What people call the hosts, the synthesisers that each has a voice for, and the listeners that it hears with.

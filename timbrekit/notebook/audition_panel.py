@@ -11,10 +11,11 @@ from timbrekit.notebook.plots import spectrogram_pair
 from timbrekit.notebook.widgets import picture_widget, slider
 from timbrekit.plugin.knobs import NEURALITY
 from timbrekit.plugin.rehearse import SENSITIVITY_RANGE, Network
-from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings
+from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.results.audition import ORIGINAL, PRESET, REMAPPED, Audition, make_audition
 from timbrekit.synth import SNARE808
 from timbrekit.synth.base import Synth
+from timbrekit.training.names import TORCHDRUM
 
 PICTURED_SECONDS = 8.0
 YOU, BOTH, ALONE = "You", "Both", "Preset"
@@ -49,14 +50,17 @@ def drum_title(synth: Synth) -> str:
 def audition_player(audition: Audition, drum: str, autoplay: bool = False) -> str:
     """HTML of a player of all four versions, the drum machine's heard first. ``drum``: what that is called."""
     rate, versions = audition.sample_rate, audition.versions
-    hits = np.asarray(audition.rehearsal.triggers) - TRIGGER_DELAY
+    played = audition.rehearsal
+    hits = np.setdiff1d(played.detections, played.dropped)[
+        : len(played.triggers)
+    ]  # the last may have come too late
     sounds = {YOU: versions[ORIGINAL], drum: versions[REMAPPED], ALONE: versions[PRESET]}
     together = {BOTH: {YOU: audition.both_level, drum: audition.both_level}}
     return player_html(sounds, rate, Marks(hits / rate), together, first=drum, autoplay=autoplay)
 
 
 class AuditionPanel:
-    """A player for a recording and what the plug-in makes of it. ``audition`` is what is heard."""
+    """A player for a recording and what the model makes of it. ``audition`` is what is heard."""
 
     def __init__(
         self,
@@ -67,11 +71,13 @@ class AuditionPanel:
         settings: DetectorSettings,
         primer: ArrayLike | None = None,
         neurality: float = 1.0,
+        listener: str = TORCHDRUM,
     ):
-        """``primer``: sent through the plug-in first, as the card says to; None is a plug-in just opened."""
+        """``primer``: sent through the plug-in first, as the card says to; None is a plug-in just opened. ``listener``:
+        that the model has."""
         self._samples, self._drum = samples, drum_title(synth)
         self._make = lambda amount: make_audition(
-            module, self._samples, sample_rate, settings, amount, primer, synth=synth
+            module, self._samples, sample_rate, settings, amount, primer, synth=synth, listener=listener
         )
         self._neurality = slider(ipywidgets.FloatSlider, NEURALITY.title, SENSITIVITY_RANGE, 0.1, neurality)
         self.words, self.player = ipywidgets.HTML(), ipywidgets.HTML()

@@ -12,6 +12,7 @@ from timbrekit.recording import resample
 from timbrekit.recording.hits import find_hits
 from timbrekit.results.unseen import OtherTake, Unseen, measure_end, measure_other
 from timbrekit.synth.base import Synth
+from timbrekit.training.names import MEL
 from timbrekit.training.split import Split
 from timbrekit.training.take import Take, make_take
 
@@ -79,6 +80,28 @@ def measure_situations(
     else:
         unseen = measure_end(again, velocity, take, samples, split, synth)
     return Situations(played, played["after_primer"].rehearsal.audio, unseen)
+
+
+def measure_once(
+    module: Network,
+    velocity: Network,
+    samples: NDArray[np.float32],
+    take: Take,
+    split: Split,
+    primer: None,
+    synth: Synth,
+    other: OtherTake | None = None,
+    stage: Callable[[str], None] = lambda words: None,
+) -> Situations:
+    """The same of a model with a mel listener, which plays alike in all of them. Arguments as above."""
+    played = measure_as_played(module, samples, take, synth=synth, listener=MEL)
+    stage(UNSEEN)
+    if other:
+        ranges = np.stack([take.minimum, take.maximum])
+        unseen = measure_other(module, velocity, other, take, ranges, synth, MEL)
+    else:
+        unseen = measure_end(played, velocity, take, samples, split, synth, MEL)
+    return Situations({"cold": played}, played.rehearsal.audio, unseen)
 
 
 def measure_end_alone(
