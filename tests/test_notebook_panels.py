@@ -216,7 +216,7 @@ def test_while_it_trains_the_panel_says_how_to_stop_and_draws_what_was_reached()
 
     def work(progress, stage):
         stage("Training")
-        assert re.search(r"Getting to know the drum machine, about \d+ s left", panel.words.value)
+        assert re.search(r"Getting to know the sound, about \d+ s left", panel.words.value)
         progress(Epoch(1, 9, 1.0, 0.9, 5))
         panel._tell()
         assert re.search(

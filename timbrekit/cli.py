@@ -4,6 +4,7 @@ Help, usage errors and everything else about the arguments is answered without i
 """
 
 import argparse
+import atexit
 import functools
 import gc
 import importlib
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 on bad input (one line on stderr), 130 on Ctrl-C. Wrong arguments raise SystemExit(2).
     """
+    atexit.register(gc.freeze)  # or Python searches all of torch for garbage before it ends: seconds on a busy machine
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a character shows its number
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -46,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         print("timbrekit: stopped.", file=sys.stderr)
-        gc.freeze()  # or Python searches all of torch for garbage before it ends: seconds on a busy machine
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit

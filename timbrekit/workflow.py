@@ -26,7 +26,7 @@ from timbrekit.results.measure import detector_of
 from timbrekit.results.naming import check_name, default_name
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
-from timbrekit.results.situations import measure_end_alone, measure_once, measure_situations
+from timbrekit.results.situations import measure_once, measure_situations
 from timbrekit.results.unseen import error_bars, other_take, velocity_model
 from timbrekit.synth import find_synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
@@ -76,7 +76,8 @@ def train_model(
 ) -> Outcome:
     """Train, rehearse, prove and write ``model.pt, report.json, report.png, rehearsal.wav, primer.wav, card.txt``.
 
-    All files are made in a folder beside and then put in place, so that nothing half-made is left behind.
+    All files are made in a folder beside and then put in place, so that nothing half-made is left behind. Ctrl-C
+    (KeyboardInterrupt) after the first epoch keeps the best model so far, without rehearsal, picture and verdict.
 
     Args:
         prepared: from :func:`prepare`.
@@ -126,47 +127,54 @@ def train_model(
             metadata = describe_looks(metadata, trained.mapping)
         write = write_looks_model if listens_on else write_model
         model = write(trained.mapping, metadata, staging / "model.pt")
-        stage("Rehearsing")
-        velocity = velocity_model(take, preset, trained.split.train, settings.seed)
-        # Whoever has pressed Stop is not kept waiting: the end of the take is enough.
-        measure = measure_end_alone if trained.interrupted else measure_situations
-        found = (measure_once if listens_on else measure)(
-            *(model.module, velocity, samples, take, trained.split, primer and primer.samples),
-            *(preset.instrument(), other, stage),
-        )
-        reached = {}
-        if bounds:
-            stage("Computing the bounds")
-            reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
-            if not listens_on:
-                reached["onset information"] = predict_from_onsets(take)
+        found, reached = None, {}
+        try:
+            if not trained.interrupted:
+                stage("Rehearsing")
+                velocity = velocity_model(take, preset, trained.split.train, settings.seed)
+                measured = (measure_once if listens_on else measure_situations)(
+                    *(model.module, velocity, samples, take, trained.split, primer and primer.samples),
+                    *(preset.instrument(), other, stage),
+                )
+                if bounds:
+                    stage("Computing the bounds")
+                    reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
+                    if not listens_on:
+                        reached["onset information"] = predict_from_onsets(take)
+                found = measured
+        except (
+            KeyboardInterrupt
+        ):  # whoever has pressed Stop has the model, and is not kept waiting for its figures
+            trained = replace(trained, interrupted=True)
         findings = [asdict(finding) for finding in prepared.findings]
+        played, unseen = (found.played, found.unseen) if found else ({}, None)
         report = build_report(
-            name, preset, take, trained, held_out, found.played, primer, findings, found.unseen, reached
+            name, preset, take, trained, held_out, played, primer, findings, unseen, reached
         )
-        outcome = Outcome(folder, report, trained, take, found.played)
-        write_wav(staging / "rehearsal.wav", found.sound, rate)
+        outcome = Outcome(folder, report, trained, take, played)
         if primer:
             write_wav(staging / "primer.wav", primer.samples, primer.sample_rate)
         (staging / "card.txt").write_text(write_card(report, preset), encoding="utf-8")
-        missed = prepared.suggestion.missed if prepared.suggestion else ()
-        save_report_picture(
-            staging / "report.png",
-            samples,
-            take,
-            trained,
-            error_bars(report["unseen"]),
-            outcome.whole,
-            preset.parameters,
-            missed,
-        )
+        if found:
+            write_wav(staging / "rehearsal.wav", found.sound, rate)
+            missed = prepared.suggestion.missed if prepared.suggestion else ()
+            save_report_picture(
+                staging / "report.png",
+                samples,
+                take,
+                trained,
+                error_bars(report["unseen"]),
+                outcome.whole,
+                preset.parameters,
+                missed,
+            )
         write_json(staging / "report.json", report)
         for name in FILES:
             if (staging / name).exists():
                 os.replace(staging / name, folder / name)
             else:
                 (folder / name).unlink(missing_ok=True)  # of an earlier training
-    if checkpoint:
+    if checkpoint and found:
         Path(checkpoint).unlink(missing_ok=True)  # not before: whatever cuts this off, training is not lost
     return outcome
 

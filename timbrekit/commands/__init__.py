@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from timbrekit.recording.onsets import DetectorSettings
 
 MOST_PLACES = 8  # of unsure sounds, in the words
-UNFINISHED = "unfinished.pt"  # there only after a power cut or a kill: the next run goes on from it
+UNFINISHED = "unfinished.pt"  # there only after a stop, a power cut or a kill: the next run goes on from it
 
 
 def train(options: argparse.Namespace) -> int:
@@ -85,7 +85,7 @@ def train(options: argparse.Namespace) -> int:
     summary = {
         key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")
     }
-    summary |= {key: report[key] for key in ("name", "as_played", "detector", "verdict", "unseen")}
+    summary |= {key: report.get(key) for key in ("name", "as_played", "detector", "verdict", "unseen")}
     finish(options, {"model": str(outcome.model), "seconds": time.perf_counter() - began, **summary})
     return INTERRUPTED if outcome.trained.interrupted else OK
 

@@ -117,7 +117,7 @@ class Bar:
         """Ctrl-C was pressed: say what happens next, if there is something to keep."""
         if self._epoch:
             with suppress(RuntimeError):  # it came amid another word
-                self._talk("Stopping. The best so far is measured and kept; Ctrl-C again stops at once")
+                self._talk("Stopping. The best so far is kept")
 
     def _tell(self) -> None:
         epoch, left = self._epoch, self._left.words()

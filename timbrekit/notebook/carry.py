@@ -3,6 +3,7 @@
 There every notebook has a machine of its own. What one made is in the next only by way of Google Drive, or of a zip.
 """
 
+import zipfile
 from pathlib import Path
 
 from timbrekit.errors import TimbrekitError
@@ -95,6 +96,12 @@ def hand_over(session: Session, preset: Preset) -> None:
     """A zip for each model of the session's recording, detector and preset, and what is in it."""
     for listener, folder in session.trained_dirs.items():
         path = write_bundle(folder, preset)
-        contents = bundle_contents(path.stem, preset.synth, listener)
-        show_html(table_html([{"in the zip": name, "what it is for": use} for name, use in contents.items()]))
+        with zipfile.ZipFile(path) as archive:
+            held = archive.namelist()
+        contents = bundle_contents(path.stem, preset.synth, listener).items()
+        show_html(
+            table_html(
+                [{"in the zip": name, "what it is for": use} for name, use in contents if name in held]
+            )
+        )
         colab.download(path)

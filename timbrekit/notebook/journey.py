@@ -171,7 +171,7 @@ class Journey:
             played = self.work.measured()
             figure, ax = new_figure(7.5, 5.2)
             plot_timbre_space(ax, played.intended, played.played)
-            words = "Each hit in loudness and brightness: yours, and as the drum machine plays it."
+            words = "Each hit in loudness and brightness: yours, and as the model plays it."
             return PicturePanel(to_png(figure), words)
 
         self._show_of_choices(SPACE, make, "Measuring")

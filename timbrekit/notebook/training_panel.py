@@ -26,7 +26,7 @@ STOP_WORDS = (
 )
 PICTURE_EVERY_SECONDS = 1.5
 WORDS_EVERY_SECONDS = 1.0
-STAGES = {"Training": "Getting to know the drum machine"}  # the warm start, which has no epochs
+STAGES = {"Training": "Getting to know the sound"}  # the warm start, which has no epochs
 
 
 def is_fast() -> bool:

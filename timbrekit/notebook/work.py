@@ -120,7 +120,7 @@ class Work:
         recording = self.recording(self.rate(), path)
         return AuditionPanel(
             self.module(),
-            self.preset().instrument(),
+            self.preset(),
             recording.samples,
             recording.sample_rate,
             self.detector(),

@@ -23,7 +23,8 @@ from timbrekit.synth import SNARE808
 
 PREVIEW_SECONDS = 15.0
 PREVIEW_FADE_SECONDS = 0.5
-NEEDED = ("model.pt", "report.json", "report.png", "card.txt", "rehearsal.wav")
+NEEDED = ("model.pt", "report.json", "card.txt")
+MEASURED = ("rehearsal.wav", "report.png")  # not there where training was stopped
 
 
 def bundle_contents(stem: str, synth: str = SNARE808, listener: str = TORCHDRUM) -> dict[str, str]:
@@ -71,13 +72,16 @@ def write_bundle(folder: str | Path, preset: Preset, path: str | Path | None = N
     stem = file_stem(name_of(report, preset))
     model, primer = f"{stem}.pt", f"{stem} primer.wav"
     contents = bundle_contents(stem, preset.synth, listener_of(report))
-    for name in (*NEEDED, *(("primer.wav",) if primer in contents else ())):
+    measured = not report.get("training", {}).get("interrupted")
+    for name in (*NEEDED, *(MEASURED if measured else ()), *(("primer.wav",) if primer in contents else ())):
         if not (folder / name).is_file():
             raise ModelFileError(
                 f"{name} is missing in {folder.name}: train the model again, then download it."
             )
     opened = open_model(folder / "model.pt")
-    write_preview(folder / "rehearsal.wav", folder / "preview.wav")
+    (folder / "preview.wav").unlink(missing_ok=True)
+    if measured:
+        write_preview(folder / "rehearsal.wav", folder / "preview.wav")
     write_nn_tilde(opened, folder / "model.ts")
     files = {
         f"{stem}.ts": folder / "model.ts",
@@ -90,7 +94,7 @@ def write_bundle(folder: str | Path, preset: Preset, path: str | Path | None = N
     card = (folder / "card.txt").read_text(encoding="utf-8")
     made = {
         f"{stem}.html": render_page(opened.metadata).encode(),
-        "card.txt": (write_card(report, preset, model, primer) if "unseen" in report else card).encode(),
+        "card.txt": (write_card(report, preset, model, primer) if "name" in report else card).encode(),
         "preset.json": (json.dumps(preset.to_json(), indent=2, allow_nan=False) + "\n").encode(),
     }
     if "card.png" in contents:
@@ -100,7 +104,7 @@ def write_bundle(folder: str | Path, preset: Preset, path: str | Path | None = N
         for name, content in made.items():
             archive.writestr(_entry(name), content)
         for name in contents:
-            if name not in made:
+            if name not in made and files[name].is_file():
                 archive.write(files[name], name)
     return path
 

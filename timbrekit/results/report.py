@@ -99,21 +99,22 @@ def build_report(
     played: dict[str, AsPlayed],
     primer: Primer | None,
     findings: list[dict[str, Any]],
-    unseen: Unseen,
+    unseen: Unseen | None,
     bounds: dict[str, NDArray[np.float32]] | None = None,
 ) -> dict[str, Any]:
     """report.json: plain values, the keys that scripts rely on among them.
 
     Args:
         name: of the instrument.
-        played: measurements by situation: "cold" (a plug-in just opened) is required; "after_primer",
-            "second_pass" and "other_rate" are added where given.
+        played: measurements by situation: "cold" (a plug-in just opened), and "after_primer", "second_pass" and
+            "other_rate" where given; empty where training was stopped.
         primer: None for a host that needs none.
-        unseen: what it plays of hits that it has never heard, from which alone the verdict comes.
+        unseen: what it plays of hits that it has never heard, from which alone the verdict comes; None where training
+            was stopped.
         bounds: played or predicted differences of all hits by name of the bound.
     """
     intended = take.intended.numpy()
-    cold = played["cold"]
+    cold = played["cold"].summary() if played else {}
     report = {
         "schema": SCHEMA,
         "name": name,
@@ -133,7 +134,7 @@ def build_report(
         "error_model": by_feature(np.abs(held_out.played - held_out.intended).mean(0)),
         "units": dict(zip(TIMBRE_FEATURES, TIMBRE_FEATURE_UNITS, strict=True)),
         "as_played": {
-            **cold.summary(),
+            **cold,
             **{name: measured.summary() for name, measured in played.items() if name != "cold"},
         },
         "training": {
@@ -156,7 +157,13 @@ def build_report(
             name: {"error_ratio": float(ratio.mean()), "error_ratio_per_feature": by_feature(ratio)}
             for name, ratio in ((name, error_ratio(values, intended)) for name, values in bounds.items())
         }
-    return with_verdict(report, unseen)
+    if unseen:
+        return with_verdict(report, unseen)
+    whose = "the hits it was trained on" if held_out.measured_on == "train" else "hits it was not trained on"
+    stopped = (
+        "Stopped early, so it was not measured as it plays. By the figure that training knows, it misses"
+    )
+    return {**report, "verdict": f"{stopped} {held_out.error_ratio:.0%} of how your hits differ, on {whose}."}
 
 
 def with_verdict(report: dict[str, Any], unseen: Unseen) -> dict[str, Any]:
@@ -182,7 +189,7 @@ def write_card(
         model, primer: names of those files where the card lies.
     """
     rate = report["sample_rate"]
-    other, unseen = report["as_played"].get("other_rate"), report["unseen"]
+    other, unseen = report["as_played"].get("other_rate"), report.get("unseen")
     how = f"{report['model_size']}, for a DAW at"
     if listener_of(report) == MEL:
         how = "each heard on while it rings, at"
@@ -197,10 +204,13 @@ def write_card(
         "",
         "WHAT WAS TRAINED",
         f"Preset {preset.title}, {report['hits_kept']} hits, {how} {rate} Hz.",
-        f"Error on unseen hits: {unseen['error_ratio']:.2f}; of a sound that only gets louder with you: "
-        f"{unseen['velocity_only']['error_ratio']:.2f}.",
-        "(0 follows exactly, 1 is a sound that never changes.)",
     ]
+    if unseen:
+        lines += [
+            f"Error on unseen hits: {unseen['error_ratio']:.2f}; of a sound that only gets louder with you: "
+            f"{unseen['velocity_only']['error_ratio']:.2f}.",
+            "(0 follows exactly, 1 is a sound that never changes.)",
+        ]
     if other:
         lines += textwrap.wrap(_at_other_rate(report, other), CARD_WIDTH)
     lines.append(
