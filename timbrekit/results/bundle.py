@@ -94,7 +94,9 @@ def write_bundle(folder: str | Path, preset: Preset, path: str | Path | None = N
     card = (folder / "card.txt").read_text(encoding="utf-8")
     made = {
         f"{stem}.html": render_page(opened.metadata).encode(),
-        "card.txt": (write_card(report, preset, model, primer) if "name" in report else card).encode(),
+        "card.txt": (
+            write_card(report, preset, model, primer) if "unseen" in report or not measured else card
+        ).encode(),
         "preset.json": (json.dumps(preset.to_json(), indent=2, allow_nan=False) + "\n").encode(),
     }
     if "card.png" in contents:
