@@ -47,7 +47,12 @@ def ask_where(place: str, work: Work, on_choice: Callable[[], None]) -> ipywidge
         description="To play",
         layout=ipywidgets.Layout(width="max-content"),
     )
-    places.observe(lambda _: on_choice(), names="value")
+
+    def chosen(change: dict) -> None:
+        work.session.keep_listener(change["new"][-1])
+        on_choice()
+
+    places.observe(chosen, names="value")
     show_panel(places, NOTHING, f"To play: {places.label}")
     return places
 
