@@ -358,7 +358,7 @@ def test_each_kind_is_trained_once_and_a_click_changes_between_them(short_take, 
     assert "Training is done: 4 epochs" in steps["train"].text
     missed = r"everywhere misses \d+% of how your hits differ, the one for page, Max and Pd \d+%"
     said = " ".join(steps["train"].text.split())
-    assert re.search(missed, said) and "the one for page, Max and Pd plays in the steps below" in said
+    assert re.search(missed, said) and "the one for page, Max and Pd plays from here on" in said
     assert '"listener":"mel"' in html.unescape(steps["play"].panel.frame.value)
     assert steps["play"].panel.name.value == "take as Snare 1, listening on"
     assert "So TorchDrum cannot play it" in " ".join(steps["verdict"].text.split())
