@@ -53,9 +53,8 @@ def audition_player(audition: Audition, drum: str, autoplay: bool = False) -> st
     """HTML of a player of all four versions, the one that follows heard first. ``drum``: what that is called."""
     rate, versions = audition.sample_rate, audition.versions
     played = audition.rehearsal
-    hits = np.setdiff1d(played.detections, played.dropped)[
-        : len(played.triggers)
-    ]  # the last may have come too late
+    hits = np.setdiff1d(played.detections, played.dropped)
+    hits = hits[: len(played.triggers)]  # one may have come too late to be played
     sounds = {YOU: versions[ORIGINAL], drum: versions[REMAPPED], ALONE: versions[PRESET]}
     together = {BOTH: {YOU: audition.both_level, drum: audition.both_level}}
     return player_html(sounds, rate, Marks(hits / rate), together, first=drum, autoplay=autoplay)

@@ -215,6 +215,7 @@ class Journey:
 
     def run_from(self, name: str) -> None:
         """Do a step and those that follow it anew, each in its place."""
+        self._look()
         if self.preset is not None:
             self.preset.follow()
         in_order(self.steps, name, ORDER)

@@ -47,7 +47,12 @@ def ask_where(place: str, work: Work, on_choice: Callable[[], None]) -> ipywidge
         description="To play",
         layout=ipywidgets.Layout(width="max-content"),
     )
-    places.observe(lambda _: on_choice(), names="value")
+
+    def chosen(change: dict) -> None:
+        work.session.keep_listener(change["new"][-1])
+        on_choice()
+
+    places.observe(chosen, names="value")
     show_panel(places, NOTHING, f"To play: {places.label}")
     return places
 
@@ -75,8 +80,6 @@ def train_in(
     recording, detector = work.recording(sample_rate), work.detector()
     prepared = replace(prepare(recording, sample_rate, detector), suggestion=work.suggestion())
     session.keep_detector(detector, len(prepared.hits))
-    if is_fast():
-        say(FAST_WORDS)
     panel = None
     for listener in listeners:
         before = session.listener
@@ -89,7 +92,7 @@ def train_in(
             raise
         panel = shown or panel
         if shown is not None and listener != listeners[-1]:
-            say(shown.text)
+            say(f"First {_names(work)[listener]}. {shown.text}")
         if work.report()["training"]["interrupted"] and shown is not None:
             break
     if len(session.trained_dirs) == len(LISTENERS_FOR[BOTH]):
@@ -108,6 +111,8 @@ def _train(
     if work.is_trained_as(prepared.recording.sample_rate, settings):
         say(f"You have trained {preset.title}{session.how} on this recording before; that model is used.")
         return None
+    if is_fast():
+        say(FAST_WORDS)
     name = name_of(work.report(), preset) if session.is_trained else None  # trained anew, it keeps its name
     panel = TrainingPanel(listens_on=session.listener == MEL)
     step.put(panel)
@@ -140,14 +145,18 @@ def _train(
 def _compared(work: Work) -> str:
     """Both models of the present choices beside each other, and which of them is played."""
     once, on = (read_report(work.session.trained_dirs[name]).get("unseen") for name in (TORCHDRUM, MEL))
-    words = ""
+    words, names = "", _names(work)
     if once and on and once["source"] == on["source"] in SETTING:
         missed = [f"{report['error_ratio']:.0%}" for report in (once, on)]
-        words = (
-            f"{SETTING[on['source']]} the model for everywhere misses {missed[0]} of how your hits differ, "
-        )
-        words += f"the one for page, Max and Pd {missed[1]}. "
+        words = f"{SETTING[on['source']]} {names[TORCHDRUM]} misses {missed[0]} of how your hits differ, "
+        words += f"{names[MEL]} {missed[1]}. "
         if on["error_ratio"] >= once["error_ratio"]:
             words += "So with this playing it follows no closer. "
-    which = "the one for page, Max and Pd" if work.session.listener == MEL else "the one for everywhere"
-    return f"{words}Both are kept, and {which} plays in the steps below: choose above to change."
+    return f"{words}Both are kept, and {names[work.session.listener]} plays from here on: choose above to change."
+
+
+def _names(work: Work) -> dict[str, str]:
+    """What the models of the listeners are called."""
+    if work.preset().synth == SNARE808:
+        return {TORCHDRUM: "the one for everywhere", MEL: "the one for page, Max and Pd"}
+    return {TORCHDRUM: "the one that hears once", MEL: "the one that listens on"}

@@ -75,13 +75,17 @@ class TrainingPanel:
 
     def progress(self, epoch: Epoch) -> None:
         """To be called after each epoch."""
-        each = epoch.of // self._rounds
-        if epoch.number == each + 1 and self._rounds > 1:
-            self.history.clear()
-        self.history.append(replace(epoch, number=len(self.history) + 1, of=each))
         self._left.epoch(epoch.number, epoch.of)
+        before, each = "", epoch.of // self._rounds
+        if self._rounds > 1:
+            done, number = divmod(epoch.number - 1, each)
+            if not number:
+                self.history.clear()
+            before = f"Round {done + 1} of {self._rounds}: "
+            epoch = replace(epoch, number=number + 1, of=each)
+        self.history.append(epoch)
         best = min(e.validation_loss for e in self.history)
-        self._doing = f"{self.unit} {epoch.number} of {epoch.of}"
+        self._doing = f"{before}{self.unit} {epoch.number} of {epoch.of}"
         self._more = f" Error {epoch.validation_loss:.3f}, best so far {best:.3f}."
         now = time.monotonic()
         if now - self._drawn > PICTURE_EVERY_SECONDS:
