@@ -94,7 +94,7 @@ def test_after_a_stop_the_best_so_far_is_kept_and_nothing_more_is_measured(stopp
     assert check_model(outcome.model).ready
     report, card = json.loads((folder / "report.json").read_text()), (folder / "card.txt").read_text()
     assert report["training"]["interrupted"] and report["as_played"] == {} and "unseen" not in report
-    assert "Stopped early" in report["verdict"] and "Stopped early" in card and "unseen hits" not in card
+    assert "Not measured" in report["verdict"] and "Not measured" in card and "unseen hits" not in card
     with zipfile.ZipFile(write_bundle(folder, SNARE)) as archive:
         stem = "take as Snare 1"
         assert set(archive.namelist()) == set(bundle_contents(stem)) - {f"{stem} preview.wav", "report.png"}
@@ -105,6 +105,6 @@ def test_a_stopped_model_can_be_measured_on_other_playing(stopped, tmp_path):
     shutil.copytree(folder, tmp_path / "model")
     soundfile.write(tmp_path / "other.wav", varied_strokes(30, seed=5), RATE)
     panel = VerdictPanel(tmp_path / "model", SNARE, folder.parent / "take.wav")
-    assert "Stopped early" in panel.text
+    assert "Not measured" in panel.text
     panel.measure(tmp_path / "other.wav")
-    assert "Stopped early" not in panel.text and "which it had never heard" in " ".join(panel.text.split())
+    assert "Not measured" not in panel.text and "which it had never heard" in " ".join(panel.text.split())

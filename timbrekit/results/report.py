@@ -161,7 +161,7 @@ def build_report(
         return with_verdict(report, unseen)
     whose = "the hits it was trained on" if held_out.measured_on == "train" else "hits it was not trained on"
     stopped = (
-        "Stopped early, so it was not measured as it plays. By the figure that training knows, it misses"
+        "Not measured as it plays, as it was stopped before. By the figure that training knows, it misses"
     )
     return {**report, "verdict": f"{stopped} {held_out.error_ratio:.0%} of how your hits differ, on {whose}."}
 
