@@ -103,6 +103,7 @@ def train_model(
     stage = stage or (lambda words: None)
     folder = Path(folder)
     _check_writable(folder)
+    stage("Training")
     recording, hits = prepared.recording, prepared.hits
     samples, rate = recording.samples, recording.sample_rate
     take = make_take(hits)  # every model is measured on this one
@@ -110,7 +111,6 @@ def train_model(
     if other and settings.split == "contiguous":
         settings = replace(settings, split="whole")
     listens_on = settings.listener == MEL
-    stage("Training")
     if listens_on:
         trained = train_looks(take, preset, settings, progress)
     else:
