@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from looks_support import looks_mapping, looks_metadata
 from matplotlib.image import imread
 
 from timbrekit.errors import ModelFileError, OutputError
 from timbrekit.export.check import check_model
+from timbrekit.export.looks_model import write_looks_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
 from timbrekit.mapping import Mapping, build_network
@@ -49,6 +51,22 @@ def trained_folder(tmp_path):
     write_wav(folder / "primer.wav", np.full(RATE, 0.1), RATE)
     write_wav(folder / "rehearsal.wav", np.full(20 * RATE, 0.25), RATE)
     return folder
+
+
+@pytest.mark.usefixtures("forked_guard")
+def test_the_zip_of_a_model_that_listens_on_has_page_and_nn_and_says_why_torchdrum_has_none(trained_folder):
+    preset = load_preset("snare-2")
+    mapping = looks_mapping(preset)
+    write_looks_model(mapping, looks_metadata(mapping, preset), trained_folder / "model.pt")
+    report = json.loads((trained_folder / "report.json").read_text())
+    (trained_folder / "report.json").write_text(json.dumps(report | {"listener": "mel"}))
+    with zipfile.ZipFile(write_bundle(trained_folder, preset)) as archive:
+        names, page = archive.namelist(), archive.read(f"{STEM}.html").decode()
+        played = torch.jit.load(BytesIO(archive.read(f"{STEM}.ts")))
+    contents = bundle_contents(STEM, listener="mel")
+    assert sorted(names) == sorted(contents) and "TorchDrum cannot play it" in contents[f"{STEM}.pt"]
+    assert "card.png" not in names and f"{STEM} primer.wav" not in names
+    assert '"listener":"mel"' in page and "forward" in played.get_methods()
 
 
 def test_the_zip_holds_everything_and_each_part_works(trained_folder, tmp_path):

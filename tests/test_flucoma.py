@@ -9,7 +9,7 @@ import torch
 from model_files import Published, Wide, scripted
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export.check import open_model
+from timbrekit.export.check import check_model, open_model
 from timbrekit.export.flucoma import write_flucoma
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.torchdrum import write_model
@@ -117,6 +117,8 @@ def test_layer_normalisation_is_refused_with_the_way_out(tmp_path):
         _, model = write(tmp_path, name)
         with pytest.raises(ModelFileError, match=r"layer normalisation.* --model mlp-plain"):
             write_flucoma(model, tmp_path / "out")
+        assert "FluCoMa" not in check_model(model.path).hosts
+    assert "FluCoMa" in check_model(write(tmp_path, "mlp-plain")[1].path).hosts
     assert not (tmp_path / "out").exists()
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(timbrekit.__file__).parent
 # From the ground up: each room may use those below it.
 ROOMS = (
     "errors files compiled time_left synth features loss mapping estimate mapping_looks presets recording training "
-    "plugin export results drums tone workflow_looks workflow session experiment notebook commands cli"
+    "plugin export results drums tone workflow session experiment notebook commands cli"
 ).split()
 # The science: what a reader of the paper recognises. It stands on ``errors`` and ``compiled`` alone.
 CORE_ROOMS = {"synth", "features", "loss", "mapping", "estimate", "mapping_looks"}

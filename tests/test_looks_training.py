@@ -59,11 +59,10 @@ def test_training_leaves_a_folder_with_all_but_a_primer(outcome):
     assert report["listener"] == "mel" and "primer" not in report
     assert report["as_played"]["hits"] == HITS and report["as_played"]["error_ratio"] < 0.8
     card = (folder / "out" / "card.txt").read_text()
-    assert (
-        "listens on while a hit rings" in card
-        and "timbrekit page model.pt" in card
-        and "primer.wav" not in card
-    )
+    said = " ".join(card.split())
+    assert "listens on while a hit rings, and corrects the sound. So TorchDrum cannot play it" in said
+    assert "timbrekit page model.pt" in card and "--to nn-tilde" in card and "primer.wav" not in card
+    assert report["name"] == "take as Snare 1, listening on" and "24 hits, each heard on while" in said
     assert made.trained.history[-1].number == made.trained.history[-1].of == 16
 
 

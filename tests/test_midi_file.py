@@ -185,6 +185,11 @@ def test_the_command_writes_it_with_the_models_own_settings(model, sample_record
     assert len(notes) == result["hits"]
     assert cli.main(command) == 2
     assert "add --recording FILE" in capsys.readouterr().err
+    swelling = np.linspace(0, 0.2, 96_000) * np.sin(np.arange(96_000) * 2 * np.pi * 110 / 48_000)
+    write_wav(tmp_path / "hum.wav", swelling.astype(np.float32), 48_000)
+    before = out.read_bytes()
+    assert cli.main([*command, "--recording", str(tmp_path / "hum.wav")]) == 2
+    assert "No hit was found in hum.wav" in capsys.readouterr().err and out.read_bytes() == before
     assert cli.main([*command[:3], "flucoma", "--recording", "x.wav", "--out", "x"]) == 2
     assert "goes with --to midi" in capsys.readouterr().err
     over = ["--recording", str(out), "--out", str(out)]

@@ -1,6 +1,7 @@
 """An instrument's name: made of recording and preset, or the user's own; changed after training without harm."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import soundfile
@@ -33,6 +34,7 @@ def trained(tmp_path_factory):
 
 def test_a_name_is_made_of_the_recordings_and_the_presets():
     assert default_name("my take.wav", SNARE) == "my take as Snare 1"
+    assert default_name("my take.wav", SNARE, "mel") == "my take as Snare 1, listening on"
     assert len(default_name("x" * 300 + ".wav", SNARE)) <= LONGEST
     check_name(default_name("x" * 300 + ".wav", SNARE))
 
@@ -74,10 +76,25 @@ def test_all_instruments_are_listed_with_their_verdicts(trained, capsys):
     (listed,) = json.loads(capsys.readouterr().out)["instruments"]
     report = json.loads((trained / "report.json").read_text())
     assert (listed["word"], listed["ticks"], listed["hits"]) == (report["word"], report["ticks"], 20)
+    assert listed["listener"] == "torchdrum"
     assert main(["instruments", str(trained.parent)]) == 0
-    assert f"follows you {report['word']}" in capsys.readouterr().out
+    said = "does not follow you" if report["word"] == "not" else f"follows you {report['word']}"
+    assert said in capsys.readouterr().out
+    (found,) = find_instruments(trained.parent)
+    assert found.row()["listens"] == "once" and replace(found, listener="mel").row()["listens"] == "on"
 
 
-def test_a_folder_without_instruments_is_said(tmp_path, capsys):
+def test_a_folder_without_instruments_and_one_that_is_not_there_are_said(tmp_path, capsys):
     assert main(["instruments", str(tmp_path)]) == 0
     assert "There is no instrument in" in capsys.readouterr().out
+    assert main(["instruments", str(tmp_path / "nowhere")]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+
+
+def test_a_strangers_report_cannot_write_on_the_terminal(tmp_path, capsys):
+    (tmp_path / "model.pt").touch()
+    report = {"preset": "snare-1", "hits_kept": 3, "name": "\x1b[31mred\nline"}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    assert main(["instruments", str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.isprintable() and "red line: not measured, 3 hits" in line

@@ -281,6 +281,26 @@ def test_from_upload_to_sound_in_three_clicks(page, lab):
     instrument.locator("#count", has_text="1 so far").wait_for()
 
 
+def test_one_click_changes_to_the_kind_that_follows_closer_and_one_goes_back(page):
+    """Trained at the first click, with its page below; and the other one is still there."""
+    train = cell(page, "4 · Train and play")
+    places = train.locator(".widget-radio-box label")
+    assert places.count() == 3
+    places.filter(has_text="page, Max and Pd only").click()
+    train.get_by_text("Both are kept").wait_for(timeout=LONGEST_RUN_MS)
+    name = train.locator("input[type=text]")
+    page.wait_for_function(
+        "field => field.value.endsWith('as Snare 1, listening on')", arg=name.element_handle()
+    )
+    show(train, page, "11-listens-on")
+    train.frame_locator("iframe").locator("#pads button").nth(2).click()
+    train.frame_locator("iframe").locator("#count", has_text="1 so far").wait_for()
+    cell(page, "7 · Verdict").get_by_text("So TorchDrum").wait_for(timeout=LONGEST_RUN_MS)
+    places.filter(has_text="everywhere").click()
+    train.get_by_text("You have trained Snare 1 on this recording before").wait_for(timeout=LONGEST_RUN_MS)
+    cell(page, "7 · Verdict").get_by_text("Dial in what").wait_for(timeout=LONGEST_RUN_MS)
+
+
 def test_training_can_be_stopped_while_it_runs_and_keeps_the_best(page, lab):
     """After a changed preset, with far more epochs than anybody would wait for."""
     _, home = lab

@@ -22,6 +22,7 @@ from timbrekit.notebook.player import flac, player_html  # noqa: E402
 from timbrekit.notebook.plots import smoothed_spectrum  # noqa: E402
 from timbrekit.notebook.preset_panel import PresetPanel, own_presets, preset_sound, save_own  # noqa: E402
 from timbrekit.notebook.recording_panel import SAMPLE, UPLOAD, RecordingPanel, keep_if_readable  # noqa: E402
+from timbrekit.notebook.train_step import BOTH, CLOSER, EVERYWHERE  # noqa: E402
 from timbrekit.notebook.training_panel import TrainingPanel, is_fast  # noqa: E402
 from timbrekit.presets import load_preset  # noqa: E402
 from timbrekit.recording import read_recording  # noqa: E402
@@ -29,6 +30,7 @@ from timbrekit.recording.onsets import DetectorSettings  # noqa: E402
 from timbrekit.recording.suggest import suggest_settings  # noqa: E402
 from timbrekit.session import Session  # noqa: E402
 from timbrekit.training.fast.train import Epoch  # noqa: E402
+from timbrekit.workflow import train_model  # noqa: E402
 
 RATE = 48_000
 
@@ -214,7 +216,7 @@ def test_while_it_trains_the_panel_says_how_to_stop_and_draws_what_was_reached()
 
     def work(progress, stage):
         stage("Training")
-        assert re.search(r"Getting to know the drum machine, about \d+ s left", panel.words.value)
+        assert re.search(r"Getting to know the sound, about \d+ s left", panel.words.value)
         progress(Epoch(1, 9, 1.0, 0.9, 5))
         panel._tell()
         assert re.search(
@@ -322,6 +324,105 @@ def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatc
     assert "My third snare" in shown[0] and "follows you" in shown[0]
     second.choose_preset("snare-1")
     assert not second.session.is_trained
+
+
+@pytest.mark.usefixtures("forked_guard")
+def test_each_kind_is_trained_once_and_a_click_changes_between_them(short_take, tmp_path, monkeypatch):
+    """Everywhere, then the one that listens on, then back: every step is of the one that is chosen."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIMBREKIT_FAST", "1")
+    panels = []
+    monkeypatch.setattr("timbrekit.notebook.train_step.show_panel", lambda box, *_: panels.append(box))
+    journey = Journey.start()
+    keep_if_readable(journey.session, "take.wav", short_take.read_bytes())
+    journey.train()
+    journey.play_live()
+    journey.listen()
+    journey.show_timbre_space()
+    journey.show_verdict()
+    places, steps = panels[0], journey.steps
+    once = journey.session.model_dir
+    assert places.label == EVERYWHERE and "primer.wav" in steps["verdict"].text
+    plugin_drawn = len(steps["verdict"].panel.box.children)
+    heard = journey.audition.audition.versions["remapped"]
+
+    greyed = []
+    monkeypatch.setattr(
+        "timbrekit.notebook.train_step.train_model",
+        lambda *told, **options: (
+            greyed.append([name for name in steps if outdated(steps[name])]) or train_model(*told, **options)
+        ),
+    )
+    places.label = CLOSER  # one click
+    assert greyed == [["play", "listen", "space", "verdict"]]  # while it trains; what trains is not
+    assert "Training is done: 4 epochs" in steps["train"].text
+    missed = r"everywhere misses \d+% of how your hits differ, the one for page, Max and Pd \d+%"
+    said = " ".join(steps["train"].text.split())
+    assert re.search(missed, said) and "the one for page, Max and Pd plays from here on" in said
+    assert '"listener":"mel"' in html.unescape(steps["play"].panel.frame.value)
+    assert steps["play"].panel.name.value == "take as Snare 1, listening on"
+    assert "So TorchDrum cannot play it" in " ".join(steps["verdict"].text.split())
+    assert len(steps["verdict"].panel.box.children) == plugin_drawn - 1
+    assert not np.array_equal(journey.audition.audition.versions["remapped"], heard)
+    assert len(journey.audition.audition.rehearsal.triggers) == journey.session.state.hits
+    assert not any(outdated(step) for step in steps.values())
+
+    places.label = EVERYWHERE  # back
+    assert "You have trained Snare 1 on this recording before" in steps["train"].text
+    np.testing.assert_array_equal(journey.audition.audition.versions["remapped"], heard)
+    assert journey.session.model_dir == once
+    journey.session.keep_listener("mel")  # by another notebook
+    again = Journey.start()
+    again.train()
+    assert (
+        panels[-1].label == CLOSER and "Snare 1 (listening on) on this recording" in again.steps["train"].text
+    )
+
+    shown = []
+    monkeypatch.setattr("timbrekit.notebook.journey.show_html", shown.append)
+    again.show_instruments()
+    assert shown[0].count("<tr>") == 3 and "<td style='text-align: left'>on</td>" in shown[0]
+
+
+def test_both_go_on_as_far_as_they_can(session, short_take, monkeypatch):
+    """Stop ends the first and leaves the second; where the second cannot be trained, the first is played."""
+    monkeypatch.setenv("TIMBREKIT_FAST", "1")
+    monkeypatch.setattr("timbrekit.notebook.widgets.display", lambda *_args, **_options: None)
+    keep_if_readable(session, "take.wav", short_take.read_bytes())
+    journey = Journey(session)
+    trained = []
+
+    def stopped(prepared, preset, folder, settings, progress, stage, **options):
+        trained.append(settings.listener)
+        progress(Epoch(1, 9, 1.0, 0.9, 5))
+        raise KeyboardInterrupt
+
+    def refused(prepared, preset, folder, settings, *told, **options):
+        trained.append(settings.listener)
+        if settings.listener == "mel":
+            raise TrainingError("6 hits are too few.")
+        return train_model(prepared, preset, folder, settings, *told, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("timbrekit.notebook.train_step.train_model", stopped)
+        journey.train(to_play=BOTH)
+    assert trained == ["torchdrum"] and "Stopped before there was a model" in journey.steps["train"].text
+    with monkeypatch.context() as patched:
+        patched.setattr("timbrekit.notebook.train_step.train_model", refused)
+        journey.train(to_play=BOTH)
+    assert trained == ["torchdrum", "torchdrum", "mel"]
+    assert "6 hits are too few" in journey.steps["train"].text
+    assert session.listener == "torchdrum" and session.is_trained
+
+
+def test_each_round_of_a_training_that_listens_on_has_a_picture_of_its_own():
+    panel = TrainingPanel(listens_on=True)
+    for number in range(1, 9):
+        panel.progress(Epoch(number, 8, *(2 * [0.2 if number < 5 else 0.6 - number / 100]), 5))
+        panel._tell()
+    assert [epoch.number for epoch in panel.history] == [1, 2, 3, 4]
+    assert all(epoch.of == 4 and epoch.train_loss > 0.5 for epoch in panel.history)
+    assert "Round 2 of 2: Epoch 4 of 4" in panel.text and "best so far 0.520" in panel.text
 
 
 def test_a_file_that_has_not_arrived_is_said_and_nothing_is_used_in_its_place(session):

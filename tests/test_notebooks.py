@@ -26,6 +26,7 @@ from timbrekit.notebook.drum_journey import HIT_SOURCES  # noqa: E402
 from timbrekit.notebook.journey import DETECTORS, LAST_PRESET, SOMETHING_ELSE, TAKES  # noqa: E402
 from timbrekit.notebook.recording_panel import RECORDING_SOURCES  # noqa: E402
 from timbrekit.notebook.tone_journey import STEPS, TUNES  # noqa: E402
+from timbrekit.notebook.train_step import PLACES  # noqa: E402
 from timbrekit.presets import preset_names  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -40,6 +41,7 @@ CHOICES = {  # what each form field may offer
     "listen_to": list(TAKES),
     "play_something_else": list(SOMETHING_ELSE),
     "model": list(MODEL_NAMES),
+    "to_play": list(PLACES),
     "steps": list(STEPS),
     "hits": list(HIT_SOURCES),
     "play_with": list(TUNES),

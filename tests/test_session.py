@@ -1,5 +1,6 @@
 """Sessions: what was kept is there again, in words; damage is set aside; names never leave the folder."""
 
+import hashlib
 import json
 import os
 import random
@@ -118,6 +119,38 @@ def test_models_and_checkpoints_belong_to_the_choices_they_were_made_with(folder
     assert session.describe().endswith("187 hits, snare-3 chosen, not trained yet, 1 other model kept.")
     session.keep_preset(SNARE_2)
     assert session.is_trained and session.model_dir == first
+
+
+def test_models_of_both_listeners_are_kept_and_neither_is_taken_for_the_other(folder):
+    session = filled(folder)
+    put(session.model_path, b"heard once")
+    once = session.model_dir
+    session.keep_listener("mel")
+    assert not session.is_trained and session.checkpoint_path.parent != once
+    put(session.model_path, b"listens on")
+    again = Session.open(folder)
+    assert again.listener == "mel" and again.model_path.read_bytes() == b"listens on"
+    assert again.trained_dirs == {"torchdrum": once, "mel": session.model_dir}
+    assert again.describe().endswith("187 hits, trained with snare-2 (listening on), 1 other model kept.")
+    again.keep_listener("torchdrum")
+    assert again.model_path.read_bytes() == b"heard once"
+    again.keep_preset(SNARE_3)
+    assert again.trained_dirs == {}
+
+
+def test_a_session_of_before_there_were_listeners_finds_its_model(folder):
+    session = filled(folder)
+    put(session.model_path)
+    content = json.loads((folder / STATE_FILE).read_text())
+    chosen = [content[name] for name in ("recording_sha256", "detector", "preset")]
+    fingerprint = hashlib.sha256(
+        json.dumps(chosen, sort_keys=True).encode()
+    ).hexdigest()  # as version 0.3 had it
+    assert session.model_dir.name == f"snare-2-{fingerprint[:8]}"
+    del content["listener"]
+    (folder / STATE_FILE).write_text(json.dumps(content))
+    again = Session.open(folder)
+    assert again.is_trained and again.listener == "torchdrum"
 
 
 @pytest.mark.parametrize("change", ["recording", "detector", "preset"])
@@ -310,6 +343,7 @@ GOOD = {"timbrekit_session": 1, "started": "2026-05-03T14:05:00+00:00"}
         (json.dumps(GOOD | {"hits": True}).encode(), '"hits"'),
         (json.dumps(GOOD | {"hits": float("nan")}).encode(), "not JSON"),
         (json.dumps(GOOD | {"preset": {"name": 3}}).encode(), '"preset" has no name'),
+        (json.dumps(GOOD | {"listener": "cat"}).encode(), '"listener" is none that there is'),
         (json.dumps(GOOD | {"recording": "../../secret.wav"}).encode(), '"recording" is not a file name'),
         (json.dumps(GOOD | {"recording": "C:\\secret.wav"}).encode(), '"recording" is not a file name'),
     ],

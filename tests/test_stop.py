@@ -2,25 +2,31 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 
-import numpy as np
 import pytest
 import soundfile
 from takes import RATE, varied_strokes
 
+from timbrekit.export.check import check_model
+from timbrekit.notebook.verdict_panel import VerdictPanel
 from timbrekit.presets import load_preset
 from timbrekit.recording.prepare import prepare
-from timbrekit.results.situations import end_of_take
+from timbrekit.results.bundle import bundle_contents, write_bundle
 from timbrekit.training.settings import Settings
 from timbrekit.workflow import FILES, train_model
 
 psutil = pytest.importorskip("psutil", reason="needs the test extra")
 
+SNARE = load_preset("snare-1")
 SOON = 2.0  # s
-STAGES = ("Training", "Measuring", "Rehearsing", "Measuring on playing that it has not heard")
+KEPT = set(FILES) - {"report.png", "rehearsal.wav"}
+EPOCHS = "epochs"
+STAGES = ("Training", "Measuring", EPOCHS, "Rehearsing", "Measuring on playing that it has not heard")
 # Without a warm start the later steps are reached sooner; each step says so on standard output as it begins.
 SCRIPT = """
 import sys
@@ -29,6 +35,9 @@ import timbrekit.training.recipes as recipes
 make = recipes.make_settings
 recipes.make_settings = lambda *options: replace(make(*options), warm_start=sys.argv[1] == "Training")
 del sys.argv[1]
+import timbrekit.commands.output as output
+tell = output.Bar.__call__
+output.Bar.__call__ = lambda self, epoch: (tell(self, epoch), print("epochs", flush=True))
 from timbrekit.cli import main
 sys.exit(main())
 """
@@ -38,7 +47,8 @@ sys.exit(main())
 @pytest.mark.parametrize("stage", STAGES)
 def test_ctrl_c_is_answered_within_two_seconds_in_every_step(stage, sample_recording, tmp_path):
     """By the process's own clock: another program may have the processor meanwhile."""
-    options = [str(sample_recording), "--out", str(tmp_path / "out"), "--epochs", "1", "--hold", "1000"]
+    epochs = "100" if stage == EPOCHS else "1"
+    options = [str(sample_recording), "--out", str(tmp_path / "out"), "--epochs", epochs, "--hold", "1000"]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, stage, "train", *options],
         stdout=subprocess.PIPE,
@@ -56,10 +66,12 @@ def test_ctrl_c_is_answered_within_two_seconds_in_every_step(stage, sample_recor
     finally:
         if process.returncode is None:
             process.kill()
-    assert process.returncode == 130 and said == "timbrekit: stopped.\n"
+    has_model = stage in STAGES[2:]
+    assert process.returncode == 130 and said == ("" if has_model else "timbrekit: stopped.\n")
     assert used.ru_utime + used.ru_stime - before.user - before.system < SOON
     left = {path.name for path in (tmp_path / "out").iterdir()} if (tmp_path / "out").exists() else set()
-    assert left == (set() if stage == "Training" else {"unfinished.pt"})  # what was reached, for the next run
+    reached = {"unfinished.pt"} if stage != "Training" else set()  # for the next run
+    assert left == reached | (KEPT if has_model else set())
 
 
 @pytest.fixture(scope="module")
@@ -73,27 +85,26 @@ def stopped(tmp_path_factory):
             raise KeyboardInterrupt
 
     prepared, settings = prepare(folder / "take.wav"), Settings(epochs=50, warm_start=False)
-    return folder / "out", train_model(
-        prepared, load_preset("snare-1"), folder / "out", settings, progress=stop
-    )
+    return folder / "out", train_model(prepared, SNARE, folder / "out", settings, progress=stop)
 
 
-def test_after_a_stop_the_best_so_far_is_measured_on_the_end_of_the_take_alone(stopped):
+def test_after_a_stop_the_best_so_far_is_kept_and_nothing_more_is_measured(stopped):
     folder, outcome = stopped
-    assert outcome.trained.interrupted and {path.name for path in folder.iterdir()} == set(FILES)
-    report = json.loads((folder / "report.json").read_text())
-    held_out = len(outcome.trained.split.test)
-    assert held_out and report["unseen"]["hits"] == report["as_played"]["hits"] == held_out
-    assert report["unseen"]["source"] == "end of take" and report["training"]["interrupted"]
-    assert set(outcome.played) == {"cold", "after_primer"}
-    samples, rate = soundfile.read(folder / "rehearsal.wav")
-    assert len(samples) / rate == pytest.approx(len(varied_strokes(40)) / RATE)  # all of it is heard
+    assert outcome.trained.interrupted and {path.name for path in folder.iterdir()} == KEPT
+    assert check_model(outcome.model).ready
+    report, card = json.loads((folder / "report.json").read_text()), (folder / "card.txt").read_text()
+    assert report["training"]["interrupted"] and report["as_played"] == {} and "unseen" not in report
+    assert "Not measured" in report["verdict"] and "Not measured" in card and "unseen hits" not in card
+    with zipfile.ZipFile(write_bundle(folder, SNARE)) as archive:
+        stem = "take as Snare 1"
+        assert set(archive.namelist()) == set(bundle_contents(stem)) - {f"{stem} preview.wav", "report.png"}
 
 
-def test_the_end_of_a_take_has_its_held_out_hits_and_no_others(stopped):
-    _, outcome = stopped
-    take, split = outcome.take, outcome.trained.split
-    samples = varied_strokes(40)
-    end = end_of_take(np.asarray(samples, np.float32), take, split)
-    assert len(end.take) == len(split.test)
-    assert np.allclose(end.take.intended.numpy(), take.intended[split.test].numpy(), atol=0.05)
+def test_a_stopped_model_can_be_measured_on_other_playing(stopped, tmp_path):
+    folder, _ = stopped
+    shutil.copytree(folder, tmp_path / "model")
+    soundfile.write(tmp_path / "other.wav", varied_strokes(30, seed=5), RATE)
+    panel = VerdictPanel(tmp_path / "model", SNARE, folder.parent / "take.wav")
+    assert "Not measured" in panel.text
+    panel.measure(tmp_path / "other.wav")
+    assert "Not measured" not in panel.text and "which it had never heard" in " ".join(panel.text.split())

@@ -223,7 +223,7 @@ def test_an_instrument_is_saved_and_read_whole(tmp_path, instrument):
     assert torch.equal(read.play(told), instrument.play(told))
 
 
-@pytest.mark.parametrize("content", [b"", b"not a model", None])
+@pytest.mark.parametrize("content", [b"", b"not a model", b"RIFF of a sound", None])
 def test_what_is_no_instrument_is_refused(tmp_path, content):
     path = tmp_path / "tone.pt"
     if content is None:

@@ -4,6 +4,7 @@ Help, usage errors and everything else about the arguments is answered without i
 """
 
 import argparse
+import atexit
 import functools
 import gc
 import importlib
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 on bad input (one line on stderr), 130 on Ctrl-C. Wrong arguments raise SystemExit(2).
     """
+    atexit.register(
+        gc.freeze
+    )  # or Python searches all of torch for garbage before it ends: seconds on a busy machine
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a character shows its number
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -46,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         print("timbrekit: stopped.", file=sys.stderr)
-        gc.freeze()  # or Python searches all of torch for garbage before it ends: seconds on a busy machine
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at exit
@@ -112,7 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also compute how well this preset could follow at best (a minute more)",
     )
-    _detector_arguments(train)
+    _detector_arguments(train, "what suits the recording")
 
     measure = add_command(
         choices, "measure", "measure.measure", "how well does a model follow playing it has not heard?"
@@ -138,17 +141,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--dry-wet",
         type=float,
         default=1.0,
-        help="0 to 1, how much of it is the drum machine; the rest is the recording (default: %(default)s)",
+        help="0 to 1, how much of it is the instrument; the rest is the recording (default: %(default)s)",
     )
-    rehearse.add_argument("--seed", type=whole(0), default=0, help="of the drum machine's noise")
+    rehearse.add_argument(
+        "--seed", type=whole(0), default=0, help="of the instrument's noise (default: %(default)s)"
+    )
     rehearse.add_argument("--sample-rate", type=whole(1), metavar="HZ", help="default: the recording's own")
     rehearse.add_argument("--primer", type=Path, help="sound sent through the plug-in first")
-    _detector_arguments(rehearse)
+    _detector_arguments(rehearse, "what the model was trained with")
 
     onsets = add_command(choices, "onsets", "onsets", "show what the plug-in would trigger on")
     onsets.add_argument("recording", type=Path, help="of drumming")
     onsets.add_argument("--sample-rate", type=whole(1), metavar="HZ", help="default: the recording's own")
-    _detector_arguments(onsets)
+    _detector_arguments(onsets, "as the plug-in opens")
 
     add_command(choices, "presets", "presets", "list the presets")
 
@@ -169,9 +174,13 @@ def build_parser() -> argparse.ArgumentParser:
     inspect = add_command(choices, "inspect", "inspect", "show what is wrong with a recording")
     inspect.add_argument("recording", type=Path, help="that you think of training on")
     inspect.add_argument(
-        "--sample-rate", type=whole(1), default=SAMPLE_RATE, metavar="HZ", help="of your DAW"
+        "--sample-rate",
+        type=whole(1),
+        default=SAMPLE_RATE,
+        metavar="HZ",
+        help="of your DAW (default: %(default)s)",
     )
-    _detector_arguments(inspect)
+    _detector_arguments(inspect, "what suits the recording")
 
     page = add_command(choices, "page", "page", "write a model as a page that plays in any browser")
     page.add_argument("model", type=Path, help=MODEL)
@@ -260,15 +269,11 @@ def _function(name: str) -> Callable[[argparse.Namespace], int]:
     return getattr(importlib.import_module(module), function)
 
 
-def _detector_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("the plug-in's onset controls")
+def _detector_arguments(parser: argparse.ArgumentParser, default: str) -> None:
+    words = f"Without any of them: {default}. With some, the others are as the plug-in opens."
+    group = parser.add_argument_group("the plug-in's onset controls", words)
     group.add_argument("--on-threshold", type=float, metavar="DB", help=TRIGGER.title)
-    group.add_argument(
-        "--off-threshold",
-        type=float,
-        metavar="DB",
-        help=RETRIGGER.title,
-    )
+    group.add_argument("--off-threshold", type=float, metavar="DB", help=RETRIGGER.title)
     group.add_argument("--hold", type=int, metavar="SAMPLES", help=HOLD.title)
 
 

@@ -6,13 +6,22 @@ from collections.abc import Callable
 
 # Seconds of each part for the sample recording, on one thread of a busy CPU. What counts is how they compare: how fast
 # this machine is, is learned from the parts that are done. The keys are the stages that `train_model` tells.
-WARM_START, EPOCHS, BOUNDS = "Training", "epochs", "Computing the bounds"
+WARM_START, EPOCHS, SECOND_ROUND, BOUNDS = "Training", "epochs", "second round", "Computing the bounds"
 PARTS = {
     WARM_START: 23.0,
     EPOCHS: 16.5,
     "Measuring": 2.0,
     "Rehearsing": 6.0,
     "Measuring on playing that it has not heard": 4.0,
+    BOUNDS: 60.0,
+}
+LISTENS_ON = {  # likewise; its epochs are of two rounds, of which the second plays the updates
+    WARM_START: 20.0,
+    EPOCHS: 11.0,
+    SECOND_ROUND: 18.0,
+    "Measuring": 1.2,
+    "Rehearsing": 1.7,
+    "Measuring on playing that it has not heard": 2.4,
     BOUNDS: 60.0,
 }
 SKIPPED = 0.2  # of what it should take: a warm start so short was none
@@ -24,14 +33,19 @@ class TimeLeft:
     Args:
         bounds: whether the bounds are computed, too.
         clock: gives seconds.
+        listens_on: whether the model has a mel listener.
     """
 
-    def __init__(self, bounds: bool = False, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._expected = {name: part for name, part in PARTS.items() if bounds or name != BOUNDS}
+    def __init__(
+        self, bounds: bool = False, clock: Callable[[], float] = time.monotonic, listens_on: bool = False
+    ):
+        self._clock, parts = clock, LISTENS_ON if listens_on else PARTS
+        self._expected = {name: part for name, part in parts.items() if bounds or name != BOUNDS}
+        self._rounds = [name for name in (EPOCHS, SECOND_ROUND) if name in parts]
         self._done: dict[str, float] = {}  # seconds that each part took
         self._part, self._since = WARM_START, clock()
         self._share = 0.0  # of the present part that is done; 0 where it does not tell
+        self._told = self._since  # when it told so
 
     def stage(self, words: str) -> None:
         """A part begins, if it is one; other words are told on the way."""
@@ -40,11 +54,14 @@ class TimeLeft:
 
     def epoch(self, number: int, of: int) -> None:
         """Epoch ``number`` of ``of`` has ended."""
-        if self._part == WARM_START:
-            self._begin(EPOCHS)
+        each = max(of // len(self._rounds), 1)
+        done, number = divmod(number - 1, each)
+        part = self._rounds[min(done, len(self._rounds) - 1)]
+        if self._part == part:
+            self._share, self._told = (number - self._first) / max(each - 1 - self._first, 1), self._clock()
+        elif self._part in (WARM_START, *self._rounds):
+            self._begin(part)
             self._first = number
-        elif self._part == EPOCHS:
-            self._share = (number - self._first) / max(of - self._first, 1)
 
     def seconds(self) -> float:
         """That are left, at least 0."""
@@ -52,7 +69,9 @@ class TimeLeft:
         pace = self._pace()
         ahead = sum(self._expected[name] for name in parts[parts.index(self._part) + 1 :]) * pace
         gone = self._clock() - self._since
-        whole = gone / self._share if self._share > 0 else self._expected[self._part] * pace
+        whole = self._expected[self._part] * pace
+        if self._share > 0:
+            whole = (self._told - self._since) / self._share
         return max(whole - gone, 0.1 * gone if self._share == 0 else 0.0) + ahead
 
     def words(self) -> str:

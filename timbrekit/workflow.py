@@ -1,7 +1,7 @@
 """From a recording to a folder with everything a player needs. The command line and the notebooks call this."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,34 +10,36 @@ import numpy as np
 
 from timbrekit.errors import GpuError, OutputError
 from timbrekit.export.check import open_model
+from timbrekit.export.looks_model import describe_looks, write_looks_model
 from timbrekit.export.metadata import describe_training
-from timbrekit.export.model_file import MEL, listener_of
+from timbrekit.export.model_file import listener_of
 from timbrekit.export.torchdrum import write_model
 from timbrekit.files import staging_folder, write_json
-from timbrekit.plugin.as_played import AsPlayed
+from timbrekit.plugin.as_played import AsPlayed, rehearse_as
 from timbrekit.plugin.primer import make_primer
-from timbrekit.plugin.rehearse import rehearse
-from timbrekit.plugin.rehearse_looks import rehearse_looks
 from timbrekit.presets import Preset
 from timbrekit.recording import Recording, read_recording, write_wav
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.prepare import Prepared
+from timbrekit.results.looks import measure_looks_held_out
 from timbrekit.results.measure import detector_of
 from timbrekit.results.naming import check_name, default_name
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
-from timbrekit.results.situations import measure_end_alone, measure_situations
+from timbrekit.results.situations import measure_once, measure_situations
 from timbrekit.results.unseen import error_bars, other_take, velocity_model
 from timbrekit.synth import find_synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import train
+from timbrekit.training.looks import train_looks
+from timbrekit.training.names import MEL
 from timbrekit.training.published import as_exported, published_preset, published_windows
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Epoch, Trained
-from timbrekit.workflow_looks import LOOKS_FILES, train_looks_into
 
-FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")  # training's
+# Training's. A model that listens on has no primer: it needs none.
+FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Outcome:
     def model(self) -> Path:
         return self.folder / "model.pt"
 
+    @property
+    def whole(self) -> AsPlayed:
+        """What its host plays: a plug-in that knows the ranges, where it has any to learn."""
+        return self.played.get("after_primer", self.played["cold"])
+
 
 def train_model(
     prepared: Prepared,
@@ -69,7 +76,8 @@ def train_model(
 ) -> Outcome:
     """Train, rehearse, prove and write ``model.pt, report.json, report.png, rehearsal.wav, primer.wav, card.txt``.
 
-    All files are made in a folder beside and then put in place, so that nothing half-made is left behind.
+    All files are made in a folder beside and then put in place, so that nothing half-made is left behind. Ctrl-C
+    (KeyboardInterrupt) after the first epoch keeps the best model so far, without rehearsal, picture and verdict.
 
     Args:
         prepared: from :func:`prepare`.
@@ -91,86 +99,106 @@ def train_model(
         OutputError: the folder cannot be written.
     """
     settings = settings or Settings()
-    name = check_name(name) if name else default_name(prepared.recording.name, preset)
+    name = check_name(name) if name else default_name(prepared.recording.name, preset, settings.listener)
     stage = stage or (lambda words: None)
     folder = Path(folder)
     _check_writable(folder)
+    stage("Training")
     recording, hits = prepared.recording, prepared.hits
     samples, rate = recording.samples, recording.sample_rate
     take = make_take(hits)  # every model is measured on this one
     other = None if test is None else other_take(test, take)
     if other and settings.split == "contiguous":
         settings = replace(settings, split="whole")
-    if settings.listener == MEL:
-        with staging_folder(folder) as staging:
-            told = (progress, stage, bounds)
-            made = train_looks_into(staging, prepared, take, other, preset, name, settings, *told)
-            _move_into_place(staging, folder, LOOKS_FILES)
-        (folder / "primer.wav").unlink(missing_ok=True)  # of an earlier training: this model needs none
-        report, trained, played = made
-        return Outcome(folder, report, trained, take, played)
-    stage("Training")
+    listens_on = settings.listener == MEL
+    if listens_on:
+        trained = train_looks(take, preset, settings, progress)
+    else:
+        trained = _train_for_torchdrum(prepared, take, preset, settings, progress, checkpoint, stage)
+    stage("Measuring")
+    held_out = (measure_looks_held_out if listens_on else measure_held_out)(take, trained, preset)
+    primer = None if listens_on else make_primer(samples, rate, hits.settings)
+    with staging_folder(folder) as staging:
+        network = trained.mapping.mapping if listens_on else trained.mapping
+        metadata = describe_training(
+            network, preset, take, name, recording.duration_s, trained.settings, held_out.error_ratio
+        )
+        if listens_on:
+            metadata = describe_looks(metadata, trained.mapping)
+        write = write_looks_model if listens_on else write_model
+        model = write(trained.mapping, metadata, staging / "model.pt")
+        found, reached = None, {}
+        try:
+            if not trained.interrupted:
+                stage("Rehearsing")
+                velocity = velocity_model(take, preset, trained.split.train, settings.seed)
+                measured = (measure_once if listens_on else measure_situations)(
+                    *(model.module, velocity, samples, take, trained.split, primer and primer.samples),
+                    *(preset.instrument(), other, stage),
+                )
+                if bounds:
+                    stage("Computing the bounds")
+                    reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
+                    if not listens_on:
+                        reached["onset information"] = predict_from_onsets(take)
+                found = measured
+        except (
+            KeyboardInterrupt
+        ):  # whoever has pressed Stop has the model, and is not kept waiting for its figures
+            trained = replace(trained, interrupted=True)
+        findings = [asdict(finding) for finding in prepared.findings]
+        played, unseen = (found.played, found.unseen) if found else ({}, None)
+        report = build_report(
+            name, preset, take, trained, held_out, played, primer, findings, unseen, reached
+        )
+        outcome = Outcome(folder, report, trained, take, played)
+        if primer:
+            write_wav(staging / "primer.wav", primer.samples, primer.sample_rate)
+        (staging / "card.txt").write_text(write_card(report, preset), encoding="utf-8")
+        if found:
+            write_wav(staging / "rehearsal.wav", found.sound, rate)
+            missed = prepared.suggestion.missed if prepared.suggestion else ()
+            save_report_picture(
+                staging / "report.png",
+                samples,
+                take,
+                trained,
+                error_bars(report["unseen"]),
+                outcome.whole,
+                preset.parameters,
+                missed,
+            )
+        write_json(staging / "report.json", report)
+        for name in FILES:
+            if (staging / name).exists():
+                os.replace(staging / name, folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)  # of an earlier training
+    if checkpoint and found:
+        Path(checkpoint).unlink(missing_ok=True)  # not before: whatever cuts this off, training is not lost
+    return outcome
+
+
+def _train_for_torchdrum(
+    prepared: Prepared,
+    take: Take,
+    preset: Preset,
+    settings: Settings,
+    progress: Callable[[Epoch], None] | None,
+    checkpoint: str | Path | None,
+    stage: Callable[[str], None],
+) -> Trained:
+    """By the settings' recipe; on the CPU where a GPU fails."""
     source, sound = take, preset
     if settings.recipe == "published":
+        hits, samples = prepared.hits, prepared.recording.samples
         source, sound = published_windows(hits, samples), published_preset(preset)
     try:
         trained = train(source, sound, settings, progress, checkpoint, stage)
     except GpuError as error:
         stage(f"{error} It starts again there")
-        settings = replace(settings, device="cpu")
-        trained = train(source, sound, settings, progress, checkpoint, stage)
-    if settings.recipe == "published":
-        trained = as_exported(trained)
-    stage("Measuring")
-    held_out = measure_held_out(take, trained, preset)
-    primer = make_primer(samples, rate, hits.settings)
-    with staging_folder(folder) as staging:
-        metadata = describe_training(
-            trained.mapping, preset, take, name, recording.duration_s, settings, held_out.error_ratio
-        )
-        model = write_model(trained.mapping, metadata, staging / "model.pt")
-        stage("Rehearsing")
-        velocity = velocity_model(take, preset, trained.split.train, settings.seed)
-        # Whoever has pressed Stop is not kept waiting: the end of the take is enough.
-        measure = measure_end_alone if trained.interrupted else measure_situations
-        synth = preset.instrument()
-        found = measure(
-            model.module, velocity, samples, take, trained.split, primer.samples, synth, other, stage
-        )
-        played, unseen = found.played, found.unseen
-        reached = {}
-        if bounds:
-            stage("Computing the bounds")
-            reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
-            reached["onset information"] = predict_from_onsets(take)
-        findings = [asdict(finding) for finding in prepared.findings]
-        report = build_report(
-            name, preset, take, trained, held_out, played, primer, findings, unseen, reached
-        )
-        write_wav(staging / "rehearsal.wav", found.sound, rate)
-        write_wav(staging / "primer.wav", primer.samples, primer.sample_rate)
-        (staging / "card.txt").write_text(write_card(report, preset), encoding="utf-8")
-        missed = prepared.suggestion.missed if prepared.suggestion else ()
-        save_report_picture(
-            staging / "report.png",
-            samples,
-            take,
-            trained,
-            error_bars(report["unseen"]),
-            played["after_primer"],
-            preset.parameters,
-            missed,
-        )
-        write_json(staging / "report.json", report)
-        _move_into_place(staging, folder, FILES)
-    if checkpoint:
-        Path(checkpoint).unlink(missing_ok=True)  # not before: whatever cuts this off, training is not lost
-    return Outcome(folder, report, trained, take, played)
-
-
-def _move_into_place(staging: Path, folder: Path, names: Sequence[str]) -> None:
-    for name in names:
-        os.replace(staging / name, folder / name)
+        trained = train(source, sound, replace(settings, device="cpu"), progress, checkpoint, stage)
+    return as_exported(trained) if settings.recipe == "published" else trained
 
 
 def _check_writable(folder: Path) -> None:
@@ -213,11 +241,8 @@ def rehearse_file(
     whose = "given" if settings else "model" if own else "default"
     settings = settings or own or DetectorSettings()
     synth = find_synth(opened.synth, opened.metadata.get("drum"))
-    told = (opened.module, read.samples, read.sample_rate, settings)
-    if listener_of(opened.metadata) == MEL:  # its ranges are fixed: a primer changes nothing
-        rehearsal = rehearse_looks(*told, synth=synth, **options)
-    else:
-        rehearsal = rehearse(*told, primer=before, synth=synth, **options)
+    told = (listener_of(opened.metadata), opened.module, read.samples, read.sample_rate, settings)
+    rehearsal = rehearse_as(*told, primer=before, synth=synth, **options)
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:
         rehearsal.save_trace(trace)

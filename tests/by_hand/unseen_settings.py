@@ -23,7 +23,7 @@ from tests.shared_material import SHARED
 from timbrekit.export.torchdrum import PluginModel
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.mapping_looks import LooksModel
-from timbrekit.plugin.as_played import measure_as_played, measure_looks_as_played
+from timbrekit.plugin.as_played import measure_as_played
 from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.hits import find_hits
@@ -107,7 +107,7 @@ def measure_looks(pair: Pair, preset: str, seed: int, settings: Settings) -> dic
     sound = load_preset(preset)
     trained = train_looks(pair.trained, sound, replace(settings, seed=seed))
     model = LooksModel(trained.mapping).eval()
-    unseen = measure_looks_as_played(model, pair.samples, pair.played, synth=sound.instrument())
+    unseen = measure_as_played(model, pair.samples, pair.played, synth=sound.instrument(), listener="mel")
     ratio = round(unseen.error_ratio, 4)
     return {
         "pair": pair.name,

@@ -356,7 +356,11 @@ def test_files_that_hold_no_instrument_for_this_page_are_named(visit, address, s
     page = visit(address["file"])
     broken = json.loads(others[1].read_text())
     broken["preset"]["values"].pop("osc1.freq")
-    content = {"broken.json": json.dumps(broken), "empty.html": "<p>", "list.json": "[]", "cut.pt": "PK"}
+    ears, deaf = (
+        {**json.loads(others[1].read_text()), **odd} for odd in ({"listener": "ears"}, {"detector": {}})
+    )
+    content = {"empty.html": "<p>", "list.json": "[]", "cut.pt": "PK"}
+    content |= {f"{n}.json": json.dumps(m) for n, m in (("broken", broken), ("ears", ears), ("deaf", deaf))}
     for name, text in content.items():
         (tmp_path / name).write_text(text)
     for file in (*(tmp_path / name for name in content), site / "tone.html"):
@@ -364,6 +368,11 @@ def test_files_that_hold_no_instrument_for_this_page_are_named(visit, address, s
         until(page, f"document.getElementById('notices').textContent.includes('{file.name}')")
         assert "holds no instrument that this page plays. It plays drums from a page" in notices(page)
     assert page.evaluate("timbrekit.instruments.length") == 1
+    page.set_input_files(
+        "#open-instrument", [tmp_path / "list.json", site / "tone.html", others[0]]
+    )  # the last is one
+    until(page, "timbrekit.instruments.length === 2")
+    assert "list.json and tone.html hold no instrument" in notices(page)
     page.keyboard.press("q")
     until(page, ONE_HIT)
     assert page.complaints == []

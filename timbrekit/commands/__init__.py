@@ -6,6 +6,7 @@ Nothing here imports torch before the arguments are known to be right: what a co
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from dataclasses import asdict
@@ -27,14 +28,13 @@ from timbrekit.commands.output import (
     say,
 )
 from timbrekit.errors import ModelFileError
-from timbrekit.synth import SNARE808
 from timbrekit.synth.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from timbrekit.recording.onsets import DetectorSettings
 
 MOST_PLACES = 8  # of unsure sounds, in the words
-UNFINISHED = "unfinished.pt"  # there only after a power cut or a kill: the next run goes on from it
+UNFINISHED = "unfinished.pt"  # there only after a stop, a power cut or a kill: the next run goes on from it
 
 
 def train(options: argparse.Namespace) -> int:
@@ -70,24 +70,22 @@ def train(options: argparse.Namespace) -> int:
         test = read_recording(options.test, options.sample_rate)
         for finding in test.findings:
             talk(f"  note: {finding.advice}")
-    bar = Bar(talk, sys.stderr.isatty(), options.bounds)
+    listens_on = options.listener == "mel"
+    bar = Bar(talk, sys.stderr.isatty(), options.bounds, listens_on)
     unfinished = options.out / UNFINISHED
     with Interruptible(bar.stopping), removed_if_empty(options.out), bar:
         told = (bar, bar.stage, options.bounds, unfinished, test, options.name)
         outcome = train_model(prepared, preset, options.out, settings, *told)
     report = outcome.report
     talk(f"{report['name']}: {report['verdict']}")
-    if options.listener == "mel":
-        use = "make a page of model.pt with timbrekit page"
-    elif preset.synth == SNARE808:
-        use = "load model.pt in the plug-in"
-    else:
-        use = "play model.pt with timbrekit rehearse"
-    talk(f"Everything is in {outcome.folder}: {use}, and read card.txt.")
+    page = f"timbrekit page {shlex.quote(str(outcome.model))} --out play.html"
+    talk(
+        f"Everything is in {outcome.folder}. To play it in a browser: {page}. For all else read card.txt there."
+    )
     summary = {
         key: report[key] for key in ("hits_kept", "hits_dropped", "error_ratio", "error_ratio_per_feature")
     }
-    summary |= {key: report[key] for key in ("name", "as_played", "detector", "verdict", "unseen")}
+    summary |= {key: report.get(key) for key in ("name", "as_played", "detector", "verdict", "unseen")}
     finish(options, {"model": str(outcome.model), "seconds": time.perf_counter() - began, **summary})
     return INTERRUPTED if outcome.trained.interrupted else OK
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 
 from timbrekit.commands.output import OK, finish, keep, quiet_or_say
@@ -36,7 +37,7 @@ def drum(options: argparse.Namespace) -> int:
         f"Spectral loss {figures['mss']:.2f}, where two noises of the same model differ by {figures['mss_floor']:.2f}; "
         f"log spectral distance {figures['lsd']:.2f} ({figures['lsd_floor']:.2f})."
     )
-    talk(f"Train with it: timbrekit train RECORDING --preset {options.out} --out FOLDER")
+    talk(f"Train with it: timbrekit train RECORDING --preset {shlex.quote(str(options.out))} --out FOLDER")
     finish(
         options,
         {

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from timbrekit.commands.output import OK, counted, finish, keep, say
-from timbrekit.errors import TimbrekitError
+from timbrekit.errors import RecordingError, TimbrekitError
 
 
 def export(options: argparse.Namespace) -> int:
@@ -39,6 +39,11 @@ def _midi(options: argparse.Namespace) -> int:
     recording = read_recording(options.recording)
     model = open_model(options.model)
     rehearsal = hits_of(model, recording.samples, recording.sample_rate, detector_of(model.metadata))
+    if not len(rehearsal.triggers):
+        raise RecordingError(
+            f"No hit was found in {recording.name} with the detector settings of {model.name}, so nothing was written. "
+            "Record it closer or louder."
+        )
     write_midi(model, rehearsal, options.out)
     if not options.json:
         say(f"{counted(len(rehearsal.triggers), 'hit')} of {recording.name}.")

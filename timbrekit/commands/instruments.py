@@ -3,18 +3,25 @@
 import argparse
 
 from timbrekit.commands.output import OK, counted, finish, say
+from timbrekit.errors import TimbrekitError
 from timbrekit.results.instruments import find_instruments
+from timbrekit.training.names import MEL
 
 
 def instruments(options: argparse.Namespace) -> int:
+    if not options.folder.is_dir():
+        raise TimbrekitError(f"There is no folder {options.folder}. Check its name.")
     found = find_instruments(options.folder)
     if not options.json:
         for instrument in found:
             ticks = " ".join(f"{tick} {name}" for name, tick in instrument.ticks.items())
-            word = f"follows you {instrument.word}" if instrument.word else "not measured"
-            say(
-                f"{instrument.name}: {word} ({ticks}), {counted(instrument.hits, 'hit')}, {instrument.folder}"
+            follows = "does not follow you" if instrument.word == "not" else f"follows you {instrument.word}"
+            word = f"{follows} ({ticks})" if instrument.word else "not measured"
+            listens = ", listens on" if instrument.listener == MEL else ""
+            words = (
+                f"{instrument.name}: {word}, {counted(instrument.hits, 'hit')}{listens}, {instrument.folder}"
             )
+            say("".join(letter if letter.isprintable() else " " for letter in words))  # a stranger's report
         if not found:
             say(f"There is no instrument in {options.folder.resolve()} or below.")
     rows = [
@@ -23,6 +30,7 @@ def instruments(options: argparse.Namespace) -> int:
             "folder": str(instrument.folder),
             "preset": instrument.preset,
             "hits": instrument.hits,
+            "listener": instrument.listener,
             "word": instrument.word,
             "ticks": instrument.ticks,
             "trained": instrument.trained.astimezone().isoformat(timespec="seconds"),

@@ -13,6 +13,7 @@ def measure(options: argparse.Namespace) -> int:
     summary = unseen.summary()
     if not options.json:
         say(judge(unseen).text)
+        say("Errors, feature by feature (0 follows exactly, 1 is a sound that never changes):")
         for name, ratio in summary["error_ratio_per_feature"].items():
             say(f"  {name:20} {ratio:.2f}")
         if unseen.image:

@@ -77,6 +77,7 @@ class Bar:
         talk: what tells of each step.
         terminal: whether standard error is one.
         bounds: whether the bounds are computed, too.
+        listens_on: whether the model has a mel listener.
         every: s between two lines elsewhere.
     """
 
@@ -85,10 +86,11 @@ class Bar:
         talk: Callable[[str], None],
         terminal: bool,
         bounds: bool = False,
+        listens_on: bool = False,
         every: float = SECONDS_BETWEEN_LINES,
     ):
         self._talk, self._terminal = talk, terminal
-        self._left = TimeLeft(bounds)
+        self._left = TimeLeft(bounds, listens_on=listens_on)
         self._epoch: Any = None
         self._ticker = Ticker(REDRAWN_EVERY_SECONDS if terminal else every, self._tell)
 
@@ -115,7 +117,7 @@ class Bar:
         """Ctrl-C was pressed: say what happens next, if there is something to keep."""
         if self._epoch:
             with suppress(RuntimeError):  # it came amid another word
-                self._talk("Stopping. The best so far is measured and kept; Ctrl-C again stops at once")
+                self._talk("Stopping. The best so far is kept")
 
     def _tell(self) -> None:
         epoch, left = self._epoch, self._left.words()

@@ -1,6 +1,7 @@
 """What ``timbrekit tone train``, ``play`` and ``export`` do. Their options are in ``commands.tone_options``."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -27,7 +28,9 @@ def train(options: argparse.Namespace) -> int:
         trained, _, about = make_instrument(listened, options.out, settings, _progress(options))
     model = options.out / MODEL
     talk(about["verdict"])
-    talk(f"Everything is in {options.out}. Play it: timbrekit tone play {model} INPUT OUT.wav")
+    talk(
+        f"Everything is in {options.out}. Play it: timbrekit tone play {shlex.quote(str(model))} INPUT OUT.wav"
+    )
     measures = "seconds spectral_loss pitch_cents_median octave_error_share loudness_rank verdict findings"
     finish(options, {"model": str(model)} | {key: about[key] for key in measures.split()})
     return INTERRUPTED if trained.interrupted else OK

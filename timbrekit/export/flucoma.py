@@ -81,12 +81,6 @@ def _paths(out: Path) -> tuple[Path, Path]:
 
 def _layers(described: list[dict[str, Any]], preset: NDArray[np.float32], name: str) -> list[dict[str, Any]]:
     """FluCoMa's layers for those of the model file, with the preset added at the end."""
-    kinds = [layer["type"] for layer in described]
-    if "layer_norm" in kinds:
-        raise ModelFileError(
-            f"{name} has layer normalisation, which FluCoMa's network cannot express. Train one without it: "
-            "timbrekit train RECORDING --preset PRESET --out FOLDER --model mlp-plain"
-        )
     layers: list[dict[str, Any]] = []
     scale = np.ones(NUM_PARAMETERS)
     offset = np.zeros(NUM_PARAMETERS)

@@ -11,13 +11,13 @@ from timbrekit.errors import ModelFileError
 from timbrekit.export.archive import NotAModel, read_file, unpack
 from timbrekit.synth import DRUM, SNARE808
 from timbrekit.synth.parameters import NUM_PARAMETERS
+from timbrekit.training.names import MEL, TORCHDRUM
 
 if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1  # of the description (``timbrekit.export.metadata``)
 LOOKS_SCHEMA = 2  # of one with a mapping over looks, which readers of 1 would take for another model
-TORCHDRUM, MEL = "torchdrum", "mel"  # listeners
 EXTRA_FILE = "timbrekit.json"  # its name in the archive
 MOST_PARAMETERS = 200  # of a synthesiser
 # What people call the hosts, the synthesisers that each has a voice for, and the listeners that it hears with.
@@ -91,6 +91,11 @@ def problem_with_host(metadata: dict[str, Any], host: str) -> str | None:
             "once. Train without --listener mel for it, or play this model in the page or nn~."
         )
     if name in held:
+        if host == "flucoma" and "layer_norm" in str(metadata.get("network")):  # a stranger's may be anything
+            return (
+                "It has layer normalisation, which FluCoMa's network cannot express. Train one without it: "
+                "timbrekit train RECORDING --preset PRESET --out FOLDER --model mlp-plain"
+            )
         return None
     return (
         f"The model plays the synthesiser {name[:40]!r}, and {title} holds {' and '.join(held)} alone. Train with "

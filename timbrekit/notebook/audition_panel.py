@@ -11,10 +11,12 @@ from timbrekit.notebook.plots import spectrogram_pair
 from timbrekit.notebook.widgets import picture_widget, slider
 from timbrekit.plugin.knobs import NEURALITY
 from timbrekit.plugin.rehearse import SENSITIVITY_RANGE, Network
-from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings
+from timbrekit.presets import Preset
+from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.results.audition import ORIGINAL, PRESET, REMAPPED, Audition, make_audition
 from timbrekit.synth import SNARE808
 from timbrekit.synth.base import Synth
+from timbrekit.training.names import TORCHDRUM
 
 PICTURED_SECONDS = 8.0
 YOU, BOTH, ALONE = "You", "Both", "Preset"
@@ -32,13 +34,14 @@ def busiest_stretch(
     return max(min(start, length - size), 0)
 
 
-def audition_picture(audition: Audition) -> bytes:
-    """PNG: spectrograms of the busiest seconds, the player's above the remapped."""
+def audition_picture(audition: Audition, drum: str) -> bytes:
+    """PNG: spectrograms of the busiest seconds, the player's above the remapped. ``drum``: what that is called."""
     rate = audition.sample_rate
     start = busiest_stretch(audition.rehearsal.triggers, len(audition), rate)
     part = slice(start, start + round(PICTURED_SECONDS * rate))
     versions = audition.versions
-    return spectrogram_pair(versions[ORIGINAL][part], versions[REMAPPED][part], rate, start / rate)
+    sounds = {"You": versions[ORIGINAL][part], f"{drum}, following you": versions[REMAPPED][part]}
+    return spectrogram_pair(sounds, rate, start / rate)
 
 
 def drum_title(synth: Synth) -> str:
@@ -47,31 +50,36 @@ def drum_title(synth: Synth) -> str:
 
 
 def audition_player(audition: Audition, drum: str, autoplay: bool = False) -> str:
-    """HTML of a player of all four versions, the drum machine's heard first. ``drum``: what that is called."""
+    """HTML of a player of all four versions, the one that follows heard first. ``drum``: what that is called."""
     rate, versions = audition.sample_rate, audition.versions
-    hits = np.asarray(audition.rehearsal.triggers) - TRIGGER_DELAY
+    played = audition.rehearsal
+    hits = np.setdiff1d(played.detections, played.dropped)
+    hits = hits[: len(played.triggers)]  # one may have come too late to be played
     sounds = {YOU: versions[ORIGINAL], drum: versions[REMAPPED], ALONE: versions[PRESET]}
     together = {BOTH: {YOU: audition.both_level, drum: audition.both_level}}
     return player_html(sounds, rate, Marks(hits / rate), together, first=drum, autoplay=autoplay)
 
 
 class AuditionPanel:
-    """A player for a recording and what the plug-in makes of it. ``audition`` is what is heard."""
+    """A player for a recording and what the model makes of it. ``audition`` is what is heard."""
 
     def __init__(
         self,
         module: Network,
-        synth: Synth,
+        preset: Preset,
         samples: ArrayLike,
         sample_rate: int,
         settings: DetectorSettings,
         primer: ArrayLike | None = None,
         neurality: float = 1.0,
+        listener: str = TORCHDRUM,
     ):
-        """``primer``: sent through the plug-in first, as the card says to; None is a plug-in just opened."""
-        self._samples, self._drum = samples, drum_title(synth)
+        """``primer``: sent through the plug-in first, as the card says to; None is a plug-in just opened. ``listener``:
+        that the model has."""
+        self._samples, self._title, synth = samples, preset.title, preset.instrument()
+        self._drum = drum_title(synth)
         self._make = lambda amount: make_audition(
-            module, self._samples, sample_rate, settings, amount, primer, synth=synth
+            module, self._samples, sample_rate, settings, amount, primer, synth=synth, listener=listener
         )
         self._neurality = slider(ipywidgets.FloatSlider, NEURALITY.title, SENSITIVITY_RANGE, 0.1, neurality)
         self.words, self.player = ipywidgets.HTML(), ipywidgets.HTML()
@@ -97,13 +105,13 @@ class AuditionPanel:
 
     @property
     def text(self) -> str:
-        return f"{self._summary} Spectrograms: you, and the drum machine."
+        return f"{self._summary} Spectrograms: you, and {self._title} following you."
 
     def _redraw(self) -> None:
         count = len(self.audition.rehearsal.triggers)
-        self._summary = f"{count} hits, played by the drum machine. All versions are equally loud."
+        self._summary = f"{count} hits, played by {self._title}. All versions are equally loud."
         if not count:
             self._summary = "No hit was found in this recording."
         self.words.value = f"<p>{html.escape(self._summary)}</p>"
         self.player.value = audition_player(self.audition, self._drum)
-        self.picture.value = audition_picture(self.audition)
+        self.picture.value = audition_picture(self.audition, self._drum)

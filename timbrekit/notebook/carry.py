@@ -3,12 +3,16 @@
 There every notebook has a machine of its own. What one made is in the next only by way of Google Drive, or of a zip.
 """
 
+import zipfile
 from pathlib import Path
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.recording_panel import SAMPLE_NAME, find_sample
+from timbrekit.notebook.widgets import show_html, table_html
 from timbrekit.notebook.words import say
+from timbrekit.presets import Preset
+from timbrekit.results.bundle import bundle_contents, write_bundle
 from timbrekit.session import Session
 from timbrekit.session.archive import pack_session, unpack_session
 from timbrekit.session.state import digest_of
@@ -78,3 +82,26 @@ def take_along(session: Session) -> None:
         say(
             "Take it along: tick go_on_from_a_session_zip in the first step of the next notebook, and choose this file."
         )
+
+
+def kept_back(session: Session, even_of_the_sample: bool) -> bool:
+    """Whether there is nothing to hand over: in Colab what is the sample's, unless it is asked for. Says so."""
+    if colab.in_colab() and is_sample(session) and not even_of_the_sample:
+        say(OF_THE_SAMPLE)
+        return True
+    return False
+
+
+def hand_over(session: Session, preset: Preset) -> None:
+    """A zip for each model of the session's recording, detector and preset, and what is in it."""
+    for listener, folder in session.trained_dirs.items():
+        path = write_bundle(folder, preset)
+        with zipfile.ZipFile(path) as archive:
+            held = archive.namelist()
+        contents = bundle_contents(path.stem, preset.synth, listener).items()
+        show_html(
+            table_html(
+                [{"in the zip": name, "what it is for": use} for name, use in contents if name in held]
+            )
+        )
+        colab.download(path)

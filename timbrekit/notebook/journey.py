@@ -6,6 +6,7 @@ to the sample, the suggested detector settings and the preset snare-1. What goes
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from timbrekit import SAMPLE_RATE
 from timbrekit.errors import SessionError, TimbrekitError
@@ -13,13 +14,13 @@ from timbrekit.export.live_page import render_page
 from timbrekit.export.model_file import read_metadata
 from timbrekit.notebook import colab
 from timbrekit.notebook.audition_panel import AuditionPanel
-from timbrekit.notebook.carry import OF_THE_SAMPLE, bring_session, is_sample, take_along, whose_words
+from timbrekit.notebook.carry import bring_session, hand_over, kept_back, take_along, whose_words
 from timbrekit.notebook.hits_panel import HitsPanel
 from timbrekit.notebook.live import PagePanel
 from timbrekit.notebook.preset_panel import PresetPanel
 from timbrekit.notebook.recording_panel import LAST, MICROPHONE, SAMPLE, UPLOAD, RecordingPanel
 from timbrekit.notebook.step import Panel, Step, in_order
-from timbrekit.notebook.train_step import train_in
+from timbrekit.notebook.train_step import LAST_PLACE, ask_where, train_in
 from timbrekit.notebook.training_panel import TrainingPanel
 from timbrekit.notebook.verdict_panel import VerdictPanel
 from timbrekit.notebook.widgets import PicturePanel, in_words, show_html, table_html
@@ -30,7 +31,6 @@ from timbrekit.recording import describe
 from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.recording.take_health import hit_findings
-from timbrekit.results.bundle import bundle_contents, write_bundle
 from timbrekit.results.instruments import find_instruments
 from timbrekit.results.naming import rename
 from timbrekit.results.plots import new_figure, plot_timbre_space, to_png
@@ -125,10 +125,15 @@ class Journey:
         self._look()
 
     def train(
-        self, daw_sample_rate: int = SAMPLE_RATE, model: str | None = None, epochs: int | None = None
+        self,
+        daw_sample_rate: int = SAMPLE_RATE,
+        model: str | None = None,
+        epochs: int | None = None,
+        to_play: str = LAST_PLACE,
     ) -> None:
-        """Train with what was chosen, and watch; or say that this has been done before."""
-        train = lambda step: self._train(step, daw_sample_rate, model, epochs)  # noqa: E731
+        """Train with what was chosen, to play in one of ``PLACES``, and watch; or say that it has been done before."""
+        places = ask_where(to_play, self.work, lambda: self.run_from(TRAIN))
+        train = lambda step: self._train(step, daw_sample_rate, places.value, model, epochs)  # noqa: E731
         self._show_of_choices(TRAIN, train, "Training")
 
     def play_live(self) -> None:
@@ -159,14 +164,14 @@ class Journey:
         self._show_of_choices(LISTEN, make, "Rehearsing")
 
     def show_timbre_space(self) -> None:
-        """Draw every hit: as played on the drum, as played by the plug-in."""
+        """Draw every hit: as played on the drum, as played by the model."""
 
         def make(step: Step) -> PicturePanel:
             self._need_model(step)
             played = self.work.measured()
             figure, ax = new_figure(7.5, 5.2)
             plot_timbre_space(ax, played.intended, played.played)
-            words = "Each hit in loudness and brightness: yours, and as the plug-in plays it."
+            words = "Each hit in loudness and brightness: yours, and as the model plays it."
             return PicturePanel(to_png(figure), words)
 
         self._show_of_choices(SPACE, make, "Measuring")
@@ -193,16 +198,11 @@ class Journey:
 
     @in_words
     def download(self, even_of_the_sample: bool = False) -> None:
-        """Zip everything and hand it over; in Colab what is the sample's only if asked for."""
+        """Zip everything and hand it over, a zip for each listener; in Colab what is the sample's only if asked for."""
         self._need_recording()
-        if colab.in_colab() and is_sample(self.session) and not even_of_the_sample:
-            say(OF_THE_SAMPLE)
-            return
-        self._need_model()
-        path = write_bundle(self.session.model_dir, self.work.preset())
-        contents = bundle_contents(path.stem, self.work.preset().synth)
-        show_html(table_html([{"in the zip": name, "what it is for": use} for name, use in contents.items()]))
-        colab.download(path)
+        if not kept_back(self.session, even_of_the_sample):
+            self._need_model()
+            hand_over(self.session, self.work.preset())
 
     @in_words
     def show_instruments(self) -> None:
@@ -215,6 +215,7 @@ class Journey:
 
     def run_from(self, name: str) -> None:
         """Do a step and those that follow it anew, each in its place."""
+        self._look()
         if self.preset is not None:
             self.preset.follow()
         in_order(self.steps, name, ORDER)
@@ -250,13 +251,13 @@ class Journey:
         """Grey out what is shown of other choices."""
         state = self.session.state
         why = f'This was made with other choices. By now the recording is "{state.recording}"'
-        why += f" and the sound {self.work.preset().title}." if state.preset else "."
+        why += f" and the sound {self.work.preset().title}{self.session.how}." if state.preset else "."
         for step in self.steps.values():
             step.look(why)
 
-    def _train(self, step: Step, rate: int, model: str | None, epochs: int | None) -> TrainingPanel | None:
+    def _train(self, step: Step, *how: Any) -> TrainingPanel | None:
         self._need_recording()
-        return train_in(step, self.work, rate, model, epochs)
+        return train_in(step, self.work, *how)
 
     def _rename(self, folder: Path, name: str) -> None:
         rename(folder, name, self.work.preset())
@@ -294,6 +295,6 @@ class Journey:
             if step is None:
                 self.train()
             else:
-                self._train(step, SAMPLE_RATE, None, None)
+                self._train(step, SAMPLE_RATE, (self.session.listener,))
         if not self.session.is_trained:
             raise TimbrekitError("Without a model there is nothing to go on with: train one first.")

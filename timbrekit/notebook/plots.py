@@ -104,11 +104,11 @@ def plot_spectrogram(
     return top
 
 
-def spectrogram_pair(original: ArrayLike, remapped: ArrayLike, sample_rate: int, start: float = 0.0) -> bytes:
-    """PNG of two spectrograms above each other."""
+def spectrogram_pair(sounds: dict[str, ArrayLike], sample_rate: int, start: float = 0.0) -> bytes:
+    """PNG of the spectrograms of two sounds, by title, above each other."""
     figure, axes = new_figure(9, 4.6, 2, 1, sharex=True)
-    plot_spectrogram(axes[0], original, sample_rate, start, "You")
-    plot_spectrogram(axes[1], remapped, sample_rate, start, "The drum machine, following you")
+    for ax, (title, sound) in zip(axes, sounds.items(), strict=True):
+        plot_spectrogram(ax, sound, sample_rate, start, title)
     axes[0].set_xlabel("")
     return to_png(figure)
 

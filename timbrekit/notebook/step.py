@@ -3,6 +3,7 @@
 import contextlib
 import html
 import io
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -79,9 +80,10 @@ class Step:
         return False
 
     def put(self, panel: Panel) -> None:
-        """Show a panel in the step's place."""
-        self.panel = panel
+        """Show a panel of the present choices in the step's place."""
+        self.panel, self._key = panel, self._made_of()
         self._inner.children = [panel.box]
+        self.look("")
 
     def look(self, why: str) -> None:
         """Grey out what is of other choices, and say ``why``; show it as usual where it is of the present ones."""
@@ -109,7 +111,8 @@ class Step:
             self._update(panel.png if panel else NOTHING, self.text)
 
     def _say(self, words: str) -> None:
-        lines = [html.escape(line) for line in words.splitlines() if line.strip()]
+        sentences = re.split(r"(?<=[.…!?])\n", words)  # lines that were broken for print are whole again
+        lines = [html.escape(" ".join(lines.split())) for lines in sentences if lines.strip()]
         self._said.value = "".join(f"<p>{line}</p>" for line in lines)
 
 

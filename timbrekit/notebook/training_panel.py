@@ -4,6 +4,7 @@ import html
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
@@ -25,7 +26,7 @@ STOP_WORDS = (
 )
 PICTURE_EVERY_SECONDS = 1.5
 WORDS_EVERY_SECONDS = 1.0
-STAGES = {"Training": "Getting to know the drum machine"}  # the warm start, which has no epochs
+STAGES = {"Training": "Getting to know the sound"}  # the warm start, which has no epochs
 
 
 def is_fast() -> bool:
@@ -44,16 +45,22 @@ def losses_picture(history: list[Epoch]) -> bytes:
 class TrainingPanel:
     """Give :meth:`progress` and :meth:`stage` to the training, inside :meth:`watching`."""
 
-    def __init__(self, unit: str = "Epoch", picture: Callable[[list[Any]], bytes] = losses_picture) -> None:
-        """``unit``: of what is counted. ``picture``: PNG of the losses so far."""
+    def __init__(
+        self,
+        unit: str = "Epoch",
+        picture: Callable[[list[Any]], bytes] = losses_picture,
+        listens_on: bool = False,
+    ) -> None:
+        """``unit``: of what is counted. ``picture``: PNG of the losses so far. ``listens_on``: the model."""
         self.unit, self._picture = unit, picture
+        self._rounds = 2 if listens_on else 1  # what they learn differs: each has a picture of its own
         self.history: list[Epoch] = []
         self.words, self.hint = ipywidgets.HTML(), ipywidgets.HTML()
         self._say("Getting ready …")
         self.picture = picture_widget(picture([]))
         self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
         self._drawn = 0.0
-        self._doing, self._more, self._left = "Getting ready", "", TimeLeft()
+        self._doing, self._more, self._left = "Getting ready", "", TimeLeft(listens_on=listens_on)
 
     def watch(self, work: Callable[[Callable[[Epoch], None], Callable[[str], None]], Any]) -> Any:
         """Run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
@@ -68,10 +75,17 @@ class TrainingPanel:
 
     def progress(self, epoch: Epoch) -> None:
         """To be called after each epoch."""
-        self.history.append(epoch)
         self._left.epoch(epoch.number, epoch.of)
+        before, each = "", epoch.of // self._rounds
+        if self._rounds > 1:
+            done, number = divmod(epoch.number - 1, each)
+            if not number:
+                self.history.clear()
+            before = f"Round {done + 1} of {self._rounds}: "
+            epoch = replace(epoch, number=number + 1, of=each)
+        self.history.append(epoch)
         best = min(e.validation_loss for e in self.history)
-        self._doing = f"{self.unit} {epoch.number} of {epoch.of}"
+        self._doing = f"{before}{self.unit} {epoch.number} of {epoch.of}"
         self._more = f" Error {epoch.validation_loss:.3f}, best so far {best:.3f}."
         now = time.monotonic()
         if now - self._drawn > PICTURE_EVERY_SECONDS:

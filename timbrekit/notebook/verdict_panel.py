@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets
 
 from timbrekit.errors import TimbrekitError
+from timbrekit.export.model_file import TORCHDRUM, listener_of
 from timbrekit.files import atomic_path, write_json
 from timbrekit.notebook.widgets import picture_widget
 from timbrekit.presets import Preset
@@ -33,7 +34,7 @@ class VerdictPanel:
         self.words, self.card, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
         self.panel = picture_widget(b"")  # of the plug-in, with this model's values
         shown = [self.words, self.picture, self.card]
-        if preset.synth == SNARE808:
+        if preset.synth == SNARE808 and listener_of(self._report()) == TORCHDRUM:
             self.panel.value = panel_picture(self._report()["detector"])
             shown.append(self.panel)
         self.box = ipywidgets.VBox(shown)

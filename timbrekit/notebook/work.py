@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from timbrekit import SAMPLE_RATE
 from timbrekit.export.check import open_model
-from timbrekit.export.model_file import ModelFile
+from timbrekit.export.model_file import ModelFile, listener_of
 from timbrekit.export.torchdrum import PluginModel
 from timbrekit.notebook.audition_panel import AuditionPanel, busiest_stretch
 from timbrekit.notebook.training_panel import FAST_EPOCHS
@@ -23,6 +23,7 @@ from timbrekit.recording.onsets import DetectorSettings, detect
 from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.results.audition import Audition, make_audition
 from timbrekit.session import Session
+from timbrekit.training.names import MEL
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.velocity import velocity_mapping
@@ -104,10 +105,14 @@ class Work:
             return False
         report = self.report()
         same = report["sample_rate"] == sample_rate and report["model_size"] == settings.model
+        same = same and listener_of(report) == settings.listener
         enough = report["training"]["epochs"] >= (settings.epochs or FAST_EPOCHS + 1)
         return same and enough and not report["training"]["interrupted"]
 
-    def primer(self) -> np.ndarray:
+    def primer(self) -> np.ndarray | None:
+        """At the model's rate; None where it needs none."""
+        if self.session.listener == MEL:
+            return None
         samples, rate = soundfile.read(self.session.model_dir / "primer.wav", dtype="float32")
         return resample(samples, rate, self.rate())
 
@@ -115,12 +120,13 @@ class Work:
         recording = self.recording(self.rate(), path)
         return AuditionPanel(
             self.module(),
-            self.preset().instrument(),
+            self.preset(),
             recording.samples,
             recording.sample_rate,
             self.detector(),
             self.primer(),
             neurality,
+            self.session.listener,
         )
 
     def module(self) -> torch.jit.ScriptModule:
@@ -138,13 +144,16 @@ class Work:
         self._models.pop(self.session.model_path, None)
 
     def measured(self) -> AsPlayed:
-        """The recording as the plug-in plays it."""
+        """The recording as the model's host plays it."""
         folder = self.session.model_dir
         if folder not in self.played:
             recording = self.recording(self.rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self.detector()))
             synth = self.preset().instrument()
             self.played[folder] = measure_as_played(
-                self.module(), recording.samples, take, primer=self.primer(), synth=synth
+                *(self.module(), recording.samples, take),
+                primer=self.primer(),
+                synth=synth,
+                listener=self.session.listener,
             )
         return self.played[folder]

@@ -19,6 +19,7 @@ from timbrekit.plugin.rehearse import Network, Rehearsal, rehearse
 from timbrekit.plugin.rehearse_looks import rehearse_looks
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings
 from timbrekit.synth.base import Synth
+from timbrekit.training.names import MEL, TORCHDRUM
 from timbrekit.training.take import Take, gain_to_nominal, measure
 
 FIRST_HITS = 8  # those that a plug-in just opened has hardly any ranges for
@@ -101,6 +102,7 @@ def measure_as_played(
     seed: int = 0,
     synth: Synth | None = None,
     static: NDArray[np.float32] | None = None,
+    listener: str = TORCHDRUM,
 ) -> AsPlayed:
     """Rehearse a take and measure every hit.
 
@@ -111,31 +113,28 @@ def measure_as_played(
         module, primer, initial_ranges, seed, synth: see ``timbrekit.plugin.rehearse.rehearse``.
         static: ``(samples,)`` the unmodulated preset, where an earlier measurement played it with the same settings,
             seed and primer.
+        listener: that the model has.
     """
     rate = take.hits.sample_rate
-    of_plugin = {"settings": settings or take.hits.settings, "seed": seed, "primer": primer, "synth": synth}
-    rehearsal = rehearse(module, samples, rate, initial_ranges=initial_ranges, **of_plugin)
+    of_host = {"settings": settings or take.hits.settings, "seed": seed, "primer": primer, "synth": synth}
+    rehearsal = rehearse_as(listener, module, samples, rate, initial_ranges=initial_ranges, **of_host)
     if static is None:
-        static = rehearse(module, samples, rate, sensitivity=0.0, **of_plugin).audio
-    return compare(take, rehearsal, static, TRIGGER_DELAY)
+        static = rehearse_as(listener, module, samples, rate, sensitivity=0.0, **of_host).audio
+    return compare(take, rehearsal, static, look_delays(rate)[0] if listener == MEL else TRIGGER_DELAY)
 
 
-def measure_looks_as_played(
-    module: Network,
-    samples: ArrayLike,
-    take: Take,
-    settings: DetectorSettings | None = None,
-    seed: int = 0,
-    synth: Synth | None = None,
-    static: NDArray[np.float32] | None = None,
-) -> AsPlayed:
-    """As :func:`measure_as_played`, of a model with a mapping over looks, as the page and nn~ play it."""
-    rate = take.hits.sample_rate
-    of_host = {"settings": settings or take.hits.settings, "seed": seed, "synth": synth}
-    rehearsal = rehearse_looks(module, samples, rate, **of_host)
-    if static is None:
-        static = rehearse_looks(module, samples, rate, sensitivity=0.0, **of_host).audio
-    return compare(take, rehearsal, static, look_delays(rate)[0])
+def rehearse_as(
+    listener: str,
+    *played: Any,
+    primer: ArrayLike | None = None,
+    initial_ranges: ArrayLike | None = None,
+    **options: Any,
+) -> Rehearsal:
+    """``rehearse`` or ``rehearse_looks``, by what the model hears with. A mel listener's ranges are those of training:
+    no primer and no other ranges change what it plays."""
+    if listener == MEL:
+        return rehearse_looks(*played, **options)
+    return rehearse(*played, primer=primer, initial_ranges=initial_ranges, **options)
 
 
 def compare(take: Take, rehearsal: Rehearsal, static: NDArray[np.float32], delay: int) -> AsPlayed:

@@ -13,10 +13,12 @@ from scipy.signal import lfilter
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.features import GATE_LKFS, k_weighting
-from timbrekit.plugin.rehearse import Network, Rehearsal, rehearse
+from timbrekit.plugin.as_played import rehearse_as
+from timbrekit.plugin.rehearse import Network, Rehearsal
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.synth import find_synth
 from timbrekit.synth.base import Synth
+from timbrekit.training.names import TORCHDRUM
 
 BLOCK_SECONDS, HOP_SECONDS = 0.4, 0.1  # of BS.1770's gating
 TARGET_LKFS = -20.0
@@ -60,6 +62,7 @@ def make_audition(
     seed: int = 0,
     synth: Synth | None = None,
     initial_ranges: ArrayLike | None = None,
+    listener: str = TORCHDRUM,
 ) -> Audition:
     """Rehearse a recording and put the versions side by side.
 
@@ -67,6 +70,7 @@ def make_audition(
         samples: ``(samples,)`` mono, full scale ±1; the recording trained on, or any other.
         sample_rate: Hz.
         module, settings, sensitivity, primer, seed, synth, initial_ranges: see ``timbrekit.plugin.rehearse.rehearse``.
+        listener: that the model has.
 
     Raises:
         ModelFileError: the model does not answer as it should.
@@ -74,8 +78,8 @@ def make_audition(
     """
     samples = np.asarray(samples, np.float32)
     synth = synth or find_synth()
-    of_plugin = {"primer": primer, "synth": synth, "initial_ranges": initial_ranges}
-    rehearsal = rehearse(module, samples, sample_rate, settings, sensitivity, seed, **of_plugin)
+    known = {"primer": primer, "synth": synth, "initial_ranges": initial_ranges}
+    rehearsal = rehearse_as(listener, module, samples, sample_rate, settings, sensitivity, seed, **known)
     static = synth.stream(rehearsal.preset, rehearsal.triggers, len(samples), sample_rate, seed=seed)
     versions = match_loudness(
         {ORIGINAL: samples, REMAPPED: rehearsal.audio, PRESET: static}, sample_rate, TARGET_LKFS

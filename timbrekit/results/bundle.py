@@ -9,8 +9,10 @@ import numpy as np
 import soundfile
 
 from timbrekit.errors import ModelFileError
+from timbrekit.export.check import open_model
 from timbrekit.export.live_page import render_page
-from timbrekit.export.model_file import read_metadata
+from timbrekit.export.model_file import TORCHDRUM, listener_of, problem_with_host
+from timbrekit.export.nn_tilde.write import write_nn_tilde
 from timbrekit.files import atomic_path
 from timbrekit.presets import Preset
 from timbrekit.recording import write_wav
@@ -21,33 +23,31 @@ from timbrekit.synth import SNARE808
 
 PREVIEW_SECONDS = 15.0
 PREVIEW_FADE_SECONDS = 0.5
-NEEDED = ("model.pt", "report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav")
+NEEDED = ("model.pt", "report.json", "card.txt")
+MEASURED = ("rehearsal.wav", "report.png")  # not there where training was stopped
 
 
-def bundle_contents(stem: str, synth: str = SNARE808) -> dict[str, str]:
+def bundle_contents(stem: str, synth: str = SNARE808, listener: str = TORCHDRUM) -> dict[str, str]:
     """Files of the zip, and what each is for.
 
     Args:
         stem: of the instrument's files, made of its name.
         synth: that it plays.
+        listener: that it hears with.
     """
-    if synth != SNARE808:
-        return {
-            f"{stem}.html": "the instrument in a browser: double-click it",
-            f"{stem}.pt": "the model, for timbrekit rehearse, and timbrekit export for Max and Pure Data",
-            "card.txt": "how good it is, and how to play it",
-            f"{stem} primer.wav": "your softest, loudest, darkest and brightest hit",
-            f"{stem} preview.wav": "fifteen seconds to send to a friend",
-            "preset.json": "your drum, to train with again",
-            "report.json": "every figure, with timbrekit's version and the seed",
-            "report.png": "the figures as a picture",
-        }
+    for_plugin = not problem_with_host({"synth": synth, "listener": listener}, "torchdrum")
+    model, primer, panel = f"{stem}.pt", f"{stem} primer.wav", "card.png"
+    in_torchdrum = {
+        model: "load this in TorchDrum",
+        primer: "send it through TorchDrum once, each time you open it",
+        panel: "where each value goes in TorchDrum",
+    }
+    elsewhere = {model: "the model, for timbrekit's commands. TorchDrum cannot play it: card.txt says why"}
     return {
         f"{stem}.html": "the instrument in a browser: double-click it",
-        f"{stem}.pt": "load this in TorchDrum",
-        "card.txt": "how, and what to dial in",
-        "card.png": "where each value goes in TorchDrum",
-        f"{stem} primer.wav": "send it through the plug-in once, each time you open it",
+        f"{stem}.ts": "the instrument in Max and Pure Data: load it in the object nn~",
+        "card.txt": "how good it is, and how to play it",
+        **(in_torchdrum if for_plugin else elsewhere),
         f"{stem} preview.wav": "fifteen seconds to send to a friend",
         "preset.json": "your sound, to train with again",
         "report.json": "every figure, with timbrekit's version and the seed",
@@ -68,38 +68,46 @@ def write_bundle(folder: str | Path, preset: Preset, path: str | Path | None = N
         OutputError: the zip cannot be written.
     """
     folder = Path(folder)
-    for name in NEEDED:
+    report = read_report(folder)
+    stem = file_stem(name_of(report, preset))
+    model, primer = f"{stem}.pt", f"{stem} primer.wav"
+    contents = bundle_contents(stem, preset.synth, listener_of(report))
+    measured = not report.get("training", {}).get("interrupted")
+    for name in (*NEEDED, *(MEASURED if measured else ()), *(("primer.wav",) if primer in contents else ())):
         if not (folder / name).is_file():
             raise ModelFileError(
                 f"{name} is missing in {folder.name}: train the model again, then download it."
             )
-    report = read_report(folder)
-    stem = file_stem(name_of(report, preset))
-    model, primer = f"{stem}.pt", f"{stem} primer.wav"
-    preview = folder / "preview.wav"
-    write_preview(folder / "rehearsal.wav", preview)
-    page = render_page(read_metadata(folder / "model.pt"))
+    opened = open_model(folder / "model.pt")
+    (folder / "preview.wav").unlink(missing_ok=True)
+    if measured:
+        write_preview(folder / "rehearsal.wav", folder / "preview.wav")
+    write_nn_tilde(opened, folder / "model.ts")
     files = {
+        f"{stem}.ts": folder / "model.ts",
         model: folder / "model.pt",
         primer: folder / "primer.wav",
-        f"{stem} preview.wav": preview,
+        f"{stem} preview.wav": folder / "preview.wav",
         "report.json": folder / "report.json",
         "report.png": folder / "report.png",
     }
     card = (folder / "card.txt").read_text(encoding="utf-8")
     made = {
-        f"{stem}.html": page.encode(),
-        "card.txt": (write_card(report, preset, model, primer) if "unseen" in report else card).encode(),
+        f"{stem}.html": render_page(opened.metadata).encode(),
+        "card.txt": (
+            write_card(report, preset, model, primer) if "unseen" in report or not measured else card
+        ).encode(),
         "preset.json": (json.dumps(preset.to_json(), indent=2, allow_nan=False) + "\n").encode(),
     }
-    if preset.synth == SNARE808:
+    if "card.png" in contents:
         made["card.png"] = panel_picture(report["detector"], model)
     path = folder / f"{stem}.zip" if path is None else Path(path)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in made.items():
             archive.writestr(_entry(name), content)
-        for name, file in files.items():
-            archive.write(file, name)
+        for name in contents:
+            if name not in made and files[name].is_file():
+                archive.write(files[name], name)
     return path
 
 

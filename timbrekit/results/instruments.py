@@ -7,6 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from timbrekit.export.model_file import listener_of
+from timbrekit.training.names import MEL
+
 DEPTH = 6  # folders below the one that is searched
 MODEL, REPORT = "model.pt", "report.json"
 LARGEST_REPORT = 10_000_000  # bytes; a real one has some 20,000
@@ -20,6 +23,7 @@ class Instrument:
     name: str
     preset: str  # its short name
     hits: int  # that it was trained on
+    listener: str  # what it hears with: ``torchdrum`` or ``mel``
     word: str  # of the verdict; "" where the report has none
     ticks: dict[str, str]  # ✓, ~ or ✗ for loudness, brightness, length
     trained: datetime  # in local time
@@ -30,6 +34,7 @@ class Instrument:
             "name": self.name,
             "follows you": self.word or "not measured",
             **{name: self.ticks.get(name, "") for name in ("loudness", "brightness", "length")},
+            "listens": "on" if self.listener == MEL else "once",
             "preset": self.preset,
             "hits": str(self.hits),
             "trained": f"{self.trained:%Y-%m-%d %H:%M}",
@@ -65,6 +70,7 @@ def _read(path: Path) -> Instrument | None:
             name=str(report.get("name") or f"{path.parent.name} ({report['preset']})"),
             preset=str(report["preset"]),
             hits=int(report["hits_kept"]),
+            listener=listener_of(report),
             word=str(report.get("word", "")),
             ticks={str(name): str(tick) for name, tick in ticks.items()},
             trained=datetime.fromtimestamp((path.parent / MODEL).stat().st_mtime),

@@ -9,14 +9,12 @@ import numpy as np
 
 from timbrekit.errors import ModelFileError, TimbrekitError, TimbrekitWarning
 from timbrekit.export.check import open_model
-from timbrekit.export.model_file import MEL, listener_of
+from timbrekit.export.model_file import listener_of
 from timbrekit.presets import Preset, parse_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings
-from timbrekit.results.looks import measure_looks_unseen
 from timbrekit.results.unseen import Unseen, measure_other, other_take, velocity_model
-from timbrekit.training.split import split_hits
 from timbrekit.training.take import make_take
 
 RANGES_AGREE = 0.05  # dB or semitones that the ranges of one take's onset features may differ by, read anew
@@ -53,11 +51,8 @@ def measure_model(model: str | Path, recording: str | Path, trained_on: str | Pa
             stacklevel=2,
         )
     velocity = velocity_model(take, preset, np.arange(len(take)))
-    synth = preset.instrument()
-    if listener_of(opened.metadata) == MEL:
-        split = split_hits(take, "whole")
-        return measure_looks_unseen(opened.module, velocity, take, source.samples, split, synth, other=other)
-    return measure_other(opened.module, velocity, other, take, ranges, synth)
+    synth, listener = preset.instrument(), listener_of(opened.metadata)
+    return measure_other(opened.module, velocity, other, take, ranges, synth, listener)
 
 
 def detector_of(metadata: dict[str, Any]) -> DetectorSettings | None:

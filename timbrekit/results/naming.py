@@ -10,15 +10,16 @@ from timbrekit.export.model_file import EXTRA_FILE, read_metadata
 from timbrekit.files import atomic_path, safe_name, write_json
 from timbrekit.presets import Preset
 from timbrekit.results.report import write_card
+from timbrekit.training.names import MEL, TORCHDRUM
 
 LONGEST = 60  # letters of a name
 
 
-def default_name(recording: str, preset: Preset) -> str:
-    """Such as "my take as Snare 1", from the recording's file and the preset."""
+def default_name(recording: str, preset: Preset, listener: str = TORCHDRUM) -> str:
+    """Such as "my take as Snare 1", from the recording's file and the preset; another for each listener."""
     take = safe_name(Path(recording).stem, fallback="take")
-    room = max(LONGEST - len(f" as {preset.title}"), 8)
-    return f"{take[:room].strip()} as {preset.title}"
+    sound = f" as {preset.title}" + (", listening on" if listener == MEL else "")
+    return f"{take[: max(LONGEST - len(sound), 8)].strip()}{sound}"
 
 
 def check_name(name: str) -> str:

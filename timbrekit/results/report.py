@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from timbrekit import __version__
-from timbrekit.export.model_file import HOSTS, MEL, SCHEMA
+from timbrekit.export.model_file import HOSTS, MEL, SCHEMA, listener_of, problem_with_host
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.plugin.as_played import AsPlayed, Followed, by_feature, error_ratio
 from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER, WHERE
@@ -20,7 +20,6 @@ from timbrekit.presets import Preset
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.results.unseen import Unseen
 from timbrekit.results.verdict import judge
-from timbrekit.synth import SNARE808
 from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.take import CHUNK, Take
 from timbrekit.training.train import Trained
@@ -100,21 +99,22 @@ def build_report(
     played: dict[str, AsPlayed],
     primer: Primer | None,
     findings: list[dict[str, Any]],
-    unseen: Unseen,
+    unseen: Unseen | None,
     bounds: dict[str, NDArray[np.float32]] | None = None,
 ) -> dict[str, Any]:
     """report.json: plain values, the keys that scripts rely on among them.
 
     Args:
         name: of the instrument.
-        played: measurements by situation: "cold" (a plug-in just opened) is required; "after_primer",
-            "second_pass" and "other_rate" are added where given.
+        played: measurements by situation: "cold" (a plug-in just opened), and "after_primer", "second_pass" and
+            "other_rate" where given; empty where training was stopped.
         primer: None for a host that needs none.
-        unseen: what it plays of hits that it has never heard, from which alone the verdict comes.
+        unseen: what it plays of hits that it has never heard, from which alone the verdict comes; None where training
+            was stopped.
         bounds: played or predicted differences of all hits by name of the bound.
     """
     intended = take.intended.numpy()
-    cold = played["cold"]
+    cold = played["cold"].summary() if played else {}
     report = {
         "schema": SCHEMA,
         "name": name,
@@ -134,7 +134,7 @@ def build_report(
         "error_model": by_feature(np.abs(held_out.played - held_out.intended).mean(0)),
         "units": dict(zip(TIMBRE_FEATURES, TIMBRE_FEATURE_UNITS, strict=True)),
         "as_played": {
-            **cold.summary(),
+            **cold,
             **{name: measured.summary() for name, measured in played.items() if name != "cold"},
         },
         "training": {
@@ -157,7 +157,13 @@ def build_report(
             name: {"error_ratio": float(ratio.mean()), "error_ratio_per_feature": by_feature(ratio)}
             for name, ratio in ((name, error_ratio(values, intended)) for name, values in bounds.items())
         }
-    return with_verdict(report, unseen)
+    if unseen:
+        return with_verdict(report, unseen)
+    whose = "the hits it was trained on" if held_out.measured_on == "train" else "hits it was not trained on"
+    stopped = (
+        "Not measured as it plays, as it was stopped before. By the figure that training knows, it misses"
+    )
+    return {**report, "verdict": f"{stopped} {held_out.error_ratio:.0%} of how your hits differ, on {whose}."}
 
 
 def with_verdict(report: dict[str, Any], unseen: Unseen) -> dict[str, Any]:
@@ -183,7 +189,10 @@ def write_card(
         model, primer: names of those files where the card lies.
     """
     rate = report["sample_rate"]
-    other, unseen = report["as_played"].get("other_rate"), report["unseen"]
+    other, unseen = report["as_played"].get("other_rate"), report.get("unseen")
+    how = f"{report['model_size']}, for a DAW at"
+    if listener_of(report) == MEL:
+        how = "each heard on while it rings, at"
     lines = [
         name_of(report, preset),
         "",
@@ -194,11 +203,14 @@ def write_card(
         *_how_to_play(report, preset, model, primer),
         "",
         "WHAT WAS TRAINED",
-        f"Preset {preset.title}, {report['hits_kept']} hits, {report['model_size']}, for a DAW at {rate} Hz.",
-        f"Error on unseen hits: {unseen['error_ratio']:.2f}; of a sound that only gets louder with you: "
-        f"{unseen['velocity_only']['error_ratio']:.2f}.",
-        "(0 follows exactly, 1 is a sound that never changes.)",
+        f"Preset {preset.title}, {report['hits_kept']} hits, {how} {rate} Hz.",
     ]
+    if unseen:
+        lines += [
+            f"Error on unseen hits: {unseen['error_ratio']:.2f}; of a sound that only gets louder with you: "
+            f"{unseen['velocity_only']['error_ratio']:.2f}.",
+            "(0 follows exactly, 1 is a sound that never changes.)",
+        ]
     if other:
         lines += textwrap.wrap(_at_other_rate(report, other), CARD_WIDTH)
     lines.append(
@@ -225,25 +237,39 @@ def name_of(report: dict[str, Any], preset: Preset) -> str:
 
 
 def _how_to_play(report: dict[str, Any], preset: Preset, model: str, primer: str) -> list[str]:
-    if report.get("listener") == MEL:
-        return _for_listening_hosts(model)
-    if preset.synth == SNARE808:
-        return _for_torchdrum(report, model, primer)
-    return _for_no_plugin(preset, model)
-
-
-def _for_listening_hosts(model: str) -> list[str]:
+    described = {"synth": preset.synth, "listener": listener_of(report)}
+    refused = {host: problem_with_host(described, host) for host in HOSTS}
+    file = f'"{model}"' if " " in model else model
+    lines = []
+    if not refused["page"]:
+        lines += [
+            "On any computer, tablet or phone: open the page (a double click), or make one:",
+            f"   timbrekit page {file} --out play.html",
+        ]
+    if not refused["nn-tilde"]:
+        lines += [
+            "In Max or Pure Data: load the .ts file in the object nn~, or make one:",
+            f"   timbrekit export {file} --to nn-tilde --out play.ts",
+        ]
+    if not refused["torchdrum"]:
+        return [*lines, "", *_in_torchdrum(report, model, primer)]
+    why = f"This model plays the synthesiser {preset.synth}, and TorchDrum holds the 808 alone."
+    if described["listener"] == MEL:
+        why = (
+            "TorchDrum hears a hit for 5 ms. This model listens on while a hit rings, and corrects the sound."
+        )
+    why += (
+        " So TorchDrum cannot play it. Here no primer and no settings are needed: play at the same gain as in the "
+        "recording it was trained on."
+    )
     return [
-        "This model listens on while a hit rings, and corrects the sound. The page and nn~ play it, TorchDrum cannot.",
-        "In a browser, on any computer, tablet or phone:",
-        f"timbrekit page {model} --out play.html",
-        "In Max or Pure Data, with nn~:",
-        f"timbrekit export {model} --to nn-tilde --out play.ts",
-        "It needs no primer and no settings. Play at the same gain as in the recording it was trained on.",
+        *lines,
+        *("With any recording, into a sound file:", f"   timbrekit rehearse {file} RECORDING OUT.wav"),
+        *textwrap.wrap(why, CARD_WIDTH),
     ]
 
 
-def _for_torchdrum(report: dict[str, Any], model: str, primer: str) -> list[str]:
+def _in_torchdrum(report: dict[str, Any], model: str, primer: str) -> list[str]:
     detector, seconds = report["detector"], report["primer"]["seconds"]
     values = (detector["on_threshold"], detector["off_threshold"], detector["hold"])
     knobs = [
@@ -251,8 +277,6 @@ def _for_torchdrum(report: dict[str, Any], model: str, primer: str) -> list[str]
         for knob, value in zip((TRIGGER, RETRIGGER, HOLD), values, strict=True)
     ]
     return [
-        "On any computer, tablet or phone: open the page (a double click), or make one: timbrekit page model.pt.",
-        "",
         "In music software on a Mac with Apple Silicon: in TorchDrum.",
         f"   Get it at {WHERE} (under Releases), put TorchDrum.vst3 into",
         "   Library/Audio/Plug-Ins/VST3 of your home folder, and start your music software again.",
@@ -266,18 +290,6 @@ def _for_torchdrum(report: dict[str, Any], model: str, primer: str) -> list[str]
         f"4. Leave {NEURALITY.title} at 1. 0 is the preset alone, more is exaggerated.",
         "5. Play at the same gain as in the recording it was trained on.",
     ]
-
-
-def _for_no_plugin(preset: Preset, model: str) -> list[str]:
-    lines = [
-        f"This model plays the synthesiser {preset.synth}, which no plug-in holds. Hear it with any recording:",
-        f"timbrekit rehearse {model} RECORDING OUT.wav",
-    ]
-    if preset.synth in HOSTS["page"][1]:
-        lines += ["Play it in a browser:", f"timbrekit page {model} --out play.html"]
-    if preset.synth in HOSTS["nn-tilde"][1]:
-        lines += ["In Max or Pure Data, with nn~:", f"timbrekit export {model} --to nn-tilde --out play.ts"]
-    return lines
 
 
 def detector_json(settings: DetectorSettings) -> dict[str, float]:

@@ -1,24 +1,23 @@
 """A model as the plug-in plays it in the situations that a player meets, for the report."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
-from timbrekit.plugin.rehearse import Network, rehearse
+from timbrekit.plugin.rehearse import Network
 from timbrekit.recording import resample
 from timbrekit.recording.hits import find_hits
 from timbrekit.results.unseen import OtherTake, Unseen, measure_end, measure_other
 from timbrekit.synth.base import Synth
+from timbrekit.training.names import MEL
 from timbrekit.training.split import Split
 from timbrekit.training.take import Take, make_take
 
 OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one
 UNSEEN = "Measuring on playing that it has not heard"
-END_HITS = 12  # of a take of which none are held out
-LEAD_IN_SECONDS = 0.5  # before the first hit of the end, in which the detector settles
 
 
 @dataclass(frozen=True)
@@ -81,36 +80,23 @@ def measure_situations(
     return Situations(played, played["after_primer"].rehearsal.audio, unseen)
 
 
-def measure_end_alone(
+def measure_once(
     module: Network,
     velocity: Network,
     samples: NDArray[np.float32],
     take: Take,
     split: Split,
-    primer: NDArray[np.float32],
+    primer: None,
     synth: Synth,
     other: OtherTake | None = None,
     stage: Callable[[str], None] = lambda words: None,
 ) -> Situations:
-    """The same from the end of the take alone, for somebody who has pressed Stop and waits. Arguments as above."""
-    ranges = np.stack([take.minimum, take.maximum])
-    end = end_of_take(samples, take, split)
-    cold = measure_as_played(module, end.samples, end.take, synth=synth)
-    primed = measure_as_played(module, end.samples, end.take, primer=primer, synth=synth)
+    """The same of a model with a mel listener, which plays alike in all of them. Arguments as above."""
+    played = measure_as_played(module, samples, take, synth=synth, listener=MEL)
     stage(UNSEEN)
-    unseen = measure_other(module, velocity, other or end, take, ranges, synth)
-    if not other:
-        unseen = replace(unseen, source="end of take" if len(split.test) else "trained hits")
-    whole = rehearse(module, samples, take.hits.sample_rate, take.hits.settings, primer=primer, synth=synth)
-    return Situations({"cold": cold, "after_primer": primed}, whole.audio, unseen)
-
-
-def end_of_take(samples: NDArray[np.float32], take: Take, split: Split) -> OtherTake:
-    """The part of a take that has the held-out hits; where none are, its last hits."""
-    held_out = split.test if len(split.test) else np.arange(len(take))[-END_HITS:]
-    rate = take.hits.sample_rate
-    first = int(take.hits.detections[held_out.min()])
-    before = int(take.hits.detections[held_out.min() - 1]) if held_out.min() else 0
-    start = max(first - round(LEAD_IN_SECONDS * rate), (first + before) // 2)
-    hits = find_hits(samples[start:], rate, take.hits.settings)
-    return OtherTake(samples[start:], make_take(hits, against=take))
+    if other:
+        ranges = np.stack([take.minimum, take.maximum])
+        unseen = measure_other(module, velocity, other, take, ranges, synth, MEL)
+    else:
+        unseen = measure_end(played, velocity, take, samples, split, synth, MEL)
+    return Situations({"cold": played}, played.rehearsal.audio, unseen)

@@ -27,6 +27,7 @@ from timbrekit.recording import Recording
 from timbrekit.recording.hits import find_hits
 from timbrekit.results.auditory_image import ImageMatch, match_images
 from timbrekit.synth.base import Synth
+from timbrekit.training.names import TORCHDRUM
 from timbrekit.training.split import Split
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.velocity import fit_velocity
@@ -113,34 +114,50 @@ def other_take(recording: Recording, trained_on: Take) -> OtherTake:
 
 
 def measure_other(
-    module: Network, velocity: Network, other: OtherTake, trained_on: Take, ranges: ArrayLike, synth: Synth
+    module: Network,
+    velocity: Network,
+    other: OtherTake,
+    trained_on: Take,
+    ranges: ArrayLike,
+    synth: Synth,
+    listener: str = TORCHDRUM,
 ) -> Unseen:
     """Rehearse the other recording with a model and with the velocity-only mapping, and compare.
 
     Args:
         ranges: ``(2, 3)`` of the onset features, as a plug-in knows them after the training take.
         synth: that both play.
+        listener: of the model; the velocity-only mapping plays as TorchDrum does.
     """
     known = {"initial_ranges": ranges, "synth": synth}
-    played = measure_as_played(module, other.samples, other.take, **known)
-    beside = measure_as_played(velocity, other.samples, other.take, static=played.static, **known)
+    played = measure_as_played(module, other.samples, other.take, listener=listener, **known)
+    static = played.static if listener == TORCHDRUM else None  # another's begins at other samples
+    beside = measure_as_played(velocity, other.samples, other.take, static=static, **known)
     return measure_unseen(played, beside, other.take, "second take", trained_on)
 
 
 def measure_end(
-    again: AsPlayed, velocity: Network, take: Take, samples: NDArray[np.float32], split: Split, synth: Synth
+    again: AsPlayed,
+    velocity: Network,
+    take: Take,
+    samples: NDArray[np.float32],
+    split: Split,
+    synth: Synth,
+    listener: str = TORCHDRUM,
 ) -> Unseen:
     """The held-out end of a take, or where it is too short to hold any out, the hits that were trained on.
 
     Args:
-        again: the whole take as a plug-in plays it that knows the ranges.
+        again: the whole take as a host plays it that knows the ranges.
         velocity: the velocity-only mapping.
         samples: the recording.
         split: of the training.
-        synth: that both play.
+        synth, listener: as of :func:`measure_other`.
     """
     source, hits = ("end of take", split.test) if len(split.test) else ("trained hits", split.train)
     ranges, static = again.rehearsal.ranges, again.static
+    if listener != TORCHDRUM:
+        ranges, static = np.stack([take.minimum, take.maximum]), None
     beside = measure_as_played(velocity, samples, take, initial_ranges=ranges, synth=synth, static=static)
     return measure_unseen(again, beside, take, source, take, hits)
 

@@ -3,8 +3,8 @@
     FOLDER/state.json     everything chosen so far: small, readable, replaced as a whole at every change
     FOLDER/recording/     recordings, byte for byte as uploaded, never overwritten
     FOLDER/models/NAME/   model.pt and what belongs to it, and checkpoint.pt while training: one folder for
-                          each combination of recording, detector settings and preset, so that neither a
-                          model nor a checkpoint is ever taken for that of other choices
+                          each combination of recording, detector settings, preset and listener, so that
+                          neither a model nor a checkpoint is ever taken for that of other choices
 
 Plain files only: no database, no pickle, no locks. Every file is written whole or not at all. Several
 notebooks may have the same session open: a change is applied to what is on disk, so it does not undo
@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 from timbrekit.errors import OutputError, SessionError
 from timbrekit.files import atomic_path, safe_name, write_json
 from timbrekit.session.state import VERSION, State, digest_of, free_path, read_state, set_aside
+from timbrekit.training.names import LISTENERS, MEL, TORCHDRUM
 
 __all__ = ["Session", "State", "default_folder", "safe_name"]
 
@@ -96,9 +97,24 @@ class Session:
         return self.folder / "recording" / self.state.recording if self.state.recording else None
 
     @property
+    def listener(self) -> str:
+        """What the model hears with that is trained and played (one of ``LISTENERS``)."""
+        return self.state.listener or TORCHDRUM
+
+    @property
+    def how(self) -> str:
+        """What the listener adds to the name of a sound, in words."""
+        return " (listening on)" if self.listener == MEL else ""
+
+    @property
     def choices(self) -> str:
-        """Fingerprint (hexadecimal) of what a model depends on here: recording, detector, preset."""
+        """Fingerprint (hexadecimal) of what a model depends on here: recording, detector, preset, listener."""
+        return self._choices(self.listener)
+
+    def _choices(self, listener: str) -> str:
         chosen = [self.state.recording_sha256, self.state.detector, self.state.preset]
+        if listener != TORCHDRUM:  # those of before there was another stay what they were
+            chosen.append(listener)
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -109,9 +125,17 @@ class Session:
     @property
     def model_dir(self) -> Path:
         """Where training with the present choices writes its results. (It may not exist yet.)"""
-        return (
-            self.folder / "models" / f"{safe_name(self.preset_name or 'no preset')[:40]}-{self.choices[:8]}"
-        )
+        return self._model_dir(self.listener)
+
+    def _model_dir(self, listener: str) -> Path:
+        name = safe_name(self.preset_name or "no preset")[:40]
+        return self.folder / "models" / f"{name}-{self._choices(listener)[:8]}"
+
+    @property
+    def trained_dirs(self) -> dict[str, Path]:
+        """Where the models of the present recording, detector and preset are, by listener."""
+        folders = {listener: self._model_dir(listener) for listener in LISTENERS}
+        return {name: folder for name, folder in folders.items() if (folder / MODEL_FILE).is_file()}
 
     @property
     def model_path(self) -> Path:
@@ -207,6 +231,10 @@ class Session:
             raise SessionError("A preset needs a name to be kept in the session. Name it, and keep it again.")
         self._change(preset=dict(preset))
 
+    def keep_listener(self, listener: str) -> None:
+        """Keep what the model is to hear with, one of ``LISTENERS``. A model with another one stays where it is."""
+        self._change(listener=listener)
+
     def describe(self) -> str:
         """One line: what was resumed and what is there, or why it starts fresh."""
         contents = self._contents()
@@ -224,7 +252,7 @@ class Session:
         elif state.recording:
             parts.append(f'recording "{state.recording}"')
         if name and self.is_trained:
-            parts.append(f"trained with {name}")
+            parts.append(f"trained with {name}{self.how}")
         elif name and self.checkpoint_path.is_file():
             parts.append(f"training with {name} was interrupted and can go on")
         elif name:

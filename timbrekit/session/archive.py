@@ -16,7 +16,7 @@ WHICH = "Choose the zip that the notebook before gave to download."
 
 
 def pack_session(session: Session, path: Path) -> Path:
-    """Zip what one goes on with: the choices, the recording, the model made of them, one's own presets.
+    """Zip what one goes on with: the choices, the recording, the models made of them, one's own presets.
 
     Args:
         session: whose other recordings and models stay out.
@@ -29,8 +29,8 @@ def pack_session(session: Session, path: Path) -> Path:
     files = [folder / STATE_FILE, *sorted((folder / "presets").glob("*.json"))]
     if session.recording_path is not None:
         files.append(session.recording_path)
-    if session.is_trained:
-        files += sorted(path for path in session.model_dir.iterdir() if path.is_file())
+    for trained in session.trained_dirs.values():
+        files += sorted(path for path in trained.iterdir() if path.is_file())
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:
             archive.write(file, file.relative_to(folder).as_posix())

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from timbrekit.errors import SessionError
 from timbrekit.files import LONGEST_NAME, safe_name
+from timbrekit.training.names import LISTENERS
 
 VERSION = 1  # of the state file; raised when older programs could no longer read it
 LARGEST_STATE = 1_000_000  # bytes; a real one has about 2,000
@@ -24,6 +25,7 @@ class State:
     detector: dict[str, float] | None = None  # the fields of DetectorSettings
     hits: int | None = None  # found with that detector in that recording
     preset: dict[str, Any] | None = None  # as in a preset file; has a "name"
+    listener: str | None = None  # of the model that is played; None: torchdrum
 
 
 _KINDS: dict[str, Any] = {
@@ -33,6 +35,7 @@ _KINDS: dict[str, Any] = {
     "detector": (dict, type(None)),
     "hits": (int, type(None)),
     "preset": (dict, type(None)),
+    "listener": (str, type(None)),
 }
 
 
@@ -72,6 +75,8 @@ def _check_values(state: State) -> None:
         raise ValueError('is damaged ("recording" is not a file name in the session)')
     if state.preset is not None and not isinstance(state.preset.get("name"), str):
         raise ValueError('is damaged ("preset" has no name)')
+    if state.listener not in (None, *LISTENERS):
+        raise ValueError('is damaged ("listener" is none that there is)')
 
 
 def _refuse(constant: str) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,15 +168,7 @@ def load_instrument(path: str | Path) -> tuple[Instrument, dict[str, Any]]:
         if not all(bool(values.isfinite().all()) for values in instrument.state_dict().values()):
             raise ValueError("some of its numbers are not finite")
         return instrument.eval(), json.loads(content["about"])
-    except (
-        RuntimeError,
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except Exception as error:  # torch's reader stumbles over a stranger's bytes in many ways
         raise ModelFileError(
             f"{path.name} is not an instrument of timbrekit tone ({type(error).__name__}). Give the tone.pt that "
             "timbrekit tone train wrote; if it is that, train again with this version."

@@ -3,5 +3,5 @@
 MODEL_NAMES = ("mlp", "mlp-large", "linear", "mlp-plain")  # of ``timbrekit.mapping.build_network``
 RECIPES = ("timbrekit", "published")
 DEFAULT_MODELS = {"timbrekit": "mlp", "published": "mlp"}  # the network of each recipe
-LISTENERS = ("torchdrum", "mel")
+LISTENERS = (TORCHDRUM, MEL) = ("torchdrum", "mel")
 DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -76,23 +76,28 @@ function plays(candidate) {
   return output.every(Number.isFinite);
 }
 
+// Whether it could be opened.
 async function openInstrument(file) {
-  clearNotice("instrument");
   let candidate;
   try {
     candidate = await modelIn(file);
     if (!WORDS.needs.every((key) => key in candidate) || !isAlike(candidate) || !plays(candidate)) throw new Error();
   } catch {
-    notice("instrument", `${file.name} holds no instrument that this page plays. ${WORDS.open}`);
-    return;
+    return false;
   }
   instruments.push({ model: candidate, settings: {} });
   sound.add(candidate);
   chooseInstrument(instruments.length - 1);
+  return true;
 }
 
 async function openInstruments(files) {
-  for (const file of files) await openInstrument(file);
+  clearNotice("instrument");
+  const refused = [];
+  for (const file of files) if (!(await openInstrument(file))) refused.push(file.name);
+  if (!refused.length) return;
+  const hold = refused.length > 1 ? "hold" : "holds";
+  notice("instrument", `${refused.join(" and ")} ${hold} no instrument that this page plays. ${WORDS.open}`);
 }
 
 $("open-instrument").addEventListener("change", ({ target }) => {

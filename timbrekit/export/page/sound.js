@@ -20,7 +20,7 @@ class Sound {
     await this.opening;
     const late = new Promise((resolve) => setTimeout(resolve, OUTPUT_PATIENCE, true));
     if (await Promise.race([running, late])) {
-      const advice = "Connect or choose a sound output in the system's settings, then try again.";
+      const advice = "Connect or choose a sound output in the system's settings, then try again. Firefox has to be started anew for it.";
       throw new DOMException(`No sound output has started. ${advice}`, "TimeoutError");
     }
   }
