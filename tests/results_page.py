@@ -34,6 +34,13 @@ def results() -> str:
 
 From [as played](lab_notes/as_played.md), which says how it was measured and has older tables too.
 
+## Unseen takes
+
+{table("experiments.md", "Unseen takes: the published method beside ours")}
+
+From [experiments.md](experiments.md#unseen-takes-the-published-method-beside-ours). More of ours:
+[training.md](training.md#chosen-by-unseen-playing).
+
 ## Speed on a CPU
 
 {table("benchmarks.md", "A batch of 16 hits, and an epoch")}

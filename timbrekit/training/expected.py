@@ -2,9 +2,9 @@
 
 One hit differs from the next of the same stroke, and no onset tells how. Of few hits a network learns this chance by
 heart, and it leaps where none was heard. So a regression smooths their differences first. It starts from loudness alone
-(so many dB of the sound for a dB of the onset, and nothing else moves) and departs from it as far as the hits agree.
-Imagined hits all over the range, at which the regression is followed, fill up the take. With enough hits nothing of
-this is done.
+(so many dB of the sound for a dB of the onset, and nothing else moves) and departs from it as far as the hits agree,
+and only near them. Where none was heard, loudness alone is expected. Imagined hits all over the range, at which the
+regression is followed, fill up the take. With enough hits nothing of this is done.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,10 @@ from timbrekit.training.take import Take
 ENOUGH = 120  # hits; a take with fewer is filled up to as many
 # A wide kernel, and a strong penalty, against which every hit adds its part. Chosen by what the regression foretells of
 # other playing (docs/training.md).
-REGRESSION = {"gamma": 3.0, "C": 0.1, "epsilon": 0.05}
+REGRESSION = {"gamma": 2.0, "C": 0.1, "epsilon": 0.05}
+# The regression counts by how little of a Gaussian process's variance the hits leave (Rasmussen and Williams, 2006,
+# eq. 2.26): nearly whole among them, not at all far from each. The length of its kernel, in [0, 1], and its noise.
+REACH, NOISE = 0.22, 0.1
 STEEPEST = 2.0  # dB of the sound for a dB of the onset
 LOUDNESS = [name.startswith("loudness") for name in TIMBRE_FEATURES]
 
@@ -40,7 +43,9 @@ def expect(take: Take, hits: NDArray) -> Expectation:
     Returns:
         ``(n, 7)`` expected differences from the reference hit, of ``(n, 3)`` inputs in [0, 1].
     """
-    from sklearn.svm import SVR  # slow to import
+    from sklearn.gaussian_process import GaussianProcessRegressor  # slow to import
+    from sklearn.gaussian_process.kernels import RBF
+    from sklearn.svm import SVR
 
     heard, intended = (values[hits].double().numpy() for values in (take.inputs, take.intended))
     weights = spread_weights(take.intended[hits]).double().numpy()
@@ -56,10 +61,12 @@ def expect(take: Take, hits: NDArray) -> Expectation:
     ]
     rest = (intended - np.outer(louder(heard), steepness)) * weights
     regressions = [SVR(**REGRESSION).fit(heard, each) for each in rest.T]
+    process = GaussianProcessRegressor(RBF(REACH), alpha=NOISE, optimizer=None).fit(heard, heard[:, 0])
 
     def expected(inputs: NDArray) -> NDArray:
         departures = np.stack([each.predict(inputs) for each in regressions], 1) / weights
-        return np.outer(louder(inputs), steepness) + departures
+        left = process.predict(inputs, return_std=True)[1] ** 2
+        return np.outer(louder(inputs), steepness) + departures * (1 - left)[:, None]
 
     return expected
 
