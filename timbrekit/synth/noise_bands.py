@@ -84,19 +84,20 @@ def fit_bands(sound: NDArray, rate: float, after: float) -> NoiseBands:
     weight = np.square(_responses(frequency))
     weight /= weight.sum(1, keepdims=True)
     levels = weight @ (heard - unit.mean(1, keepdims=True))  # (20, frames)
-    shares = node_shares(times + after)
-    known = 1 + np.searchsorted(NODES, times[-1] + after)  # nodes that the recording reaches
-    shares = shares[:known]
-    before, beyond = np.diff(NODES[:known])[:-1], np.diff(NODES[:known])[1:]
-    bends = np.zeros((known - 2, known))  # changes of the slope, each times its span
+    first, last = np.searchsorted(NODES, [times[0] + after, times[-1] + after])
+    first -= 1
+    known = NODES[first : last + 1]  # that the recording reaches
+    shares = node_shares(times + after)[first : last + 1]
+    before, beyond = np.diff(known)[:-1], np.diff(known)[1:]
+    bends = np.zeros((len(known) - 2, len(known)))  # changes of the slope, each times its span
     for offset, size in enumerate((1 / before, -1 / before - 1 / beyond, 1 / beyond)):
         np.fill_diagonal(bends[:, offset:], size * np.sqrt(before * beyond))
-    square = shares @ shares.T + SMOOTHNESS * bends.T @ bends
-    curve = np.linalg.solve(square, shares @ levels.T).T
-    loudest = curve.argmax(1)
-    fall = (curve.max(1) - curve[:, -1]) / (NODES[known - 1] - NODES[loudest]).clip(NODES[1])
-    later = curve[:, -1:] - fall[:, None] * (NODES[known:] - NODES[known - 1])
-    return NoiseBands(np.concatenate([curve, later], 1), shape)
+    square = shares @ shares.T + SMOOTHNESS * bends.T @ bends + 1e-6 * np.eye(len(known))
+    middle = levels.mean(1, keepdims=True)
+    curve = middle + np.linalg.solve(square, shares @ (levels - middle).T).T
+    fall = (curve.max(1) - curve[:, -1]) / (known[-1] - known[curve.argmax(1)]).clip(NODES[1])
+    later = curve[:, -1:] - fall[:, None] * (NODES[last + 1 :] - known[-1])
+    return NoiseBands(np.concatenate([curve[:, :1].repeat(first, 1), curve, later], 1), shape)
 
 
 def _log_spectra(sound: NDArray, rate: float) -> tuple[NDArray, NDArray, NDArray]:
