@@ -48,7 +48,7 @@ def full_drum(seed=0) -> Drum:
     random = np.random.default_rng(seed)
     frequency = np.sort(60 * 2 ** random.uniform(0, 7.5, 40))
     loudness = np.linspace(-32, -12, 8)
-    onset = random.standard_normal((8, 1056)) * np.exp(-np.arange(1056) / 200)
+    onset = random.standard_normal((8, 1920)) * np.exp(-np.arange(1920) / 200)
     return Drum(
         kind="tom",
         seconds=1.1,

@@ -12,7 +12,10 @@ from timbrekit.synth.modes import Modes, find_modes, scaled
 from timbrekit.synth.noise_bands import band_centres, fit_bands, mean_levels
 
 LONGEST = 2.0  # s of a hit that are looked at
-ONSET = 0.022  # s of the onset part
+ONSET, ONSET_OF_KICKS = (
+    0.022,
+    0.040,
+)  # s of the onset part; a kick takes longer to ring, as its periods are long
 MODES_FROM = 0.015  # s before which the modes' fit counts little
 NOISE_FROM = 0.010
 LOUDNESS_SECONDS = 0.1
@@ -41,7 +44,7 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
     say("Fitting the noise")
     left = [hit - modes.render(index, len(hit), rate) for index, hit in enumerate(hits)]
     noise = fit_bands(left[reference], rate, NOISE_FROM)
-    count = int(ONSET * rate)
+    count = int((ONSET_OF_KICKS if kind == "kick" else ONSET) * rate)
     window = onset_window(count, rate)
     onset = np.stack([_padded(sound, count) * window for sound in left])
     harder = loudness - loudness[reference]

@@ -122,7 +122,11 @@ def noise(
     for first in starts.unique() if len(starts) > 1 else starts:
         rows = slice(None) if len(starts) == 1 else torch.nonzero(starts == first)[:, 0]
         index = (first + torch.arange(steps * STEP, device=levels.device)) % PERIOD
-        table = t["table"][:, index].to(dtype).view(-1, steps, STEP).transpose(0, 1)  # (steps, bands, 64)
+        table = t["table"][:, index].to(dtype)
+        if makes_room:
+            left = min(t["room"].shape[1], steps * STEP)
+            table[:, :left] *= t["room"][:, :left].to(dtype)
+        table = table.view(-1, steps, STEP).transpose(0, 1)  # (steps, bands, 64)
         lines = torch.bmm(levels[:-1, rows], table * (1 - part)) + torch.bmm(levels[1:, rows], table * part)
         sounds.append((rows, lines.transpose(0, 1).flatten(1)[:, :samples]))
     if len(sounds) == 1:
@@ -130,13 +134,7 @@ def noise(
     else:
         order = torch.cat([rows for rows, _ in sounds]).argsort()
         sound = torch.cat([each for _, each in sounds])[order]
-    if not makes_room:
-        return sound
-    window = t["onset_window"][:samples]
-    room = torch.nn.functional.pad(
-        (1 - window.square()).sqrt(), (0, max(0, samples - len(window))), value=1.0
-    )
-    return sound * room.to(dtype)
+    return sound
 
 
 def _node_shares(nodes: Tensor, times: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ class DrumVoice(NnVoice):
             shapes, erb = self.numbers["noise_shape"], self.numbers["erb"]
             self.table = torch.cat([noise_table(self.rate, shape, erb) for shape in shapes])
             self.onsets = three_bands(at_rate(self.numbers["waves"], self.rate), self.rate)
-            self.room = onset_room(self.onsets.shape[2], self.rate).to(torch.float32)
+            self.room = onset_room(self.numbers["onset_samples"], self.rate)
 
     def struck(self, values: list[float]) -> dict[str, Tensor]:
         """What a stroke with these parameters plays. Amplitudes as logarithms, angles in radians."""
@@ -214,7 +214,7 @@ class DrumVoice(NnVoice):
             sound = sound * (places / (self.ATTACK * self.rate)).clamp_max(1.0)
         if self.noisy:
             sound = sound + noises(stroke, places, age, hiss, self.room)
-        if age < self.room.shape[0]:
+        if age < self.room.shape[1]:
             onset = stroke["onset"][age : age + count]
             sound = sound + torch.cat([onset, torch.zeros(count - onset.shape[0])])
         end = knobs[0]

@@ -31,6 +31,7 @@ def numbers_of(drum: Drum) -> dict[str, NDArray]:
     longest = max(each.onset.shape[1] for each in drums)
     waves = [np.pad(_waves(each), ((0, 0), (0, longest - each.onset.shape[1]))) for each in drums]
     numbers["waves"] = np.concatenate(waves)
+    numbers["onset_samples"] = [each.onset.shape[1] for each in drums]
     numbers["noise_shape"] = np.stack([each.noise_shape for each in drums])
     numbers["octaves"] = np.log2(band_centres() / NOISE_PIVOT)
     numbers["nodes"], numbers["lateness"] = NODES, LATENESS

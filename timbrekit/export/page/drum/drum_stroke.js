@@ -102,7 +102,7 @@ class Stroke {
   }
 
   mixOnset(shares, level, colour, strike) {
-    this.onset = new Float64Array(this.voice.room.length);
+    this.onset = new Float64Array(Math.max(...this.voice.rooms.map(({ length }) => length)));
     this.voice.recorded.forEach(({ loudness, onsets }, n) => {
       for (const [hit, near] of nearest(strike, loudness)) {
         onsets[hit].forEach((wave, band) => {
@@ -123,7 +123,7 @@ class Stroke {
     const { age, voice, drive } = this;
     if (age % STEP === 0) this.step();
     let sound = (this.rung() + this.glided()) * Math.min(1, age / (ATTACK * voice.rate));
-    sound += this.hissed(at) * (age < voice.room.length ? voice.room[age] : 1);
+    sound += this.hissed(at);
     if (age < this.onset.length) sound += this.onset[age];
     sound *= clip((this.seconds - age / voice.rate) / END_FADE, 0, 1);
     const cut = clip(1 - (age - this.cutAt) / voice.cut, 0, 1);
@@ -174,12 +174,16 @@ class Stroke {
   }
 
   hissed(at) {
-    const { noise, rise } = this;
-    const { table } = this.voice;
+    const { noise, rise, age } = this;
+    const { table, rooms } = this.voice;
     let sum = 0;
-    for (let i = 0; i < noise.length; i++) {
-      sum += noise[i] * table[at + i];
-      noise[i] += rise[i];
+    for (let n = 0; n < rooms.length; n++) {
+      let part = 0;
+      for (let i = n * BANDS; i < (n + 1) * BANDS; i++) {
+        part += noise[i] * table[at + i];
+        noise[i] += rise[i];
+      }
+      sum += age < rooms[n].length ? part * rooms[n][age] : part;
     }
     return sum;
   }
