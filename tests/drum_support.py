@@ -11,6 +11,7 @@ from timbrekit.presets import Preset
 from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.synth.drum import Drum
 from timbrekit.synth.drum_analysis import analyse
+from timbrekit.synth.noise_bands import NODES
 
 RATE = 48_000
 FREQUENCIES, DECAYS, LEVELS = (182.0, 331.0, 447.0, 612.0), (9.0, 14.0, 18.0, 25.0), (0.4, 0.25, 0.15, 0.1)
@@ -47,7 +48,7 @@ def full_drum(seed=0) -> Drum:
     random = np.random.default_rng(seed)
     frequency = np.sort(60 * 2 ** random.uniform(0, 7.5, 40))
     loudness = np.linspace(-32, -12, 8)
-    onset = random.standard_normal((8, 1056)) * np.exp(-np.arange(1056) / 200)
+    onset = random.standard_normal((8, 1920)) * np.exp(-np.arange(1920) / 200)
     return Drum(
         kind="tom",
         seconds=1.1,
@@ -62,10 +63,7 @@ def full_drum(seed=0) -> Drum:
         gliding=(np.arange(40) < 10).astype(float),
         level_slope=random.uniform(0.8, 1.4, 40),
         decay_slope=np.full(40, 0.01),
-        noise_level=random.uniform(-50, -34, 20),
-        noise_decay=random.uniform(20, 60, 20),
-        late_level=random.uniform(-66, -50, 20),
-        late_decay=random.uniform(3, 9, 20),
+        noise_level=random.uniform(-50, -34, (20, 1)) - random.uniform(7, 14, (20, 1)) * (8 * NODES) ** 0.5,
         noise_slope=random.uniform(0.8, 1.4, 20),
         late_slope=random.uniform(0.8, 1.4, 20),
         noise_shape=np.interp(np.arange(513), [0, 40, 200, 512], [-12, 0, -6, -40.0]),

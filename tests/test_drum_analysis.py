@@ -6,7 +6,7 @@ from drum_support import DECAYS, FREQUENCIES, LEVELS, RATE, small_drum, struck
 
 from timbrekit.synth.drum_analysis import analyse, kind_of
 from timbrekit.synth.modes import find_modes
-from timbrekit.synth.noise_bands import band_centres, fit_bands, noise_table
+from timbrekit.synth.noise_bands import NODES, band_centres, fit_bands, noise_table
 
 
 def _nearest(found, wanted):
@@ -30,15 +30,26 @@ def test_a_pitch_glide_is_found():
     assert not find_modes([struck(noise=0.0)], RATE, True, 0.015).glide.amount
 
 
-def test_noise_alone_has_hardly_a_mode_and_keeps_its_two_slopes():
+def test_the_curves_of_noise_follow_its_level_up_and_down():
     t = np.arange(RATE) / RATE
-    noise = np.random.default_rng(3).standard_normal(RATE) * (0.1 * np.exp(-40 * t) + 0.01 * np.exp(-5 * t))
-    bands = fit_bands(noise, RATE, 0.0)
-    loud = band_centres() > 1000  # bands wide enough for a level that hardly wavers
-    assert np.median(bands.decay[loud]) == pytest.approx(40, rel=0.15)
-    assert np.median(bands.late_decay[loud]) == pytest.approx(5, rel=0.15)
-    ratio = 20 * np.log10(np.median((bands.level / bands.late_level)[loud]))
-    assert ratio == pytest.approx(20, abs=2)
+    swelling = -20 - 20 * np.abs(np.log2((t + 0.01) / 0.15))  # dB: up until 0.14 s, then down
+    noise = np.random.default_rng(3).standard_normal(RATE) * 10 ** (swelling / 20)
+    bands = fit_bands(noise, RATE, 0.01)
+    assert len(bands.level) == 20 and (np.diff(bands.level[:, -2:]) < 0).all()  # it goes on falling
+    # All bands together have the noise's power; each node in the middle of its sound.
+    wide = band_centres() > 1000  # bands in which a level hardly wavers
+    relative = bands.level[wide] - bands.level[wide].mean(1, keepdims=True)
+    nodes = slice(4, 14)
+    expected = np.interp(NODES[nodes], t, swelling)
+    found = np.median(relative[:, nodes], 0)
+    np.testing.assert_allclose(found - found.mean(), expected - expected.mean(), atol=1.5)
+
+
+def test_noise_that_is_played_again_is_as_loud():
+    noise = 0.1 * np.random.default_rng(3).standard_normal(RATE)
+    bands = fit_bands(noise, RATE, 0.01)
+    played = (10 ** (bands.level[:, 8] / 20)) @ noise_table(RATE, bands.shape)
+    assert np.std(played) == pytest.approx(0.1, rel=0.03)
 
 
 def test_the_noise_of_every_band_has_one_level_and_is_always_the_same():

@@ -15,6 +15,7 @@ from timbrekit.recording import write_wav
 from timbrekit.synth.drum import SILENT_DB, parse_drum
 from timbrekit.synth.drum_blend import blend_drums, paired_modes
 from timbrekit.synth.drum_model import DrumModel
+from timbrekit.synth.noise_bands import NODES
 
 SAMPLES = 24_000
 
@@ -30,7 +31,7 @@ def rendered(drum, start=500, **moved):
 
 def simple(shift=1.0, levels=(-20.0, -26.0, -30.0, -32.0), **changed):
     """Four modes, hardly any noise; all frequencies times ``shift``."""
-    nothing = np.full(20, SILENT_DB)
+    nothing = np.full((20, len(NODES)), SILENT_DB)
     modes = {
         "frequency": np.array(FREQUENCIES) * shift,
         "level": np.array(levels),
@@ -40,7 +41,7 @@ def simple(shift=1.0, levels=(-20.0, -26.0, -30.0, -32.0), **changed):
         "level_slope": np.ones(4),
         "decay_slope": np.zeros(4),
     }
-    silent = {"noise_level": nothing, "late_level": nothing, "onset": np.zeros((2, 1056))}
+    silent = {"noise_level": nothing, "onset": np.zeros((2, 1056))}
     return replace(small_drum(), glide_amount=0.0, **{**modes, **silent, **changed})
 
 

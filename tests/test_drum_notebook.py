@@ -10,7 +10,15 @@ pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
 from drum_support import RATE, struck
 
 from timbrekit.notebook.colab import Upload
-from timbrekit.notebook.drum_journey import LAST_DRUM, MEDIAN, TOM, DrumJourney, _flac, sample_hits
+from timbrekit.notebook.drum_journey import (
+    LAST_DRUM,
+    LAST_OTHER,
+    MEDIAN,
+    TOM,
+    DrumJourney,
+    _flac,
+    sample_hits,
+)
 from timbrekit.notebook.journey import Journey
 from timbrekit.presets import load_preset
 from timbrekit.synth.struck_tom import STRENGTHS, struck_tom
@@ -66,6 +74,18 @@ def test_the_median_hit_of_the_recording_becomes_a_drum(drum):
     drum.choose_hits(MEDIAN)
     assert "snare_minute, one hit" in drum.panel.text and "harder is only louder" in drum.panel.text
     assert drum.panel.made.drum.kind == "snare" and 0.1 < len(drum.panel.made.hit) / RATE < 1
+
+
+def test_two_drums_become_one_and_the_other_is_kept_too(drum):
+    drum.choose_hits(TOM, MEDIAN)
+    made = drum.panel.made
+    assert made.drum.other.kind == "snare" and "blended with a snare" in drum.panel.text
+    assert "Half way" in drum.panel._sound.value and drum.journey.work.preset().values["blend"] == 50
+    first, half, other = (made.render(blend=blend) for blend in (0, 50, 100))
+    assert np.std(first - half) > 0.1 * np.std(first) < 10 * np.std(half - other)
+    again = DrumJourney(Journey.start())
+    again.choose_hits(LAST_DRUM, LAST_OTHER)
+    assert again.panel.made.drum.to_json() == made.drum.to_json()
 
 
 def test_uploaded_hits_become_a_drum_and_bad_ones_are_answered_in_words(drum):

@@ -22,7 +22,7 @@ pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
 pytest.importorskip("nbval", reason="needs the test extra")
 
 from timbrekit.mapping import MODEL_NAMES  # noqa: E402
-from timbrekit.notebook.drum_journey import HIT_SOURCES  # noqa: E402
+from timbrekit.notebook.drum_journey import BLEND_SOURCES, HIT_SOURCES  # noqa: E402
 from timbrekit.notebook.journey import DETECTORS, LAST_PRESET, SOMETHING_ELSE, TAKES  # noqa: E402
 from timbrekit.notebook.recording_panel import RECORDING_SOURCES  # noqa: E402
 from timbrekit.notebook.tone_journey import STEPS, TUNES  # noqa: E402
@@ -44,6 +44,7 @@ CHOICES = {  # what each form field may offer
     "to_play": list(PLACES),
     "steps": list(STEPS),
     "hits": list(HIT_SOURCES),
+    "blend_with": list(BLEND_SOURCES),
     "play_with": list(TUNES),
 }
 

@@ -33,10 +33,10 @@ class MadeDrum:
     hit: np.ndarray  # (samples,) the reference hit at 48 kHz, 2 s at most
     lead: int  # samples of its file before it begins
 
-    def render(self, seed: int = 0, parts: tuple[str, ...] = STEMS["sum"]) -> np.ndarray:
-        """``(samples,)`` the preset, of a blend the first drum, for as long as the hit."""
+    def render(self, seed: int = 0, parts: tuple[str, ...] = STEMS["sum"], blend: float = 0.0) -> np.ndarray:
+        """``(samples,)`` the preset for as long as the hit; of a blend so many per cent of the other drum."""
         model = DrumModel(self.drum, parts)
-        alone = {"blend": 0.0} if self.drum.other else {}
+        alone = {"blend": blend} if self.drum.other else {}
         row = torch.from_numpy(replace(self.preset, values=self.preset.values | alone).normalized())[None]
         start = torch.tensor([seed * SEED_STEP])
         return model.render(ONSET_RATE, len(self.hit), row, (start,))[0].numpy()

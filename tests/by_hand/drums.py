@@ -2,8 +2,8 @@
 
 FOLDER holds single hits, named as in Sonic Pi's sample set, and may hold folders ``series_*`` with one drum's hits
 ``sn_vlV_rrN`` from soft (V = 1) to hard. Prints for every hit the three figures beside the floor that two noises of the
-same model give, and those of modes and noise alone; then the mean of each class; then, for each series, how near the
-softest and a middle layer come when they are left out. Draws hit and model as spectrograms.
+same model give, and those of modes and noise alone; then, for each series, how near the softest and a middle layer come
+when they are left out; then both tables of docs/drum.md. Draws hit and model as spectrograms.
 """
 
 import argparse
@@ -27,6 +27,12 @@ CLASSES = {
     "cymbal": ("drum_cymbal", "hat_"),
     "other": ("",),
 }
+PUBLISHED = {
+    "kick": (0.92, 1.06),
+    "snare": (0.91, 1.03),
+    "tom": (0.81, 1.27),
+    "cymbal": (0.98, 1.43),
+}  # MSS, LSD
 COLUMNS = ("mss", "mss_floor", "lsd", "lsd_floor", "onset_error", "onset_error_floor", "mss_sn", "onset_sn")
 ROW = "{:22} " + "{:>9} " * (len(COLUMNS) + 3)
 
@@ -39,17 +45,23 @@ def main() -> None:
     options = parser.parse_args()
     print(ROW.format("hit", "guessed", "modes", *COLUMNS, "seconds"))
     left = sorted(options.folder.glob("*.flac"))
+    lines = [
+        "| | hits | MSS | above its floor | published | LSD | published | onset error | without onset part |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for name, starts in CLASSES.items():
         paths = [path for path in left if path.name.startswith(starts)]
         left = [path for path in left if path not in paths]
         if options.only in ("", name):
-            _table(name, paths, options.pictures)
+            lines.append(_table(name, paths, options.pictures))
+    lines += ["", "| left out | MSS | its own fit | ratio |", "|---|---|---|---|"]
     if options.only in ("", "series"):
         for folder in sorted(options.folder.glob("series_*")):
-            _series(folder)
+            lines += _series(folder)
+    print("", *lines, sep="\n")
 
 
-def _table(name: str, paths: list[Path], pictures: Path | None) -> None:
+def _table(name: str, paths: list[Path], pictures: Path | None) -> str:
     rows = []
     for path in paths:
         began = time.process_time()
@@ -66,15 +78,17 @@ def _table(name: str, paths: list[Path], pictures: Path | None) -> None:
         if pictures:
             pictures.mkdir(parents=True, exist_ok=True)
             (pictures / f"{name}_{path.stem}.png").write_bytes(_picture(made, path.stem))
-    if rows:
-        print(
-            ROW.format(f"== {name}", "", "", *(f"{value:.3f}" for value in np.mean(rows, 0)), ""), flush=True
-        )
+    mss, floor, lsd, lsd_floor, onset, _, _, without = np.mean(rows, 0)
+    published = PUBLISHED.get(name, ("", ""))
+    return (
+        f"| {name} | {len(rows)} | {mss:.2f} ({floor:.2f}) | {mss / floor - 1:.0%} | {published[0]} | "
+        f"{lsd:.2f} ({lsd_floor:.2f}) | {published[1]} | {onset:.2f} | {without:.2f} |"
+    )
 
 
-def _series(folder: Path) -> None:
+def _series(folder: Path) -> list[str]:
     """The first repetition of each layer; a layer left out is played at its own loudness by the model of the others."""
-    paths = sorted(folder.glob("*_rr1.flac"))
+    paths, lines = sorted(folder.glob("*_rr1.flac")), []
     for missing in (0, len(paths) // 2):
         others = make_drum([path for path in paths if path != paths[missing]])
         own = make_drum([paths[missing]])
@@ -83,12 +97,11 @@ def _series(folder: Path) -> None:
         row = others.preset.normalized()
         row[-1] = np.clip(strike.to_normalized(loudness_of(hit, 48_000)), 0, 1)
         played = _play(others, row, len(hit))
-        figures = measure(played, hit), measure(own.render(), hit)
-        print(
-            f"{folder.name} without {paths[missing].stem}: mss {figures[0].mss:.3f}, its own fit {figures[1].mss:.3f}, "
-            f"ratio {figures[0].mss / figures[1].mss:.2f}",
-            flush=True,
+        mss, fit = measure(played, hit).mss, measure(own.render(), hit).mss
+        lines.append(
+            f"| {folder.name}, layer {missing + 1} of {len(paths)} | {mss:.2f} | {fit:.2f} | {mss / fit:.2f} |"
         )
+    return lines
 
 
 def _play(made: MadeDrum, row: np.ndarray, samples: int) -> np.ndarray:

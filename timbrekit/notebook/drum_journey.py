@@ -30,6 +30,13 @@ LAST_DRUM, MEDIAN, UPLOAD_HITS, TOM = HIT_SOURCES = (
     "upload one to eight hits",
     "the sample, a tom that timbrekit makes",
 )
+NOTHING_ELSE, LAST_OTHER, *_ = BLEND_SOURCES = (
+    "nothing",
+    "the hits I blended it with last",
+    MEDIAN,
+    UPLOAD_HITS,
+    TOM,
+)
 
 
 class DrumJourney:
@@ -38,24 +45,35 @@ class DrumJourney:
     def __init__(self, journey: Journey) -> None:
         self.journey = journey
         self.panel: DrumPanel | None = None
-        self._folder = journey.session.folder / "hits"
+        self._folder, self._others = (journey.session.folder / name for name in ("hits", "other hits"))
 
     @in_words
-    def choose_hits(self, source: str = LAST_DRUM) -> None:
-        """Get hits (from one of ``HIT_SOURCES``), make a drum of them, and show it whole and in parts."""
+    def choose_hits(self, source: str = LAST_DRUM, blend_with: str = NOTHING_ELSE) -> None:
+        """Get hits (from one of ``HIT_SOURCES``), make a drum of them, and show it whole and in parts.
+
+        Args:
+            source: of the drum.
+            blend_with: one of ``BLEND_SOURCES``, of another drum that it can turn into.
+        """
         self.panel = DrumPanel(self._keep)
-        kept = [Upload(path.name, path.read_bytes()) for path in sorted(self._folder.glob("*"))]
+        if blend_with == UPLOAD_HITS and not colab.in_colab():
+            self.panel.ask(other=True)
+        elif blend_with != NOTHING_ELSE:
+            self.panel.blend(self._hits(blend_with, self._others))
         if source == UPLOAD_HITS and not colab.in_colab():
             self.panel.ask()
-        elif source == UPLOAD_HITS:
-            self.panel.take(colab.upload_all())
-        elif source == MEDIAN:
-            self.panel.take([self._median()])
-        elif source == LAST_DRUM and kept:
-            self.panel.take(kept)
         else:
-            self.panel.take(sample_hits(), "sample")
+            hits = self._hits(source, self._folder)
+            self.panel.take(hits, "sample" if hits == sample_hits() else "")
         self.panel.show()
+
+    def _hits(self, source: str, folder: Path) -> list[Upload]:
+        kept = [Upload(path.name, path.read_bytes()) for path in sorted(folder.glob("*"))]
+        if source == UPLOAD_HITS:
+            return colab.upload_all()
+        if source == MEDIAN:
+            return [self._median()]
+        return kept if kept and source != TOM else sample_hits()
 
     def _median(self) -> Upload:
         work = self.journey.work
@@ -66,13 +84,16 @@ class DrumJourney:
         stem = Path(recording.name).stem
         return Upload(f"{stem}, one hit.flac", _flac(median_hit(make_take(hits))))
 
-    def _keep(self, made: MadeDrum, files: Sequence[Upload]) -> None:
+    def _keep(self, made: MadeDrum, files: Sequence[Upload], others: Sequence[Upload]) -> None:
         """Its hits, itself among the user's own presets, and the session's choice."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for path in self._folder.iterdir():
-            path.unlink()
-        for file in files:
-            (self._folder / safe_name(file.name)).write_bytes(file.content)
+        for folder, kept in ((self._folder, files), (self._others, others)):
+            if not kept:
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in folder.iterdir():
+                path.unlink()
+            for file in kept:
+                (folder / safe_name(file.name)).write_bytes(file.content)
         name = safe_name(made.preset.name, fallback="drum")
         if name in preset_names():
             name = f"{name}-of-my-own"

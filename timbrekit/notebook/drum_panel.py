@@ -20,12 +20,16 @@ from timbrekit.synth.drum import ONSET_RATE
 
 TITLES = {"modes": "Its ringing", "noise": "Its noise", "onset": "Its onset", "sum": "The drum"}
 RECORDED = "Your hit"
+BLENDS = {"The drum": 0, "Half way": 50, "The other drum": 100}  # per cent
 
 
 def drum_picture(made: MadeDrum) -> bytes:
-    """PNG: spectrograms of the hit as recorded, of the drum, and of its parts."""
+    """PNG: spectrograms of the hit as recorded, of the drum, and of its parts or of its way to another drum."""
     sounds = {RECORDED: made.hit, TITLES["sum"]: made.render()}
-    sounds |= {TITLES[stem]: made.render(parts=STEMS[stem]) for stem in ("modes", "noise")}
+    if made.drum.other:
+        sounds |= {title: made.render(blend=blend) for title, blend in BLENDS.items()}
+    else:
+        sounds |= {TITLES[stem]: made.render(parts=STEMS[stem]) for stem in ("modes", "noise")}
     figure, axes = new_figure(9.5, 5.2, 2, 2, sharex=True, sharey=True)
     darkest = None  # the hit's loudest, in all four
     for ax, (title, sound) in zip(axes.flat, sounds.items(), strict=True):
@@ -35,7 +39,9 @@ def drum_picture(made: MadeDrum) -> bytes:
 
 
 def drum_player(made: MadeDrum) -> str:
-    """A player of the hit as recorded, the drum, and each of its parts, as HTML."""
+    """A player of the hit as recorded, the drum and each of its parts, or its way to another drum, as HTML."""
+    if made.drum.other:
+        return player_html({title: made.render(blend=blend) for title, blend in BLENDS.items()}, ONSET_RATE)
     parts = {TITLES[stem]: made.render(parts=STEMS[stem]) for stem in ("sum", "modes", "noise", "onset")}
     return player_html({RECORDED: made.hit, **parts}, ONSET_RATE)
 
@@ -49,14 +55,19 @@ def drum_words(made: MadeDrum) -> list[str]:
     near = "as near as its noise allows" if beyond < 0.1 else f"{beyond:.0%} farther than its noise alone"
     sentences = [
         f'"{made.preset.title}", of {of_hits}: {len(drum.frequency)} ringing modes, the lowest of them '
-        f"{min(drum.frequency, default=0):.0f} Hz, noise in {len(drum.noise_level)} bands, and the first 22 ms as "
-        "recorded.",
+        f"{min(drum.frequency, default=0):.0f} Hz, noise in {len(drum.noise_level)} bands, and the first "
+        f"{1000 * drum.onset.shape[1] / ONSET_RATE:.0f} ms as recorded.",
         f"The drum lies {figures['mss']:.2f} from the hit, {near} (two noises of the same drum lie "
         f"{figures['mss_floor']:.2f} apart).",
     ]
     if count == 1:
         sentences.append(
             "With one hit, harder is only louder. Two to eight, soft to hard, tell what else it means on your drum."
+        )
+    if drum.other:
+        sentences.append(
+            f"It is blended with a {drum.other.kind}: a knob, Blend, leads from the one to the other, and the network "
+            "turns it too. Training starts half way."
         )
     return sentences
 
@@ -65,11 +76,15 @@ class DrumPanel:
     """Shows a drum, and a way to hand over hits.
 
     Args:
-        on_made: gets every drum that is made, and the files that it was made of.
+        on_made: gets every drum that is made, the files that it was made of, and those of the drum that it is blended
+            with.
     """
 
-    def __init__(self, on_made: Callable[[MadeDrum, Sequence[Upload]], None]):
+    def __init__(self, on_made: Callable[[MadeDrum, Sequence[Upload], Sequence[Upload]], None]):
         self._on_made = on_made
+        self._files: Sequence[Upload] = ()
+        self._others: Sequence[Upload] = ()
+        self._name = ""
         self.made: MadeDrum | None = None
         self.png, self.text = NOTHING, ""
         self._words, self._sound, self._picture = (
@@ -81,29 +96,35 @@ class DrumPanel:
         self._below = ipywidgets.VBox([])
         self.box = ipywidgets.VBox([self._above, self._words, self._below])
 
-    def ask(self) -> None:
-        """Offer a button for one to eight files."""
+    def ask(self, other: bool = False) -> None:
+        """Offer a button for one to eight files, of the drum or of the one that it is blended with."""
         button = ipywidgets.FileUpload(
             accept=",".join(AUDIO_ENDINGS),
             multiple=True,
-            description="Choose one to eight hits",
+            description="Choose hits of the other drum" if other else "Choose one to eight hits",
             layout=ipywidgets.Layout(width="20em"),
         )
-        button.observe(lambda change: self.take(uploaded_files(change["new"])), names="value")
-        self._above.children = [button]
+        take = self.blend if other else self.take
+        button.observe(lambda change: take(uploaded_files(change["new"])), names="value")
+        self._above.children = [*self._above.children, button]
         self._say(["Choose the hits above: each file one stroke of the same drum, from soft to hard."])
+
+    def blend(self, others: Sequence[Upload]) -> None:
+        """Blend the drum with that of other hits, from now on."""
+        self._others = others
+        self.take(self._files, self._name)
 
     def take(self, files: Sequence[Upload], name: str = "") -> None:
         """Make a drum of these and show it, or say why not."""
         if not files:
             return
+        self._files, self._name = files, name
         name = name or Path(files[0].name).stem
+        parts = {"hits": files, "others": self._others}
         with tempfile.TemporaryDirectory() as folder:
-            paths = [Path(folder) / safe_name(file.name) for file in files]
-            for path, file in zip(paths, files, strict=True):
-                path.write_bytes(file.content)
+            paths, others = (_written(given, Path(folder) / part) for part, given in parts.items())
             try:
-                made = make_drum(paths, name, lambda words: self._say([f"{words} …"]))
+                made = make_drum(paths, name, lambda words: self._say([f"{words} …"]), others)
             except TimbrekitError as error:
                 self._say([str(error)])
                 return
@@ -111,7 +132,7 @@ class DrumPanel:
         self._picture.value, self._sound.value = self.png, drum_player(made)
         self._below.children = [self._sound, self._picture]
         self._say(drum_words(made))
-        self._on_made(made, files)
+        self._on_made(made, files, self._others)
 
     def show(self) -> None:
         show_panel(self.box, self.png, self.text)
@@ -119,3 +140,11 @@ class DrumPanel:
     def _say(self, sentences: Sequence[str]) -> None:
         self.text = "\n".join(sentences)
         self._words.value = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
+
+
+def _written(files: Sequence[Upload], folder: Path) -> list[Path]:
+    folder.mkdir()
+    paths = [folder / safe_name(file.name) for file in files]
+    for path, file in zip(paths, files, strict=True):
+        path.write_bytes(file.content)
+    return paths

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from timbrekit.errors import PresetError
 from timbrekit.synth.base import Parameter
 from timbrekit.synth.modes import MOST_MODES
-from timbrekit.synth.noise_bands import BANDS, SHAPE_HZ
+from timbrekit.synth.noise_bands import BANDS, NODES, SHAPE_HZ
 
 SILENT_DB = -200.0
 MOST_HITS = 8
@@ -31,10 +31,7 @@ SHAPES: dict[str, tuple[tuple[str, ...], float, float]] = {
     "gliding": (("modes",), 0, 1),
     "level_slope": (("modes",), -5, 5),
     "decay_slope": (("modes",), -0.2, 0.2),
-    "noise_level": (("bands",), SILENT_DB, 60),
-    "noise_decay": (("bands",), 0, 2000),
-    "late_level": (("bands",), SILENT_DB, 60),
-    "late_decay": (("bands",), 0, 2000),
+    "noise_level": (("bands", "nodes"), SILENT_DB, 60),
     "noise_slope": (("bands",), -5, 5),
     "late_slope": (("bands",), -5, 5),
     "noise_shape": (("shape",), -300, 60),
@@ -59,12 +56,9 @@ class Drum:
     gliding: NDArray  # 0 or 1
     level_slope: NDArray
     decay_slope: NDArray
-    noise_level: NDArray  # (20,); likewise all down to late_slope
-    noise_decay: NDArray
-    late_level: NDArray
-    late_decay: NDArray
-    noise_slope: NDArray
-    late_slope: NDArray
+    noise_level: NDArray  # (20, nodes)
+    noise_slope: NDArray  # (20,), soon after the onset …
+    late_slope: NDArray  # (20,), … and late
     noise_shape: NDArray  # (513,) dB, from 0 to 24 kHz
     onset: NDArray  # (hits, samples) at 48 kHz: what neither modes nor noise play
     other: "Drum | None" = None  # that it is blended with, its modes in the same order (``drum_blend``)
@@ -111,7 +105,7 @@ class Drum:
                 content |= {} if value is None else {"other": value.to_json()}
                 continue
             if name in SHAPES:
-                digits = {"onset": 6, "noise_shape": 1}.get(name, 5)
+                digits = {"onset": 6, "noise_shape": 1, "noise_level": 2}.get(name, 5)
                 content[name] = _as_text(np.round(np.asarray(value, float), digits))
             else:
                 content[name] = value
@@ -149,6 +143,11 @@ def parse_drum(content: Any, source: str) -> Drum:
     Raises:
         PresetError: something is missing, of another shape, or out of range.
     """
+    if isinstance(content, Mapping) and "late_decay" in content:
+        raise PresetError(
+            f"{source}: an earlier version of timbrekit made its drum, with a noise that this one does not play. "
+            "Analyse the hits again: timbrekit drum HIT... --out FILE."
+        )
     names = [field.name for field in fields(Drum) if field.name != "other"]
     if not isinstance(content, Mapping) or set(content) - {"other"} != set(names):
         raise PresetError(
@@ -159,7 +158,7 @@ def parse_drum(content: Any, source: str) -> Drum:
     values: dict[str, Any] = {"kind": content["kind"]}
     for name, low, high in (("seconds", 0.01, 60), ("glide_amount", -0.5, 10), ("glide_time", 0.001, 2)):
         values[name] = float(_array(content[name], name, 0, low, high, source))
-    sizes = {"bands": BANDS, "shape": len(SHAPE_HZ)}
+    sizes = {"bands": BANDS, "nodes": len(NODES), "shape": len(SHAPE_HZ)}
     if content.get("other") is not None:
         values["other"] = other = parse_drum(content["other"], source)
         if other.other is not None:

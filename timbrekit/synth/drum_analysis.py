@@ -12,7 +12,10 @@ from timbrekit.synth.modes import Modes, find_modes, scaled
 from timbrekit.synth.noise_bands import band_centres, fit_bands, mean_levels
 
 LONGEST = 2.0  # s of a hit that are looked at
-ONSET = 0.022  # s of the onset part
+ONSET, ONSET_OF_KICKS = (
+    0.022,
+    0.040,
+)  # s of the onset part; a kick takes longer to ring, as its periods are long
 MODES_FROM = 0.015  # s before which the modes' fit counts little
 NOISE_FROM = 0.010
 LOUDNESS_SECONDS = 0.1
@@ -40,13 +43,12 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
     modes = _found(hits, order, rate, kind in ("kick", "tom"))
     say("Fitting the noise")
     left = [hit - modes.render(index, len(hit), rate) for index, hit in enumerate(hits)]
-    bands = [fit_bands(sound, rate, NOISE_FROM) for sound in left]
-    count = int(ONSET * rate)
+    noise = fit_bands(left[reference], rate, NOISE_FROM)
+    count = int((ONSET_OF_KICKS if kind == "kick" else ONSET) * rate)
     window = onset_window(count, rate)
     onset = np.stack([_padded(sound, count) * window for sound in left])
     harder = loudness - loudness[reference]
     levels = 20 * np.log10(np.abs(modes.gain) + 1e-9)
-    noise = bands[reference]
     early, late = (np.stack([mean_levels(sound, rate, *span) for sound in left]) for span in (EARLY, LATE))
     # How modes grow is asked of bands, not of each mode: modes that lie close partly cancel, and have to go on so.
     struck = np.stack([mean_levels(hit, rate, *EARLY) for hit in hits])
@@ -68,10 +70,7 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
         gliding=modes.gliding.astype(float),
         level_slope=np.interp(np.log(modes.frequency), np.log(band_centres()), growth),
         decay_slope=np.zeros(len(modes)),
-        noise_level=_decibels(noise.level),
-        noise_decay=noise.decay,
-        late_level=_decibels(noise.late_level),
-        late_decay=noise.late_decay,
+        noise_level=noise.level.clip(SILENT_DB),
         noise_slope=_slopes(early, harder, reference, 1.0).clip(-1, 3),
         late_slope=_slopes(late, harder, reference, 1.0).clip(-1, 3),
         noise_shape=noise.shape,
@@ -121,10 +120,6 @@ def loudness_of(hit: NDArray, rate: float) -> float:
 def _level(sound: NDArray, rate: float, start: float, end: float) -> float:
     piece = sound[int(start * rate) : int(end * rate)]
     return float(10 * np.log10(np.sum(np.square(piece)) / max(1, len(piece)) + 1e-12))
-
-
-def _decibels(levels: NDArray) -> NDArray:
-    return (20 * np.log10(levels + 1e-30)).clip(SILENT_DB)
 
 
 def _padded(sound: NDArray, count: int) -> NDArray:

@@ -22,8 +22,8 @@ WITHIN = 1.0  # octaves between the main modes, up to which these become one ano
 NO_PAIR = 1e6
 OF_MODES = ("frequency", "level", "phase", "decay", "gliding", "level_slope", "decay_slope")
 # How numbers of a drum pass into those of the other: as amplitudes, in logarithms, or straight.
-AMPLITUDES = ("level", "noise_level", "late_level")
-LOGARITHMS = ("frequency", "decay", "noise_decay", "late_decay", "main_frequency")
+AMPLITUDES = ("level", "noise_level")
+LOGARITHMS = ("frequency", "decay", "main_frequency")
 STRAIGHT = (
     "phase",
     "level_slope",
@@ -89,7 +89,8 @@ def between(t: dict[str, Tensor], share: Tensor) -> dict[str, Tensor]:
     mixed = dict(t, share=share)
     for name in AMPLITUDES:
         one, other = (torch.exp(decibel * t[key]) for key in (name, f"other_{name}"))
-        mixed[name] = torch.log(torch.lerp(one, other, share).clamp_min(1e-12)) / decibel
+        part = share.view(-1, *(1,) * (one.ndim - 1))
+        mixed[name] = torch.log(torch.lerp(one, other, part).clamp_min(1e-12)) / decibel
     for name in LOGARITHMS:
         one, other = (torch.log(t[key].clamp_min(1e-3)) for key in (name, f"other_{name}"))
         mixed[name] = torch.exp(torch.lerp(one, other, share))

@@ -18,8 +18,8 @@ from torch import Tensor
 from timbrekit.synth.base import Parameter, check_triggers
 from timbrekit.synth.drum import Drum
 from timbrekit.synth.drum_blend import between
-from timbrekit.synth.drum_parts import DB, at_rate, noise, onset, onset_window, ringing, three_bands
-from timbrekit.synth.noise_bands import PERIOD, band_centres, noise_table
+from timbrekit.synth.drum_parts import DB, LATENESS, at_rate, noise, onset, onset_window, ringing, three_bands
+from timbrekit.synth.noise_bands import BANDS, NODES, PERIOD, band_centres, noise_table
 from timbrekit.synth.updates import crossfaded, glide_samples
 
 END_FADE = 0.005  # s; of the whole sound where the recording ended, and of a sound that the next hit cuts
@@ -202,16 +202,18 @@ class DrumModel:
             "span": high - low,
             "gliding": np.arange(int((self.drum.gliding > 0.5).sum())),
             "onset": np.concatenate(joined),
-            "onset_window": onset_window(longest, rate),
+            "room": np.concatenate([_room(wave.shape[-1], longest, rate) for wave in waves]),
             "table": np.concatenate([noise_table(rate, drum.noise_shape) for drum in self._drums]),
+            "nodes": NODES,
+            "lateness": LATENESS,
             "octaves": np.log2(band_centres() / NOISE_PIVOT),
         }
 
 
 def _numbers(drum: Drum, order: NDArray) -> dict[str, NDArray]:
-    """Those of one drum, its modes in that order; ``(1, modes)``, ``(1, bands)``."""
+    """Those of one drum, its modes in that order; ``(1, modes)``, ``(1, bands, …)``."""
     modes = ("frequency", "level", "phase", "decay", "level_slope", "decay_slope")
-    bands = ("noise_level", "noise_decay", "late_level", "late_decay", "noise_slope", "late_slope")
+    bands = ("noise_level", "noise_slope", "late_slope")
     loudness = np.sort(drum.loudness)
     return (
         {name: getattr(drum, name)[None, order] for name in modes}
@@ -230,3 +232,9 @@ def _waves(drum: Drum, rate: int) -> NDArray:
     order = np.argsort(drum.loudness, kind="stable")
     waves = drum.onset[order] / 10 ** (drum.loudness[order, None] / 20)
     return three_bands(at_rate(waves, rate), rate)
+
+
+def _room(samples: int, longest: int, rate: int) -> NDArray:
+    """``(20, longest)``: what an onset of so many samples leaves to each band."""
+    room = np.sqrt(1 - np.square(onset_window(samples, rate)))
+    return np.tile(np.pad(room, (0, longest - samples), constant_values=1.0), (BANDS, 1))

@@ -14,13 +14,16 @@ from torch import Tensor
 
 from timbrekit.synth.drum import ONSET_RATE
 from timbrekit.synth.modes import ATTACK, BLOCK
-from timbrekit.synth.noise_bands import PERIOD, STEP
+from timbrekit.synth.noise_bands import NODES, PERIOD, STEP
 
 ONSET_FADE = 0.010  # s at the end of the onset part in which the noise takes over
 CROSSOVERS = (500.0, 3000.0)  # Hz, between the onset part's three bands
 COLOUR_OCTAVES = (-2.0, 0.0, 2.0)  # of those bands, from the middle one
 HIGHEST = 0.48  # of the sample rate: modes above are silent
 DB = math.log(10) / 20
+# Of a noise's nodes: 0 where it is soon after the onset, 1 where it is late, in s from the first time to the second.
+EARLY_UNTIL, LATE_FROM = 0.02, 0.2
+LATENESS = np.interp(np.log(NODES + 1e-9), np.log([EARLY_UNTIL, LATE_FROM]), [0.0, 1.0])
 TINY = -40.0  # exponents below are this: e^-40 is nothing, and smaller numbers are slow
 
 
@@ -104,17 +107,11 @@ def noise(
     """The bands, from sample ``start`` of the table on; with ``makes_room`` they leave the onset to its own part."""
     steps = samples // STEP + 1
     grid = torch.arange(steps + 1, dtype=torch.float64, device=harder.device) * (STEP / rate)
-    coloured = knobs["noise.level"] + knobs["noise.colour"] * t["octaves"]
-    faster = 100 / knobs["noise.decay"]
-    levels = 0
-    for level, slope, decay, more in (
-        ("noise_level", "noise_slope", "noise_decay", 0.0),
-        ("late_level", "late_slope", "late_decay", knobs["noise.late"]),
-    ):
-        at_onset = DB * (t[level] + t[slope] * harder + coloured + more)
-        levels = levels + torch.exp(
-            (at_onset[..., None] - (t[decay] * faster)[..., None] * grid).clamp_min(TINY)
-        )
+    shares = _node_shares(t["nodes"], grid * (100 / knobs["noise.decay"]))  # (batch, nodes, steps + 1)
+    early = t["noise_slope"] * harder + knobs["noise.level"] + knobs["noise.colour"] * t["octaves"]
+    late = (t["late_slope"] - t["noise_slope"]) * harder + knobs["noise.late"]  # more than that
+    nodes = t["noise_level"] + early[..., None] + late[..., None] * t["lateness"]  # (batch, bands, nodes)
+    levels = torch.exp((DB * torch.bmm(nodes, shares)).clamp_min(TINY))
     levels = levels.to(dtype).permute(2, 0, 1)  # (steps + 1, batch, bands)
     if "share" in t:  # the table has the bands of both drums
         share = t["share"].to(dtype)
@@ -125,7 +122,11 @@ def noise(
     for first in starts.unique() if len(starts) > 1 else starts:
         rows = slice(None) if len(starts) == 1 else torch.nonzero(starts == first)[:, 0]
         index = (first + torch.arange(steps * STEP, device=levels.device)) % PERIOD
-        table = t["table"][:, index].to(dtype).view(-1, steps, STEP).transpose(0, 1)  # (steps, bands, 64)
+        table = t["table"][:, index].to(dtype)
+        if makes_room:
+            left = min(t["room"].shape[1], steps * STEP)
+            table[:, :left] *= t["room"][:, :left].to(dtype)
+        table = table.view(-1, steps, STEP).transpose(0, 1)  # (steps, bands, 64)
         lines = torch.bmm(levels[:-1, rows], table * (1 - part)) + torch.bmm(levels[1:, rows], table * part)
         sounds.append((rows, lines.transpose(0, 1).flatten(1)[:, :samples]))
     if len(sounds) == 1:
@@ -133,13 +134,16 @@ def noise(
     else:
         order = torch.cat([rows for rows, _ in sounds]).argsort()
         sound = torch.cat([each for _, each in sounds])[order]
-    if not makes_room:
-        return sound
-    window = t["onset_window"][:samples]
-    room = torch.nn.functional.pad(
-        (1 - window.square()).sqrt(), (0, max(0, samples - len(window))), value=1.0
-    )
-    return sound * room.to(dtype)
+    return sound
+
+
+def _node_shares(nodes: Tensor, times: Tensor) -> Tensor:
+    """``(batch, nodes, times)``: as ``noise_bands.node_shares``, of times ``(batch, times)``."""
+    around = torch.nn.functional.pad(nodes, (1, 1))
+    around[0], around[-1] = -1.0, 2 * nodes[-1]
+    since = times.clamp_max(float(NODES[-1]))[:, None] - around[:-1, None]  # (batch, nodes + 1, times)
+    risen = since / around.diff()[:, None]
+    return torch.minimum(risen[:, :-1], 1 - risen[:, 1:]).clamp_min(0)
 
 
 def onset(t: dict[str, Tensor], knobs: dict[str, Tensor], dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,8 @@
-"""What of a drum does not ring: noise in 20 bands of equal width in ERB, each fading at two rates.
+"""What of a drum does not ring: noise in 20 bands of equal width in ERB, each with a curve of its level.
 
-The level of a band is ``a exp(-c t) + b exp(-d t)``, taken at every 64th sample and drawn as straight lines between.
-So a render is a product of small matrices, and a host has two numbers to add up a band and sample.
+A curve is a level in dB at each time of ``NODES``, with straight lines between. What it gives at every 64th sample is
+drawn as straight lines of amplitude. So a render is a product of small matrices, and a host has two numbers to add up
+a band and sample.
 """
 
 from dataclasses import dataclass
@@ -10,9 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
-from scipy.optimize import least_squares
 from scipy.signal import stft
-from scipy.special import digamma, expit
 
 BANDS = 20
 LOWEST, HIGHEST = (
@@ -23,35 +22,23 @@ PERIOD = 65_536  # samples after which the noise repeats
 SHAPE_HZ = np.linspace(0, 24_000, 513)
 SHAPE_WINDOW = 2048
 STEP = 64  # samples between two values of a band's level
-FRAME = 0.008  # s at least, over which a recorded band's level is averaged
-QUIETEST = 1e-6  # of full scale, RMS of a band: below is silence
-FASTEST_NOISE, SLOWEST_NOISE = 400.0, 0.0  # nepers a second
+# s after the onset; the last is beyond all that is played.
+NODES = np.concatenate([[0.0], np.geomspace(0.012, 2.0, 16), [10.0]])
+LEVEL_WINDOW = 1024  # samples of a frame in which a recorded band's level is taken
+SMOOTHNESS = 0.05  # weight of a curve's bends beside one frame's error
 
 
 @dataclass(frozen=True)
 class NoiseBands:
-    """Levels (RMS at the onset, full scale 1) and decays (nepers a second) of all bands; ``late`` fades slower."""
+    """Noise in bands, as it was found in a recording."""
 
-    level: NDArray  # (…, 20)
-    decay: NDArray
-    late_level: NDArray
-    late_decay: NDArray
+    level: NDArray  # (20, nodes) dB of full scale, RMS
     shape: NDArray  # (513,) dB from 0 Hz to half of 48 kHz: how the noise is coloured within its bands
 
-    def at(self, times: NDArray) -> NDArray:
-        """``(…, 20, times)`` level of each band; times in s."""
-        fast = self.level[..., None] * np.exp(-self.decay[..., None] * times)
-        return fast + self.late_level[..., None] * np.exp(-self.late_decay[..., None] * times)
 
-    def render(self, samples: int, rate: float, start: int = 0) -> NDArray:
-        """``(samples,)`` with the noise of the table read from sample ``start`` on."""
-        grid = np.arange(samples // STEP + 2) * STEP
-        levels = self.at(grid / rate)
-        table = noise_table(int(rate), self.shape)
-        index = np.arange(samples)
-        whole, part = index // STEP, index % STEP / STEP
-        drawn = levels[:, whole] * (1 - part) + levels[:, whole + 1] * part
-        return np.einsum("bt,bt->t", drawn, table[:, (start + index) % PERIOD])
+def node_shares(times: NDArray) -> NDArray:
+    """``(nodes, times)`` how much the level at each node counts at a time in s; they add up to 1."""
+    return np.stack([np.interp(times, NODES, row) for row in np.eye(len(NODES))])
 
 
 def noise_table(rate: int, shape: NDArray) -> NDArray:
@@ -81,33 +68,43 @@ def band_centres() -> NDArray:
 
 
 def fit_bands(sound: NDArray, rate: float, after: float) -> NoiseBands:
-    """Level and decay, early and late, of each band of a recorded sound.
+    """The curve of each band of a recorded sound.
+
+    Mean logarithms are compared, those of the sound with those of the noise that will play it: peaks that stand out of
+    a band for a moment do not raise it.
 
     Args:
         sound: ``(samples,)``, what the modes leave.
         rate: Hz.
         after: s at the start that are not looked at.
     """
-    size = next_fast_len(2 * len(sound))
-    frequency = np.fft.rfftfreq(size, 1 / rate)
-    responses = _responses(frequency)
-    spectrum = np.fft.rfft(sound, size)
-    rows = []
-    for response in responses:
-        power = np.square(np.fft.irfft(spectrum * response, size)[: len(sound)])
-        width = np.square(response).sum() * rate / size  # Hz
-        frame = max(FRAME, 1.0 / width)
-        count = int(frame * rate)
-        count = min(count, len(sound) // 4)
-        first = np.arange(int(after * rate), len(sound) - count, max(1, count // 2))
-        summed = np.concatenate([[0.0], np.cumsum(power)])
-        means = (summed[first + count] - summed[first]) / count
-        times = (first + count / 2) / rate
-        # The mean of a logarithm of so few independent values lies below the logarithm of the mean.
-        freedoms = max(0.5, width * frame)
-        heard = 0.5 * (np.log(means.clip(1e-30)) - digamma(freedoms) + np.log(freedoms))
-        rows.append(_two_slopes(times, heard, len(sound) / rate))
-    return NoiseBands(*np.array(rows).T, fit_shape(sound, rate, after))
+    shape = fit_shape(sound, rate, after)
+    frequency, times, heard = _log_spectra(sound[int(after * rate) :], rate)
+    _, _, unit = _log_spectra(noise_table(int(rate), shape).sum(0), rate)
+    weight = np.square(_responses(frequency))
+    weight /= weight.sum(1, keepdims=True)
+    levels = weight @ (heard - unit.mean(1, keepdims=True))  # (20, frames)
+    first, last = np.searchsorted(NODES, [times[0] + after, times[-1] + after])
+    first -= 1
+    known = NODES[first : last + 1]  # that the recording reaches
+    shares = node_shares(times + after)[first : last + 1]
+    before, beyond = np.diff(known)[:-1], np.diff(known)[1:]
+    bends = np.zeros((len(known) - 2, len(known)))  # changes of the slope, each times its span
+    for offset, size in enumerate((1 / before, -1 / before - 1 / beyond, 1 / beyond)):
+        np.fill_diagonal(bends[:, offset:], size * np.sqrt(before * beyond))
+    square = shares @ shares.T + SMOOTHNESS * bends.T @ bends + 1e-6 * np.eye(len(known))
+    middle = levels.mean(1, keepdims=True)
+    curve = middle + np.linalg.solve(square, shares @ (levels - middle).T).T
+    fall = (curve.max(1) - curve[:, -1]) / (known[-1] - known[curve.argmax(1)]).clip(NODES[1])
+    later = curve[:, -1:] - fall[:, None] * (NODES[last + 1 :] - known[-1])
+    return NoiseBands(np.concatenate([curve[:, :1].repeat(first, 1), curve, later], 1), shape)
+
+
+def _log_spectra(sound: NDArray, rate: float) -> tuple[NDArray, NDArray, NDArray]:
+    """``(frequencies,)`` Hz, ``(frames,)`` s, and dB of each frame, ``(frequencies, frames)``."""
+    window = min(LEVEL_WINDOW, len(sound))
+    frequency, times, values = stft(sound, rate, nperseg=window, noverlap=window * 3 // 4, boundary=None)
+    return frequency, times, 20 * np.log10(np.abs(values) + 1e-10)
 
 
 def mean_levels(sound: NDArray, rate: float, start: float, end: float) -> NDArray:
@@ -130,44 +127,6 @@ def fit_shape(sound: NDArray, rate: float, after: float) -> NDArray:
     mean = level[:, loud > loud.max() - 50].mean(1)
     shape = np.interp(SHAPE_HZ, frequency, mean, right=-200.0)
     return shape - shape.max()
-
-
-def _two_slopes(times: NDArray, heard: NDArray, duration: float) -> tuple[float, float, float, float]:
-    """Level, decay, late level and late decay of logarithmic levels."""
-    audible = heard > np.log(QUIETEST)
-    if audible.sum() < 3:
-        return 0.0, 50.0, 0.0, 10.0
-    times, heard = times[audible], heard[audible]
-    top = float(heard[: max(1, len(heard) // 10)].max())
-    slope = float(np.clip((top - heard[-1]) / max(times[-1] - times[0], 0.01), 2.0, 100.0))
-
-    def level(values: NDArray) -> NDArray:
-        a, c, b, d = values
-        return np.logaddexp(a - np.exp(c) * times, b - np.exp(d) * times)
-
-    def slopes(values: NDArray) -> NDArray:
-        a, c, b, d = values
-        fast = expit((a - np.exp(c) * times) - (b - np.exp(d) * times))
-        late = 1 - fast
-        return np.stack([fast, -np.exp(c) * times * fast, late, -np.exp(d) * times * late], 1)
-
-    best = None
-    for fast, drop in ((3.0, 1.5), (1.2, 3.0), (8.0, 1.0)):
-        start = [top, np.log(fast * slope), top - drop, np.log(0.6 * slope)]
-        bounds = (
-            [-30.0, np.log(0.3), -30.0, np.log(0.01)],
-            [top + 3, np.log(FASTEST_NOISE), top + 3, np.log(200.0)],
-        )
-        start = np.clip(start, np.array(bounds[0]) + 1e-3, np.array(bounds[1]) - 1e-3)
-        found = least_squares(
-            lambda values: level(values) - heard, start, slopes, bounds, loss="soft_l1", max_nfev=40
-        )
-        if best is None or found.cost < best.cost:
-            best = found
-    a, c, b, d = best.x
-    if c < d:
-        a, c, b, d = b, d, a, c
-    return float(np.exp(a)), float(np.exp(c)), float(np.exp(b)), float(np.exp(d))
 
 
 def _responses(frequency: NDArray) -> NDArray:

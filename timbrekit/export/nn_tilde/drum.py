@@ -115,7 +115,7 @@ class DrumVoice(NnVoice):
             shapes, erb = self.numbers["noise_shape"], self.numbers["erb"]
             self.table = torch.cat([noise_table(self.rate, shape, erb) for shape in shapes])
             self.onsets = three_bands(at_rate(self.numbers["waves"], self.rate), self.rate)
-            self.room = onset_room(self.onsets.shape[2], self.rate).to(torch.float32)
+            self.room = onset_room(self.numbers["onset_samples"], self.rate)
 
     def struck(self, values: list[float]) -> dict[str, Tensor]:
         """What a stroke with these parameters plays. Amplitudes as logarithms, angles in radians."""
@@ -137,14 +137,13 @@ class DrumVoice(NnVoice):
         # Until when gliding modes, and any, are heard.
         heard = (level - self.FAINT) / decay.clamp_min(1e-12)
         coloured = values[7] + self.numbers["octaves"] * values[8]
-        early = t["noise_level"] + t["noise_slope"] * harder + coloured
-        late = t["late_level"] + t["late_slope"] * harder + coloured + values[10]
-        levels = [early * self.DB, late * self.DB]
-        decays = [t["noise_decay"], t["late_decay"]]
+        early = t["noise_slope"] * harder + coloured
+        late = (t["late_slope"] - t["noise_slope"]) * harder + values[10]  # more than that
+        nodes = t["noise_level"] + early.unsqueeze(1) + late.unsqueeze(1) * self.numbers["lateness"]
+        nodes = nodes * self.DB
         if self.blends:  # the bands of the first drum and then of the second one, each in its own colour
             shares = torch.tensor([max(1.0 - share, 1e-15), max(share, 1e-15)], dtype=torch.float64).log()
-            levels = [torch.cat([level + shares[0], level + shares[1]]) for level in levels]
-            decays = [each.repeat(2) for each in decays]
+            nodes = torch.cat([nodes + shares[0], nodes + shares[1]])
         glides = self.glides
         fine = torch.arange(self.BLOCK, dtype=torch.float64)
         angle = radians[glides:].unsqueeze(1) * fine
@@ -176,8 +175,8 @@ class DrumVoice(NnVoice):
             "fine": torch.cat([size * torch.cos(angle), size * torch.sin(angle)]).to(
                 torch.float32
             ),  # (…, 256)
-            "noise": torch.cat(levels).unsqueeze(1),  # (2 bands, 1)
-            "noise_decay": torch.cat(decays).unsqueeze(1) * (100.0 / values[9] / self.rate),
+            "noise": nodes,  # (bands, nodes), and the samples at which they are
+            "nodes": self.numbers["nodes"] * (values[9] / 100.0 * self.rate),
             "onset": self.onset(values, share),
         }
 
@@ -215,7 +214,7 @@ class DrumVoice(NnVoice):
             sound = sound * (places / (self.ATTACK * self.rate)).clamp_max(1.0)
         if self.noisy:
             sound = sound + noises(stroke, places, age, hiss, self.room)
-        if age < self.room.shape[0]:
+        if age < self.room.shape[1]:
             onset = stroke["onset"][age : age + count]
             sound = sound + torch.cat([onset, torch.zeros(count - onset.shape[0])])
         end = knobs[0]

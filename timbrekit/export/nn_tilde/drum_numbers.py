@@ -13,10 +13,11 @@ from torch import Tensor
 
 from timbrekit.synth.drum import Drum
 from timbrekit.synth.drum_model import NOISE_PIVOT
-from timbrekit.synth.noise_bands import band_centres, erb_rate
+from timbrekit.synth.drum_parts import LATENESS
+from timbrekit.synth.noise_bands import NODES, band_centres, erb_rate
 
 MODES = ("frequency", "level", "phase", "decay", "level_slope", "decay_slope")
-BANDS = ("noise_level", "noise_decay", "late_level", "late_decay", "noise_slope", "late_slope")
+BANDS = ("noise_level", "noise_slope", "late_slope")
 
 
 def numbers_of(drum: Drum) -> dict[str, NDArray]:
@@ -30,8 +31,10 @@ def numbers_of(drum: Drum) -> dict[str, NDArray]:
     longest = max(each.onset.shape[1] for each in drums)
     waves = [np.pad(_waves(each), ((0, 0), (0, longest - each.onset.shape[1]))) for each in drums]
     numbers["waves"] = np.concatenate(waves)
+    numbers["onset_samples"] = [each.onset.shape[1] for each in drums]
     numbers["noise_shape"] = np.stack([each.noise_shape for each in drums])
     numbers["octaves"] = np.log2(band_centres() / NOISE_PIVOT)
+    numbers["nodes"], numbers["lateness"] = NODES, LATENESS
     numbers["erb"] = erb_rate(band_centres())
     return {name: np.array(value, float) for name, value in numbers.items()}
 
@@ -69,10 +72,10 @@ def between(t: dict[str, Tensor], share: float) -> dict[str, Tensor]:
     """The numbers of modes, bands and ``single``; ``share`` of the second drum, from 0 to 1."""
     decibel = math.log(10.0) / 20.0
     mixed: dict[str, Tensor] = {}
-    for name in ["level", "noise_level", "late_level"]:
+    for name in ["level", "noise_level"]:
         one, other = torch.exp(t[name] * decibel), torch.exp(t["other_" + name] * decibel)
         mixed[name] = torch.log(torch.lerp(one, other, share).clamp_min(1e-12)) / decibel
-    for name in ["frequency", "decay", "noise_decay", "late_decay"]:
+    for name in ["frequency", "decay"]:
         one, other = torch.log(t[name].clamp_min(1e-3)), torch.log(t["other_" + name].clamp_min(1e-3))
         mixed[name] = torch.exp(torch.lerp(one, other, share))
     for name in ["phase", "level_slope", "decay_slope", "noise_slope", "late_slope", "single"]:

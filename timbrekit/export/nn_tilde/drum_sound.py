@@ -33,19 +33,25 @@ def noises(stroke: dict[str, Tensor], ages: Tensor, age: int, hiss: Tensor, room
     Args:
         ages: ``(n,)`` samples, from ``age`` on.
         hiss: ``(bands, n)`` of the table.
-        room: what the onset part leaves to them at its beginning.
+        room: ``(drums, …)`` what the onset part of each leaves to its bands at the beginning.
     """
     count = ages.shape[0]
     first = age // 64
     last = (age + count - 1) // 64 + 1
     grid = torch.arange(first * 64, (last + 1) * 64, 64, dtype=torch.float64)
-    both = torch.exp((stroke["noise"] - stroke["noise_decay"] * grid).clamp_min(-40.0))
-    levels = both.view(2, hiss.shape[0], grid.shape[0]).sum(0).to(torch.float32)  # (bands, grid)
+    nodes, curves = stroke["nodes"], stroke["noise"]
+    after = (nodes.unsqueeze(1) <= grid).sum(0).clamp(1, nodes.shape[0] - 1)
+    start, end = nodes.index_select(0, after - 1), nodes.index_select(0, after)
+    share = ((grid - start) / (end - start)).clamp_max(1.0)
+    level = torch.lerp(curves.index_select(1, after - 1), curves.index_select(1, after), share)
+    levels = torch.exp(level.clamp_min(-40.0)).to(torch.float32)  # (bands, grid)
     at = (ages - first * 64) / 64.0
     steps = at.to(torch.int64)
     left, right = levels.index_select(1, steps), levels.index_select(1, steps + 1)
-    sound = (torch.lerp(left, right, at - steps) * hiss).sum(0)
-    if age >= room.shape[0]:
-        return sound
-    left_to_it = room[age : age + count]
-    return sound * torch.cat([left_to_it, torch.ones(count - left_to_it.shape[0])])
+    sounds = torch.lerp(left, right, at - steps) * hiss
+    if age >= room.shape[1]:
+        return sounds.sum(0)
+    left_to_it = torch.ones(room.shape[0], count)
+    heard = min(count, room.shape[1] - age)
+    left_to_it[:, :heard] = room[:, age : age + heard]
+    return (sounds.view(room.shape[0], -1, count).sum(1) * left_to_it).sum(0)

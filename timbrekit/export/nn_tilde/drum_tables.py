@@ -91,8 +91,10 @@ def three_bands(waves: Tensor, rate: int) -> Tensor:
     return torch.stack([below[0], below[1] - below[0], waves - below[1]], 1)
 
 
-def onset_room(length: int, rate: int) -> Tensor:
-    """``(length,)``: the noise's share while an onset part of so many samples sounds."""
-    fade = min(length, int(0.010 * rate))
-    down = (torch.arange(length) - (length - fade) + 1).clamp(0, fade).to(torch.float64) / fade
-    return (1.0 - (0.5 + 0.5 * torch.cos(down * math.pi)).square()).clamp_min(0).sqrt()
+def onset_room(at_48_khz: Tensor, rate: int) -> Tensor:
+    """``(drums, n)`` float32: the noise's share while onset parts of so many samples sound."""
+    lengths = ((at_48_khz.unsqueeze(1) * rate) / 48000.0).ceil()
+    ages = torch.arange(int(lengths.max())).to(torch.float64)
+    fades = lengths.clamp_max(float(int(0.010 * rate)))
+    down = torch.minimum((ages - (lengths - fades) + 1.0).clamp_min(0.0), fades) / fades
+    return (1.0 - (0.5 + 0.5 * torch.cos(down * math.pi)).square()).clamp_min(0).sqrt().to(torch.float32)

@@ -24,7 +24,7 @@ class OwnDrum {
     const shapes = this.drums.map(({ noise_shape }) => noise_shape);
     this.table = keep(`noise ${rate} ${shapes.join()}`, () => noiseTable(rate, shapes));
     this.recorded = this.drums.map((each) => this.prepareOnsets(each));
-    this.prepareRoom(Math.max(...this.recorded.map(({ onsets }) => onsets[0][0].length)));
+    this.rooms = this.recorded.map(({ onsets }) => this.room(onsets[0][0].length));
     this.silence();
   }
 
@@ -48,10 +48,10 @@ class OwnDrum {
   }
 
   // The room that an onset of so many samples leaves to the noise.
-  prepareRoom(length) {
+  room(length) {
     const fade = Math.min(length, Math.floor(ONSET_FADE * this.rate));
     const window = (i) => 0.5 + 0.5 * Math.cos((Math.PI * Math.max(0, i - (length - fade) + 1)) / fade);
-    this.room = Float64Array.from({ length }, (_, i) => Math.sqrt(1 - window(i) ** 2));
+    return Float64Array.from({ length }, (_, i) => Math.sqrt(1 - window(i) ** 2));
   }
 
   silence() {

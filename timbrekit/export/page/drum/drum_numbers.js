@@ -1,8 +1,8 @@
 // A drum as numbers, and what lies between two of them, as timbrekit/synth/drum.py and drum_blend.py have it.
 
 // How numbers of a drum pass into those of the one that it is blended with: as amplitudes, in logarithms, or straight.
-const AMPLITUDES = ["level", "noise_level", "late_level"];
-const LOGARITHMS = ["frequency", "decay", "noise_decay", "late_decay"];
+const AMPLITUDES = ["level"];
+const LOGARITHMS = ["frequency", "decay"];
 const STRAIGHT = ["phase", "level_slope", "decay_slope", "noise_slope", "late_slope"];
 
 // One drum's numbers, as a preset holds them, its arrays as texts.
@@ -42,6 +42,7 @@ function between(one, other, share) {
   for (const [names, way] of ways) {
     for (const name of names) mixed[name] = one[name].map((value, i) => way(value, other[name][i]));
   }
+  mixed.noise_level = one.noise_level.map((curve, band) => curve.map((a, i) => amplitude(a, other.noise_level[band][i])));
   return mixed;
 }
 

@@ -4,6 +4,9 @@
 const ATTACK = 0.001; // s, of the modes
 const END_FADE = 0.005; // s, at the end of a stroke and where the next one cuts it off
 const STEP = 64; // samples between two values of a noise band's level
+// s after the onset at which a noise's curves have their levels, and how much each of them is late.
+const NODES = [0, ...Array.from({ length: 16 }, (_, i) => 0.012 * (2 / 0.012) ** (i / 15)), 10];
+const LATENESS = NODES.map((node) => clip(Math.log10(node / 0.02), 0, 1));
 const ONSET_OCTAVES = [-2, 0, 2]; // of the onset's bands, from the middle one
 const HIGHEST = 0.48; // of the sample rate: modes above are silent
 const FAINT = 1e-12; // a mode below is over
@@ -65,30 +68,41 @@ class Stroke {
     });
   }
 
-  // Bands of the first drum and then of the second one, each in its own colour.
+  // Curves of the bands of the first drum and then of the second one, each in its own colour: exponents of e.
   startNoise(drum, shares, level, colour, faster, late, harder) {
-    const { rate, octaves } = this.voice;
-    const forEach = (make) => Float64Array.from(shares.flatMap((share) => [...octaves.keys()].map((i) => make(i, share))));
-    const start = (levels, slopes, more) =>
-      forEach((i, share) => share * fromDecibels(levels[i] + slopes[i] * harder + level + colour * octaves[i] + more));
-    const fade = (decays) => forEach((i) => Math.exp((-decays[i] * faster * STEP) / rate));
-    this.early = start(drum.noise_level, drum.noise_slope, 0);
-    this.late = start(drum.late_level, drum.late_slope, late);
-    this.earlyFade = fade(drum.noise_decay);
-    this.lateFade = fade(drum.late_decay);
-    this.noise = new Float64Array(this.early.length); // level of each band …
-    this.rise = new Float64Array(this.early.length); // … and by how much it changes with each sample
-    const [steps, part] = [Math.floor(this.age / STEP), this.age % STEP];
-    this.early.forEach((_, i) => (this.early[i] *= this.earlyFade[i] ** steps));
-    this.late.forEach((_, i) => (this.late[i] *= this.lateFade[i] ** steps));
+    const { octaves } = this.voice;
+    this.faster = faster;
+    this.curves = shares.flatMap((share) =>
+      drum.noise_level.map((curve, i) => {
+        const early = drum.noise_slope[i] * harder + level + colour * octaves[i];
+        const more = (drum.late_slope[i] - drum.noise_slope[i]) * harder + late; // late on
+        const exponent = (decibels, node) => ((decibels + early + more * LATENESS[node]) * Math.LN10) / 20;
+        return curve.map((decibels, node) => exponent(decibels, node) + Math.log(Math.max(share, 1e-15)));
+      }),
+    );
+    this.noise = new Float64Array(this.curves.length); // level of each band …
+    this.rise = new Float64Array(this.curves.length); // … and by how much it changes with each sample
+    this.coming = new Float64Array(this.curves.length); // level at the next step
+    const part = this.age % STEP;
+    this.noiseAt(this.age - part, this.coming);
     if (part) {
       this.step();
       this.noise.forEach((_, i) => (this.noise[i] += part * this.rise[i]));
     }
   }
 
+  // Puts the level of each band at an age into an array.
+  noiseAt(age, levels) {
+    const time = Math.min((age / this.voice.rate) * this.faster, NODES.at(-1));
+    const after = Math.max(1, NODES.findIndex((node) => node >= time));
+    const part = (time - NODES[after - 1]) / (NODES[after] - NODES[after - 1]);
+    this.curves.forEach((curve, i) => {
+      levels[i] = Math.exp(curve[after - 1] + part * (curve[after] - curve[after - 1]));
+    });
+  }
+
   mixOnset(shares, level, colour, strike) {
-    this.onset = new Float64Array(this.voice.room.length);
+    this.onset = new Float64Array(Math.max(...this.voice.rooms.map(({ length }) => length)));
     this.voice.recorded.forEach(({ loudness, onsets }, n) => {
       for (const [hit, near] of nearest(strike, loudness)) {
         onsets[hit].forEach((wave, band) => {
@@ -109,7 +123,7 @@ class Stroke {
     const { age, voice, drive } = this;
     if (age % STEP === 0) this.step();
     let sound = (this.rung() + this.glided()) * Math.min(1, age / (ATTACK * voice.rate));
-    sound += this.hissed(at) * (age < voice.room.length ? voice.room[age] : 1);
+    sound += this.hissed(at);
     if (age < this.onset.length) sound += this.onset[age];
     sound *= clip((this.seconds - age / voice.rate) / END_FADE, 0, 1);
     const cut = clip(1 - (age - this.cutAt) / voice.cut, 0, 1);
@@ -120,13 +134,10 @@ class Stroke {
 
   // Every STEP samples: the noise's levels take a new line, and modes that are over are left out.
   step() {
-    const { early, late, earlyFade, lateFade, noise, rise } = this;
-    for (let i = 0; i < noise.length; i++) {
-      noise[i] = early[i] + late[i];
-      early[i] *= earlyFade[i];
-      late[i] *= lateFade[i];
-      rise[i] = (early[i] + late[i] - noise[i]) / STEP;
-    }
+    const { noise, coming, rise } = this;
+    noise.set(coming);
+    this.noiseAt(this.age - (this.age % STEP) + STEP, coming);
+    for (let i = 0; i < noise.length; i++) rise[i] = (coming[i] - noise[i]) / STEP;
     const { re, im } = this;
     for (let i = this.ringing - 1; i >= 0; i--) {
       if (Math.abs(re[i]) + Math.abs(im[i]) > FAINT) continue;
@@ -163,12 +174,16 @@ class Stroke {
   }
 
   hissed(at) {
-    const { noise, rise } = this;
-    const { table } = this.voice;
+    const { noise, rise, age } = this;
+    const { table, rooms } = this.voice;
     let sum = 0;
-    for (let i = 0; i < noise.length; i++) {
-      sum += noise[i] * table[at + i];
-      noise[i] += rise[i];
+    for (let n = 0; n < rooms.length; n++) {
+      let part = 0;
+      for (let i = n * BANDS; i < (n + 1) * BANDS; i++) {
+        part += noise[i] * table[at + i];
+        noise[i] += rise[i];
+      }
+      sum += age < rooms[n].length ? part * rooms[n][age] : part;
     }
     return sum;
   }
