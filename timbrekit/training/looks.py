@@ -135,7 +135,7 @@ def train_looks(
     heard, weights = hear_take(take), spread_weights(take.intended)
     estimator, estimates = estimate_apart(take, heard, weights, hits)
     player = UpdatesPlayer(
-        preset, take, TimbreFeatures.for_training(take.hits.sample_rate, True), True, settings.seed
+        preset, take, TimbreFeatures.for_training(take.hits.sample_rate, True, settings.thinned), True, settings.seed
     )
     wanted = len(TIMBRE_FEATURES)
     mapping = Mapping(
