@@ -27,7 +27,7 @@ from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping
 from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network
 from timbrekit.recording.hits import pre_roll
-from timbrekit.training.inverse import NOISE, InverseWarmStart, draw_asked
+from timbrekit.training.inverse import NOISE, InverseWarmStart, draw_asked, draw_mixtures
 from timbrekit.training.objective import SynthPlayer, draw_together
 from timbrekit.training.settings import Settings
 from timbrekit.training.split import split_hits
@@ -49,6 +49,7 @@ LEAST_HITS = 8  # to train on: the folds of the estimator
 MOST_HITS = 400  # that the estimator remembers, evenly over the take
 AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
 AIMS_PENALTY = 0.1
+AMOUNTS = 0.7, 1.3  # least and most of a hit that is played for, through the updates
 
 
 @dataclass(frozen=True)
@@ -160,13 +161,15 @@ def train_looks(
         return feature_difference_loss(played * weights, asked), settings.l2_penalty * penalty
 
     def updates_loss(some: Tensor) -> Tensor:
-        shifts = torch.randint(len(SHIFTS), (len(some),), generator=generator)
-        known = estimates[shifts, some]
+        shift = torch.randint(len(SHIFTS), (), generator=generator)
+        known, wanted = draw_mixtures(
+            [estimates[shift], take.intended * weights], hits, some, AMOUNTS, generator
+        )
         known = known + NOISE * torch.randn(known.shape, generator=generator)
         parameters, penalty = model.parameters_and_penalty(known)
         parameters = hold_last(parameters, heard.looks[some])
         played = player.differences_updated(clipped(parameters, clipping), some, generator)
-        loss = feature_difference_loss(played, take.intended[some], weights)
+        loss = feature_difference_loss(played * weights, wanted)
         return loss, settings.l2_penalty * penalty + AIMS_PENALTY * model.aims.penalty()
 
     rounds = (
