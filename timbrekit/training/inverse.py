@@ -1,7 +1,5 @@
 """A warm start for the inverse of a synthesiser: from how it is to sound to its parameters."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -13,34 +11,9 @@ from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take
 from timbrekit.training.warm_start import Render
 
-ASKED = 0.2, 1.15  # least and most of a hit's differences that the inverse is asked for
+LEAST_ASKED, MOST_ASKED = 0.2, 1.15  # of a hit's differences
 MIXED = 0.5  # share of what is asked for that is mixed with another hit, by up to a half
 NOISE = 0.1  # standard deviation, in spreads of the take, on what is asked for and on estimates
-
-
-def draw_mixtures(
-    values: Sequence[Tensor], hits: Tensor, some: Tensor, amounts: tuple[float, float], generator: torch.Generator
-) -> list[Tensor]:
-    """Augmentation: hits ``some`` ``(batch,)``, less or more of each, some of them mixed with another (mixup).
-
-    Args:
-        values: ``(n, …)`` of the take's hits: what belongs together is mixed alike.
-        hits: ``(m,)`` those that may be mixed in.
-        amounts: least and most that a hit is multiplied with.
-
-    Returns:
-        ``(batch, …)`` for each of ``values``.
-    """
-    least, most = amounts
-    amount = least + (most - least) * torch.rand(len(some), generator=generator)
-    other = hits[torch.randint(len(hits), (len(some),), generator=generator)]
-    mixed = torch.rand(len(some), generator=generator) < MIXED
-    share = 0.5 * torch.rand(len(some), generator=generator) * mixed
-    mixtures = []
-    for each in values:
-        size = -1, *[1] * (each.ndim - 1)
-        mixtures.append(amount.view(size) * torch.lerp(each[some], each[other], share.view(size)))
-    return mixtures
 
 
 def draw_asked(differences: Tensor, hits: Tensor, some: Tensor, generator: torch.Generator) -> Tensor:
@@ -50,7 +23,11 @@ def draw_asked(differences: Tensor, hits: Tensor, some: Tensor, generator: torch
         differences: ``(n, 7)`` intended differences of the take's hits, in spreads.
         hits: ``(m,)`` those that may be mixed in.
     """
-    (asked,) = draw_mixtures([differences], hits, some, ASKED, generator)
+    size = len(some), 1
+    amount = LEAST_ASKED + (MOST_ASKED - LEAST_ASKED) * torch.rand(size, generator=generator)
+    other = differences[hits[torch.randint(len(hits), (len(some),), generator=generator)]]
+    share = 0.5 * torch.rand(size, generator=generator) * (torch.rand(size, generator=generator) < MIXED)
+    asked = amount * torch.lerp(differences[some], other, share)
     return asked + NOISE * torch.randn(asked.shape, generator=generator)
 
 
