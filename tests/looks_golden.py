@@ -12,7 +12,7 @@ import torch
 from timbrekit.estimate import Estimator
 from timbrekit.features.mel_looks import FEATURES, LOOKS, hear_looks, look_delays, look_starts
 from timbrekit.mapping import Mapping
-from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network
+from timbrekit.mapping_looks import CONTEXT, Aims, LooksMapping, build_looks_network
 from timbrekit.presets import load_preset
 from timbrekit.synth.snare808_updates_stream import play
 
@@ -55,7 +55,7 @@ def small_mapping() -> LooksMapping:
         -40 + random(dimension, size=5), 6 + random(dimension).abs(), random(HITS, dimension), parts
     )
     preset = load_preset("snare-1")
-    network = build_looks_network(WANTED, len(preset.parameters))
+    network = build_looks_network(WANTED + CONTEXT, len(preset.parameters))
     aims = Aims(len(LOOKS), WANTED)
     with torch.no_grad():
         for values in (*network.parameters(), *aims.parameters()):
@@ -64,7 +64,7 @@ def small_mapping() -> LooksMapping:
         network,
         torch.from_numpy(preset.normalized()),
         torch.from_numpy(preset.damping_vector()),
-        torch.zeros(WANTED),
+        torch.zeros(WANTED + CONTEXT),
     )
     return LooksMapping(estimator, aims, mapping).eval().requires_grad_(False)
 

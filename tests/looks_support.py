@@ -8,7 +8,7 @@ from timbrekit.export.looks_model import describe_looks
 from timbrekit.export.metadata import build_metadata
 from timbrekit.features.mel_looks import FEATURES, LOOKS
 from timbrekit.mapping import Mapping
-from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network
+from timbrekit.mapping_looks import CONTEXT, Aims, LooksMapping, build_looks_network
 from timbrekit.presets import Preset
 from timbrekit.recording.onsets import DetectorSettings
 
@@ -16,7 +16,7 @@ WANTED = 7
 RATE = 48_000
 
 
-def looks_mapping(preset: Preset, hits: int = 40, spread: float = 0.3) -> LooksMapping:
+def looks_mapping(preset: Preset, hits: int = 40, spread: float = 0.2) -> LooksMapping:
     """Random numbers about the size of trained ones, and looks that differ from each other."""
     generator = torch.Generator().manual_seed(11)
 
@@ -26,12 +26,12 @@ def looks_mapping(preset: Preset, hits: int = 40, spread: float = 0.3) -> LooksM
     width = FEATURES[-1]
     parts = [(random(WANTED), random(size, WANTED, size=0.05), random(hits, WANTED)) for size in FEATURES]
     estimator = Estimator(-40 + random(width, size=5), 8 + random(width).abs(), random(hits, width), parts)
-    network, aims = build_looks_network(WANTED, len(preset.parameters)), Aims(len(LOOKS), WANTED)
+    network, aims = build_looks_network(WANTED + CONTEXT, len(preset.parameters)), Aims(len(LOOKS), WANTED)
     with torch.no_grad():
         for values in (*network.parameters(), *aims.parameters()):
             values.copy_(random(*values.shape, size=spread))
     values, damping = torch.from_numpy(preset.normalized()), torch.from_numpy(preset.damping_vector())
-    mapping = Mapping(network, values, 0.5 * damping, torch.zeros(WANTED))
+    mapping = Mapping(network, values, 0.5 * damping, torch.zeros(WANTED + CONTEXT))
     return LooksMapping(estimator, aims, mapping).eval().requires_grad_(False)
 
 

@@ -61,9 +61,9 @@ def test_silence_is_at_the_floor():
 
 
 def test_the_first_answer_comes_before_the_plug_ins_and_the_second_with_it():
-    assert look_delays(RATE) == (65, 257, 1025, 2049, 4097)
-    assert look_starts(44_100) == (0, 192, 960, 1984, 4032)
-    assert look_starts(96_000) == (0, 384, 1920, 3968, 8064)
+    assert look_delays(RATE) == (65, 257, 769, 1537, 4097)
+    assert look_starts(44_100) == (0, 192, 704, 1472, 4032)
+    assert look_starts(96_000) == (0, 384, 1408, 2944, 8064)
     assert FEATURES == (12, 32, 56, 80, 104)
 
 

@@ -93,7 +93,7 @@ def test_the_description_holds_all_numbers_of_the_mapping(outcome):
     ):
         np.testing.assert_array_equal(decode(looks[name], *shape), getattr(estimator, name).numpy())
     np.testing.assert_array_equal(
-        decode(looks["aims"]["now"], 5, 7, 7), made.trained.mapping.aims.now.numpy()
+        decode(looks["aims"]["now"], 5, 7, 14), made.trained.mapping.aims.now.numpy()
     )
 
 
@@ -140,7 +140,7 @@ def test_nothing_is_heard_before_its_time():
 
 
 def test_looks_end_where_the_next_hit_is_detected():
-    detections = np.array([0, 2049, 2049 + 4098, 20_000])
+    detections = np.array([0, 1537, 1537 + 4098, 20_000])
     np.testing.assert_array_equal(looks_heard(detections, RATE), [3, 5, 5, 5])
 
 

@@ -8,14 +8,15 @@ from torch import Tensor, nn
 from timbrekit.estimate import Estimator
 from timbrekit.mapping import Mapping
 
-HIDDEN = 32
+HIDDEN = 64
+CONTEXT = 7  # numbers beside the aims, by which the network tells the looks apart
 
 
 def build_looks_network(wanted: int, outputs: int, seed: int = 0) -> nn.Sequential:
     """A fresh network from ``(batch, wanted)`` aims to ``(batch, outputs)`` modulations in [-1, 1].
 
-    As the published ``mlp``: one hidden layer of 32 with layer norm without affine, ReLU, tanh at the end; initial
-    weights normal, std 1e-3.
+    As the published ``mlp``, but wider: one hidden layer of 64 with layer norm without affine, ReLU, tanh at the end;
+    initial weights normal, std 1e-3.
     """
     network = nn.Sequential(
         nn.Linear(wanted, HIDDEN),
@@ -32,26 +33,41 @@ def build_looks_network(wanted: int, outputs: int, seed: int = 0) -> nn.Sequenti
     return network
 
 
+def with_context(mapping: Mapping, seed: int = 0) -> Mapping:
+    """The same mapping, from aims that end with ``CONTEXT`` more numbers. Where these are 0 it answers as before."""
+    first, *rest = mapping.network
+    size = first.in_features + CONTEXT
+    wider = nn.Linear(size, first.out_features)
+    drawn = torch.randn(len(first.weight), CONTEXT, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        wider.weight.copy_(torch.cat([first.weight, drawn * first.weight.std()], 1))
+        wider.bias.copy_(first.bias)
+    return Mapping(nn.Sequential(wider, *rest), mapping.preset, mapping.damping, torch.zeros(size))
+
+
 class Aims(nn.Module):
     """What to play at each look, given the estimates at this one and at the one before.
 
-    ``aim_k = e_k + e_k A_k + e_(k-1) B_k + c_k``, with zeros before the first look. It starts as the estimate itself.
-    What it learns is what the updates ask for: how far to trust an early estimate, to make up for what was played too
-    loud or too bright before, and to let a sound swell that no parameter makes slow.
+    ``aim_k = (e_k, 0) + e_k A_k + e_(k-1) B_k + c_k``, with zeros before the first look and for the context. It starts
+    as the estimate itself. What it learns is what the updates ask for: how far to trust an early estimate, to make up
+    for what was played too loud or too bright before, and to let a sound swell that no parameter makes slow.
     """
 
     def __init__(self, looks: int, wanted: int):
         super().__init__()
-        self.now = nn.Parameter(torch.zeros(looks, wanted, wanted))  # A
-        self.before = nn.Parameter(torch.zeros(looks, wanted, wanted))  # B
-        self.offset = nn.Parameter(torch.zeros(looks, wanted))  # c
+        size = wanted + CONTEXT
+        self.now = nn.Parameter(torch.zeros(looks, wanted, size))  # A
+        self.before = nn.Parameter(torch.zeros(looks, wanted, size))  # B
+        self.offset = nn.Parameter(torch.zeros(looks, size))  # c
 
     def forward(self, estimates: Tensor) -> Tensor:
-        """``(batch, looks, wanted)`` of estimates of that shape."""
+        """``(batch, looks, wanted + CONTEXT)`` of estimates ``(batch, looks, wanted)``."""
         previous = torch.cat([torch.zeros_like(estimates[:, :1]), estimates[:, :-1]], 1)
         rows = estimates.transpose(0, 1), previous.transpose(0, 1)
         moved = torch.matmul(rows[0], self.now) + torch.matmul(rows[1], self.before)
-        return estimates + moved.transpose(0, 1) + self.offset
+        moved = moved.transpose(0, 1) + self.offset
+        size = estimates.shape[-1]
+        return torch.cat([estimates + moved[..., :size], moved[..., size:]], -1)
 
     def penalty(self) -> Tensor:
         """Sum of the squared weights. The offsets, which are few, are free."""
@@ -66,7 +82,7 @@ class LooksMapping(nn.Module):
     """
 
     def __init__(self, estimator: Estimator, aims: Aims, mapping: Mapping):
-        """``mapping``: from aims ``(batch, wanted)``; has the preset and the damping."""
+        """``mapping``: from aims ``(batch, wanted + CONTEXT)``; has the preset and the damping."""
         super().__init__()
         self.estimator, self.aims, self.mapping = estimator, aims, mapping
 
@@ -80,8 +96,8 @@ class LooksMapping(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         aims = self.aims(self.estimator(features))
-        looks, wanted = aims.shape[1:]
-        return self.mapping(aims.reshape(-1, wanted)).reshape(-1, looks, len(self.preset))
+        looks, size = aims.shape[1:]
+        return self.mapping(aims.reshape(-1, size)).reshape(-1, looks, len(self.preset))
 
     def parameters_and_penalty(self, estimates: Tensor) -> tuple[Tensor, Tensor]:
         """``(batch, looks, parameters)`` of estimates ``(batch, looks, wanted)``, and ``Mapping``'s penalty on them."""

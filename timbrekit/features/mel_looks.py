@@ -39,10 +39,12 @@ class Look:
         return FIRST_SAMPLE - round(self.before * factor), FIRST_SAMPLE + round(self.after * factor)
 
     def fft_size(self, sample_rate: int) -> int:
-        return round(max(LEAST_FFT, self.before + self.after) * rate_factor(sample_rate))
+        """The power of two that holds the window, ``LEAST_FFT`` at least."""
+        size = max(LEAST_FFT, 2 ** math.ceil(math.log2(self.before + self.after)))
+        return round(size * rate_factor(sample_rate))
 
 
-LOOKS = (Look(64, 64, 8, 4), Look(0, 256, 16, 4), *(Look(0, after, 16, 8) for after in (1024, 2048, 4096)))
+LOOKS = (Look(64, 64, 8, 4), Look(0, 256, 16, 4), *(Look(0, after, 16, 8) for after in (768, 1536, 4096)))
 FEATURES = tuple(sum(look.features for look in LOOKS[: i + 1]) for i in range(len(LOOKS)))  # heard so far
 
 

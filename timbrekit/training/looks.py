@@ -5,7 +5,10 @@
 2. A network learns to make the synthesiser sound as it is asked to (its inverse). It is asked for what the take's
    hits sound like, for less, and for mixtures, so that it has far more to learn from than the take has hits.
 3. Both are trained together through the updates, on what is really played of each hit, from the estimates of 1. by
-   regressions that do not know it. Only here are the aims learned (``timbrekit.mapping_looks.Aims``).
+   regressions that do not know it. Only here are the aims learned (``timbrekit.mapping_looks.Aims``), and the network
+   is given their context: how to correct a sound is another question than how to make it.
+
+Every frame of the sustain counts. Of thinned features updates would learn to play to the frames that are looked at.
 """
 
 import math
@@ -25,7 +28,7 @@ from timbrekit.features import TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.features.mel_looks import FEATURES, LOOKS, hear_looks, look_starts, looks_heard
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping
-from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network
+from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network, with_context
 from timbrekit.recording.hits import pre_roll
 from timbrekit.training.inverse import NOISE, InverseWarmStart, draw_asked
 from timbrekit.training.objective import SynthPlayer, draw_together
@@ -47,8 +50,8 @@ if TYPE_CHECKING:
 SHIFTS = tuple(range(-32, 33, 8))  # samples by which hits are also heard earlier and later
 LEAST_HITS = 8  # to train on: the folds of the estimator
 MOST_HITS = 400  # that the estimator remembers, evenly over the take
-AIMS_RATE, NETWORK_RATE = 1e-2, 1e-3  # highest learning rates, through the updates
-AIMS_PENALTY = 0.1
+AIMS_RATE, NETWORK_RATE = 3e-2, 1e-3  # highest learning rates, through the updates
+AIMS_PENALTY = 0.02
 
 
 @dataclass(frozen=True)
@@ -134,9 +137,7 @@ def train_looks(
         )
     heard, weights = hear_take(take), spread_weights(take.intended)
     estimator, estimates = estimate_apart(take, heard, weights, hits)
-    player = UpdatesPlayer(
-        preset, take, TimbreFeatures.for_training(take.hits.sample_rate, True), True, settings.seed
-    )
+    player = UpdatesPlayer(preset, take, TimbreFeatures(take.hits.sample_rate), True, settings.seed)
     wanted = len(TIMBRE_FEATURES)
     mapping = Mapping(
         build_looks_network(wanted, len(preset.parameters), settings.seed),
@@ -169,20 +170,22 @@ def train_looks(
         loss = feature_difference_loss(played, take.intended[some], weights)
         return loss, settings.l2_penalty * penalty + AIMS_PENALTY * model.aims.penalty()
 
-    rounds = (
-        (inverse_loss, [{"params": mapping.parameters(), "lr": settings.learning_rate}]),
-        (
-            updates_loss,
-            [
-                {"params": mapping.parameters(), "lr": NETWORK_RATE},
-                {"params": model.aims.parameters(), "lr": AIMS_RATE},
-            ],
-        ),
-    )
+    def inverse_groups() -> list[dict]:
+        return [{"params": mapping.parameters(), "lr": settings.learning_rate}]
+
+    def updates_groups() -> list[dict]:
+        model.mapping = with_context(mapping, settings.seed)
+        return [
+            {"params": model.mapping.parameters(), "lr": NETWORK_RATE},
+            {"params": model.aims.parameters(), "lr": AIMS_RATE},
+        ]
+
     interrupted = False
     try:
-        for loss_of, groups in rounds:
-            for loss in _train_round(model, loss_of, groups, epochs, split.train, take, settings, generator):
+        for loss_of, groups in ((inverse_loss, inverse_groups), (updates_loss, updates_groups)):
+            for loss in _train_round(
+                model, loss_of, groups(), epochs, split.train, take, settings, generator
+            ):
                 check_finite(preset.name, loss)
                 number, of = len(history) + 1, 2 * epochs
                 left = (time.perf_counter() - began) / number * (of - number)

@@ -6,8 +6,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from timbrekit import SAMPLE_RATE
 from timbrekit.export.nn_tilde.dsp import onset_features, rate_factor, scaled
-from timbrekit.features.mel_looks import FEATURES, FIRST_SAMPLE, HIGHEST_HZ, LEAST_FFT, LEAST_POWER, LOOKS
+from timbrekit.features.mel_looks import FEATURES, FIRST_SAMPLE, HIGHEST_HZ, LEAST_POWER, LOOKS
 from timbrekit.recording.onsets import ONSET_WINDOW, TRIGGER_DELAY
 
 
@@ -74,7 +75,6 @@ class LooksListener(NnListener):
     """
 
     FIRST: Final[int] = FIRST_SAMPLE
-    LEAST_FFT: Final[int] = LEAST_FFT
     LEAST: Final[float] = LEAST_POWER
     TOP: Final[float] = 2595 * math.log10(1 + HIGHEST_HZ / 700)  # mel
 
@@ -90,6 +90,7 @@ class LooksListener(NnListener):
         self.bands = [look.bands for look in LOOKS]
         self.parts = [look.parts for look in LOOKS]
         self.ends = list(FEATURES)
+        self.sizes = [look.fft_size(SAMPLE_RATE) for look in LOOKS]
         self.restart(rate)
 
     def restart(self, rate: int) -> None:
@@ -132,7 +133,7 @@ class LooksListener(NnListener):
         factor = rate_factor(float(self.rate))
         for look, length in enumerate(self.lengths):
             phase = (torch.arange(length).to(torch.float64) + 0.5) / length
-            size = int(max(self.LEAST_FFT, self.befores[look] + self.afters[look]) * factor)
+            size = int(self.sizes[look] * factor)
             self.tables.append((torch.sin(phase * math.pi).square(), self.mel(self.bands[look], size)))
 
     def mel(self, bands: int, size: int) -> Tensor:

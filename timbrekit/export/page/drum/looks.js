@@ -38,7 +38,7 @@ class Look {
     this.samples = new Float64Array(this.length);
     this.window = this.samples.map((_, i) => Math.sin((Math.PI * (i + 0.5)) / this.length) ** 2);
     this.power = this.window.reduce((sum, value) => sum + value * value, 0);
-    const size = Math.round(Math.max(LEAST_FFT, before + after) * factor);
+    const size = Math.round(Math.max(LEAST_FFT, 2 ** Math.ceil(Math.log2(before + after))) * factor);
     fouriers[size] ??= new Fourier(size);
     this.fourier = fouriers[size];
     const top = 2595 * Math.log10(1 + HIGHEST_MEL_HZ / 700);
@@ -119,6 +119,7 @@ export class MelListener {
     this.aims = Object.fromEntries(Object.entries(aims).map(([name, text]) => [name, decodeFloats(text)]));
     this.network = makeNetwork(model.network, Float64Array);
     this.size = this.offset.length / windows.length; // of an estimate
+    this.aimed = this.aims.offset.length / windows.length; // of an aim: an estimate, and the network's context
     this.row = new Float32Array(this.ends.at(-1));
     this.scaled = new Float64Array(this.row.length);
     this.apart = new Float64Array(hits); // squared distances from the hits of the training, by what was heard so far
@@ -220,9 +221,9 @@ export class MelListener {
 
   // What to play for the estimates at this look and at the one before.
   aim(look, row) {
-    const { size, aims } = this;
+    const { size, aimed, aims } = this;
     const now = this.estimate(look, row);
-    const aim = now.map((value, j) => value + aims.offset[look * size + j]);
+    const aim = Float64Array.from({ length: aimed }, (_, j) => (now[j] ?? 0) + aims.offset[look * aimed + j]);
     addProduct(now, aims.now, look * size, size, aim);
     if (look) addProduct(this.estimates[look - 1], aims.before, look * size, size, aim);
     return aim;
