@@ -95,6 +95,20 @@ def test_metadata_without_what_the_page_needs_is_refused_by_name(metadata, tmp_p
         build_page(metadata, tmp_path / "play.html")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"detector": [1]}, {"detector": {}}, {"preset": None}, {"parameters": "x"}, {"sample_rate": 0},
+        {"schema": 2, "listener": "mel"}, {"schema": 2, "listener": "mel", "looks": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_damaged_metadata_are_refused_in_words(metadata, tmp_path, damage):
+    with pytest.raises(ModelFileError, match="cannot be written into a page"):
+        build_page({**metadata, **damage}, tmp_path / "play.html")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_preset_with_a_hole_is_refused(metadata):
     del metadata["preset"]["values"]["tanh.in_gain"]
     with pytest.raises(ModelFileError, match=r"tanh\.in_gain"):

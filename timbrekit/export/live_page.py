@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from timbrekit.errors import ModelFileError, OutputError
+from timbrekit.errors import ModelFileError, OutputError, first_line
 from timbrekit.export.model_file import MEL, listener_of, problem_with_host, synth_of
 from timbrekit.export.page_file import FURNITURE, PageKind, script_json, write_page
 from timbrekit.synth import DRUM, parameters_of
@@ -86,12 +86,28 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
     problem = problem_with_host(metadata, "page")
     if problem:
         raise ModelFileError(f"The page cannot be written. {problem}")
+    try:
+        return _checked(metadata)
+    except (KeyError, TypeError, AttributeError, ValueError, struct.error) as error:
+        raise ModelFileError(
+            f"The model's metadata cannot be written into a page ({type(error).__name__}: {first_line(error)}). Export "
+            "the model again."
+        ) from error
+
+
+def _checked(metadata: dict[str, Any]) -> dict[str, Any]:
     model = {"synth": synth_of(metadata), **{key: metadata[key] for key in MODEL_KEYS}}
+    table = parameters_of(synth_of(metadata), metadata.get("drum"))  # refuses a damaged drum
+    if [parameter["key"] for parameter in model["parameters"]] != [parameter.key for parameter in table]:
+        raise ValueError(f"its parameters are not those of {synth_of(metadata)}")
     if synth_of(metadata) == DRUM:
-        parameters_of(DRUM, metadata.get("drum"))  # refuses a damaged one
         model["drum"] = metadata["drum"]
     if listener_of(metadata) == MEL:
-        model |= {"listener": MEL, "looks": metadata["looks"]}
+        model |= {"listener": MEL, "looks": {**metadata["looks"], "weights": metadata["looks"]["weights"]}}
+    if not model["sample_rate"] > 0 or not all(
+        model["detector"][key] >= 0 for key in ("on_threshold", "off_threshold", "hold")
+    ):
+        raise ValueError("its sample rate or detector is none")
     absent = [p["key"] for p in model["parameters"] if p["key"] not in model["preset"]["values"]]
     if absent:
         raise ModelFileError(
@@ -105,12 +121,7 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
                     f"The network's {layer['type']} layer holds a {name} that is not a finite number; "
                     "it would silence the instrument. Train the model again."
                 )
-    try:
-        script_json(model)
-    except ValueError as error:
-        raise ModelFileError(
-            f"The model's metadata cannot be written into a page ({error}). Export the model again."
-        ) from error
+    script_json(model)  # refuses what is not finite
     return model
 
 

@@ -94,7 +94,9 @@ def midi_file(model: ModelFile, rehearsal: Rehearsal) -> mido.MidiFile:
     about.extend(mido.MetaMessage("text", text=line) for line in explanation(titles))
     hits = mido.MidiTrack()
     hits.append(mido.MetaMessage("track_name", name=str(model.metadata.get("name", model.path.stem))))
-    hits.append(mido.MetaMessage("instrument_name", name=str(model.metadata["preset"].get("title", ""))))
+    hits.append(
+        mido.MetaMessage("instrument_name", name=str((model.metadata["preset"] or {}).get("title", "")))
+    )
     now = 0
     for tick, message in sorted(_events(rehearsal, _ranges(model)), key=lambda event: event[0]):
         hits.append(message.copy(time=tick - now))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,7 +160,9 @@ def load_instrument(path: str | Path) -> tuple[Instrument, dict[str, Any]]:
     if not path.is_file():
         raise ModelFileError(f"There is no file {path}. Train an instrument first: timbrekit tone train.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it looks like something else
+            content = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError("it does not say that it is one")
         ranges = Ranges(tuple(map(float, content["pitch"])), tuple(map(float, content["loudness"])))

@@ -88,6 +88,8 @@ def _build(network: torch.jit.ScriptModule, synth: Synth, metadata: dict[str, An
             detector["on_threshold"], detector["off_threshold"], int(detector["hold"])
         )
         sample_rate = int(metadata["sample_rate"])
+        if sample_rate <= 0:
+            raise ValueError(f"a sample rate of {sample_rate}")
     except (KeyError, TypeError, ValueError, TimbrekitError) as error:
         raise ModelFileError(
             f"{name}: its description lacks what a player needs ({type(error).__name__}: {first_line(error)}). "
