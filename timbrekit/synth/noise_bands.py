@@ -22,7 +22,7 @@ PERIOD = 65_536  # samples after which the noise repeats
 SHAPE_HZ = np.linspace(0, 24_000, 513)
 SHAPE_WINDOW = 2048
 STEP = 64  # samples between two values of a band's level
-# s after the onset; the last is beyond all that is played.
+# s after the onset; what is later has the level of the last.
 NODES = np.concatenate([[0.0], np.geomspace(0.012, 2.0, 16), [10.0]])
 LEVEL_WINDOW = 1024  # samples of a frame in which a recorded band's level is taken
 SMOOTHNESS = 0.05  # weight of a curve's bends beside one frame's error
