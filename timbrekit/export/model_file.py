@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1  # of the description (``timbrekit.export.metadata``)
-LOOKS_SCHEMA = 2  # of one with a mapping over looks, which readers of 1 would take for another model
+LOOKS_SCHEMA = 3  # of one with a mapping over looks, which readers of 1 would take for another model
 TORCHDRUM, MEL = "torchdrum", "mel"  # listeners
 EXTRA_FILE = "timbrekit.json"  # its name in the archive
 MOST_PARAMETERS = 200  # of a synthesiser
@@ -137,6 +137,6 @@ def description(entries: dict[str, bytes]) -> tuple[dict[str, Any], str | None]:
     if metadata.get("schema") != (LOOKS_SCHEMA if listener_of(metadata) == MEL else SCHEMA):
         return metadata, (
             f"The description inside the file has schema {str(metadata.get('schema'))[:20]}, and this timbrekit reads "
-            f"schemas {SCHEMA} and {LOOKS_SCHEMA}: update timbrekit."
+            f"schemas {SCHEMA} and {LOOKS_SCHEMA}: update timbrekit, or train again."
         )
     return metadata, None
