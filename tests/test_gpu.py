@@ -9,11 +9,15 @@ import pytest
 import torch
 from fits import fits
 from takes import RATE, tiny_take
+from tone_support import reed
 
 import timbrekit.training.fast.renderer
 from timbrekit.features import TIMBRE_SAMPLES, TimbreFeatures
 from timbrekit.loss import spread_weights
 from timbrekit.presets import load_preset
+from timbrekit.tone.train import Settings as ToneSettings
+from timbrekit.tone.train import prepare
+from timbrekit.tone.train import train as train_tone
 from timbrekit.training.bounds import optimize_directly
 from timbrekit.training.fast.cuda_graph import Replayed
 from timbrekit.training.fast.renderer import Aim, Renderer
@@ -186,3 +190,13 @@ def test_direct_optimisation_gets_as_near_as_on_the_cpu():
         for device in ("cpu", "cuda")
     )
     assert there == pytest.approx(here, rel=0.25) and here < 0.8 * np.abs(intended).mean()
+
+
+def test_a_tone_learns_what_it_learns_on_the_cpu():
+    lesson = prepare(reed(40.0))
+    settings = ToneSettings(steps=4, batch=2, hops=40, warm_up=8, validate_every=4)
+    here, there = (
+        train_tone(lesson, replace(settings, device=device)).history[-1] for device in ("cpu", "cuda")
+    )
+    assert there.train_loss == pytest.approx(here.train_loss, rel=1e-3)
+    assert there.validation_loss == pytest.approx(here.validation_loss, rel=1e-3)

@@ -38,6 +38,20 @@ def trained(lesson):
     )
 
 
+def test_a_step_and_a_performance_stay_on_the_device_they_were_given(lesson, monkeypatch):
+    """Torch's device "meta" has shapes and no arithmetic, and refuses to mix with the CPU as a GPU does."""
+    leaps = torch.zeros(3, 2, dtype=torch.long, device="meta")
+    monkeypatch.setattr(
+        torch, "nonzero", lambda values: leaps
+    )  # how many there are, only arithmetic could tell
+    instrument, there = Instrument(lesson.ranges).to("meta"), lesson.to("meta")
+    starts, white = torch.zeros(2, dtype=torch.long), torch.zeros(2, 48, 514)
+    loss, beside = training.crop_losses(instrument, there, SMALL, starts, white, (4096, 128))
+    (loss + beside).backward()
+    assert {weights.grad.device.type for weights in instrument.parameters()} == {"meta"}
+    assert instrument.play(there.heard.part(0, 20)).shape == (20 * HOP,)
+
+
 def recording(samples: np.ndarray, tmp_path) -> Recording:
     write_wav(tmp_path / "take.wav", samples, RATE)
     return read_recording(tmp_path / "take.wav")

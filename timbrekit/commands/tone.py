@@ -13,6 +13,7 @@ def train(options: argparse.Namespace) -> int:
     from timbrekit.recording import describe, read_recording
     from timbrekit.tone.make import MODEL, UNFINISHED, Listened, make_instrument
     from timbrekit.tone.train import Settings
+    from timbrekit.training.recipes import find_device
 
     talk = quiet_or_say(options)
     for name in (MODEL, "report.json", "report.png", UNFINISHED):
@@ -21,7 +22,7 @@ def train(options: argparse.Namespace) -> int:
     listened = Listened.to(read_recording(options.recording))
     for line in describe(listened.findings):
         talk(f"  {line}")
-    settings = Settings(steps=options.steps, seed=options.seed)
+    settings = Settings(steps=options.steps, seed=options.seed, device=find_device(options.device))
     with Interruptible():
         trained, _, about = make_instrument(listened, options.out, settings, _progress(options))
     model = options.out / MODEL

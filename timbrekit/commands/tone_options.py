@@ -11,6 +11,7 @@ MODEL = "tone.pt, as tone train writes it"
 STEPS = 2000
 LOUDNESS = ("fit", "as-is")
 HOSTS = ("page", "nn-tilde")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def add_commands(choices: Any) -> None:
@@ -27,6 +28,10 @@ def add_commands(choices: Any) -> None:
     train.add_argument("--out", type=Path, required=True, help="folder for tone.pt and its report")
     train.add_argument("--steps", type=whole(1), default=STEPS, help="of training (default: %(default)s)")
     train.add_argument("--seed", type=whole(0), default=0, help="of everything random (default: 0)")
+    train.add_argument(
+        "--device", choices=DEVICES, default="auto",
+        help="to train on (default: a GPU that works, else the CPU)",
+    )  # fmt: skip
 
     play = add_command(commands, "play", "tone.play", "play an instrument with a recording of something else")
     play.add_argument("model", type=Path, help=MODEL)

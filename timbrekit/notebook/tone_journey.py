@@ -35,6 +35,7 @@ from timbrekit.tone.play import Played, play
 from timbrekit.tone.report import describe_ranges, draw_spectrogram, losses_picture
 from timbrekit.tone.sample import bass_line, reed
 from timbrekit.tone.train import Settings
+from timbrekit.training.recipes import find_device
 
 SAMPLE_SECONDS = 60.0
 QUICK, THOROUGH = STEPS = (200, 2000)  # about a minute and about ten, on two processor cores
@@ -68,7 +69,7 @@ class ToneJourney:
             )
         if self.session.recording_path is None:
             self.session.keep_recording(*_sample())
-        settings = Settings(steps=steps, validate_every=VALIDATE_EVERY)
+        settings = Settings(steps=steps, validate_every=VALIDATE_EVERY, device=find_device("auto"))
         if is_fast():
             settings = replace(settings, steps=FAST_EPOCHS, validate_every=2)
             say(FAST_WORDS.replace("epochs", "steps"))

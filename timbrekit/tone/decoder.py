@@ -80,8 +80,9 @@ class Decoder(nn.Module):
         read = torch.cat([self.read_pitch(height), self.read_loudness(force), share], -1)
         gru = self.gru
         weights = [gru.weight_ih_l0, gru.weight_hh_l0, gru.bias_ih_l0, gru.bias_hh_l0]
-        # As gru(read, state), without the checks that would go into TorchScript: hops are short.
-        remembered, state = torch.gru(read, state, weights, True, 1, 0.0, False, False, True)
+        # As gru(read, state), without the checks that would go into TorchScript: hops are short. A GPU gives no
+        # gradient unless it is told that this is training.
+        remembered, state = torch.gru(read, state, weights, True, 1, 0.0, self.training, False, True)
         made = self.strengths(self.mix(torch.cat([remembered, read], -1)))
         correction = torch.exp(self.widest * torch.tanh(made[..., -1]))
         strengths = torch.sigmoid(made[..., :-1]).pow(math.log(10.0)) + self.least

@@ -34,8 +34,8 @@ TONE_OPERATORS = (
     | {
         f"aten::{name}"
         for name in """
-    __and__ addcmul amax amin argmax conj empty exp2 fft_irfft flip floordiv gather gru nonzero round sin_
-    unflatten unfold uniform_ view_as_complex view_as_real
+    __and__ addcmul amax amin argmax conj empty exp2 fft_irfft flip floordiv gather gru index index_put_ nonzero round
+    sin_ unflatten unfold uniform_ view_as_complex view_as_real
     """.split()
     }
     | {"prim::abs"}

@@ -46,8 +46,6 @@ class Instrument(nn.Module):
         hidden: units of the decoder's GRU.
     """
 
-    glide: Glide
-
     def __init__(self, ranges: Ranges, hidden: int = HIDDEN):
         super().__init__()
         self.ranges = ranges
@@ -56,11 +54,18 @@ class Instrument(nn.Module):
         fade = torch.logspace(0, -3, ROOM_SAMPLES - 1)  # -60 dB at its end
         self.register_buffer("room_fade", fade, persistent=False)
         self.register_buffer("noise_window", noise_window(), persistent=False)
-        self.glide = glide()
+        for name, table in glide()._asdict().items():
+            self.register_buffer(name, table, persistent=False)
 
     def forward(self, pitch: Tensor, voiced: Tensor, loudness: Tensor, white: Tensor) -> Tensor:
         """Play a whole sound, in the room: arguments as of :meth:`dry`, returns ``(B, hops * 256)``."""
-        sound, _ = self.dry(pitch, voiced, loudness, white, first_state(pitch.shape[0], self.decoder.hidden))
+        sound, _ = self.dry(
+            pitch,
+            voiced,
+            loudness,
+            white,
+            first_state(pitch.shape[0], self.decoder.hidden, device=pitch.device),
+        )
         return room(sound, self.response())
 
     @torch.jit.export
@@ -79,14 +84,14 @@ class Instrument(nn.Module):
         """
         hertz, amplitudes, magnitudes, hidden = self.decoder(pitch, voiced, loudness, state.hidden)
         hertz, amplitudes = torch.cat([state.hertz, hertz], 1), torch.cat([state.amplitudes, amplitudes], 1)
-        tone, phase = harmonics(hertz, amplitudes, state.phase, self.glide)
+        tone, phase = harmonics(hertz, amplitudes, state.phase, Glide(self.ramps, self.gone, self.turns))
         hiss, noise_tail = noise(magnitudes, white, state.noise_tail, self.noise_window)
         hertz, amplitudes = hertz.narrow(1, pitch.shape[1], 1), amplitudes.narrow(1, pitch.shape[1], 1)
         return tone + hiss, State(hidden, hertz, amplitudes, phase, noise_tail)
 
     def response(self) -> Tensor:
         """Impulse response of the room, ``(ROOM_SAMPLES,)``: the direct sound, then what was learnt; energy 1."""
-        whole = torch.cat([torch.ones(1, device=self.room_taps.device), self.room_taps * self.room_fade])
+        whole = torch.cat([torch.ones_like(self.room_fade[:1]), self.room_taps * self.room_fade])
         return whole / whole.square().sum().sqrt()
 
     @torch.jit.ignore
@@ -97,19 +102,25 @@ class Instrument(nn.Module):
     def play(self, heard: Heard, seed: int = 0) -> Tensor:
         """Sound for whole controls, ``(hops * 256,)``; it lags behind what was heard by 1024 samples."""
         with torch.inference_mode():
-            white = white_noise(1, len(heard), torch.Generator().manual_seed(seed))
+            white = white_noise(1, len(heard), torch.Generator().manual_seed(seed)).to(self.room_fade)
             controls = (values.unsqueeze(0) for values in (heard.pitch, heard.voiced, heard.loudness))
             return self(*controls, white)[0]
 
 
-def first_state(batch: int = 1, hidden: int = HIDDEN, partials: int = PARTIALS, hop: int = HOP) -> State:
+def first_state(
+    batch: int = 1,
+    hidden: int = HIDDEN,
+    partials: int = PARTIALS,
+    hop: int = HOP,
+    device: torch.device | None = None,
+) -> State:
     """The state before the first hop."""
     return State(
-        torch.zeros(1, batch, hidden),
-        torch.full((batch, 1), 440.0, dtype=torch.float64),
-        torch.zeros(batch, 1, partials),
-        torch.zeros(batch, dtype=torch.float64),
-        torch.zeros(batch, hop),
+        torch.zeros(1, batch, hidden, device=device),
+        torch.full((batch, 1), 440.0, dtype=torch.float64, device=device),
+        torch.zeros(batch, 1, partials, device=device),
+        torch.zeros(batch, dtype=torch.float64, device=device),
+        torch.zeros(batch, hop, device=device),
     )
 
 

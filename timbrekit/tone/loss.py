@@ -48,7 +48,7 @@ def loudness_loss(sound: Tensor, target: Tensor, tables: Tables) -> Tensor:
         sound, target: ``(batch, samples)``, at least 2048.
         tables: of :func:`timbrekit.tone.pitch.listening_tables`.
     """
-    hann, weights = tables.tapers[2].to(torch.float32), tables.weights.to(torch.float32)
+    hann, weights = (table.to(sound) for table in (tables.tapers[2], tables.weights))
     spectra = (torch.fft.rfft(each.unfold(-1, WINDOW, WINDOW // OVERLAP) * hann) for each in (sound, target))
     powers = ((torch.view_as_real(spectrum).square() * weights).sum((-2, -1)) for spectrum in spectra)
     made, meant = (10.0 * torch.log10(power + 1e-8) for power in powers)  # from the listener's floor on

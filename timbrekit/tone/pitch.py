@@ -53,6 +53,9 @@ class Heard:
         """Hops ``start`` to ``end``."""
         return Heard(self.pitch[start:end], self.voiced[start:end], self.loudness[start:end])
 
+    def to(self, device: str) -> "Heard":
+        return Heard(self.pitch.to(device), self.voiced.to(device), self.loudness.to(device))
+
 
 @dataclass(frozen=True)
 class Ranges:

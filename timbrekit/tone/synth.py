@@ -70,10 +70,11 @@ def harmonics(
     cycles = (cycles - cycles.round()).to(torch.float32)  # (batch, hops, hop), -0.5 to 0.5
     sines = torch.sin_(cycles.unsqueeze(-1) * tables.turns)  # (batch, hops, hop, partials)
     leaps = torch.nonzero(rise.abs() > 0.05 * before)  # within them a partial may be beyond half the rate
-    for n in range(leaps.shape[0]):
-        i, j = int(leaps[n, 0]), int(leaps[n, 1])
-        within = (before[i, j] + rise[i, j] * tables.gone).to(torch.float32).unsqueeze(-1)
-        sines[i, j] *= (within * tables.turns < limit * tables.turns[0]).to(torch.float32)
+    if leaps.shape[0] > 0:
+        i, j = leaps.unbind(1)
+        within = torch.addcmul(before[i, j].unsqueeze(-1), rise[i, j].unsqueeze(-1), tables.gone)
+        heard = within.to(torch.float32).unsqueeze(-1) * tables.turns < limit * tables.turns[0]
+        sines[i, j] = sines[i, j] * heard
     fading, rising = torch.matmul(sines, lines).unbind(-1)
     end = starts[..., -1] + whole[..., -1]
     return torch.lerp(fading, rising, tables.gone).flatten(1), torch.remainder(end, 1.0)

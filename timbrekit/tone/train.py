@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ class Settings:
     room_penalty: float = 1.0
     scales_a_step: int = 3  # of the loss's six, drawn anew each step: half the work, the same loss on average
     seed: int = 0
+    device: str = "cpu"  # or "cuda": what is drawn at random is drawn on the CPU all the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,9 @@ class Lesson:
         str, list[tuple[int, int]]
     ]  # "train", "validation", "test": first and last+1 hop of each stretch
     ranges: Ranges
+
+    def to(self, device: str) -> "Lesson":
+        return replace(self, samples=self.samples.to(device), heard=self.heard.to(device))
 
 
 @dataclass(frozen=True)
@@ -132,10 +136,11 @@ def train(
     """
     settings = settings or Settings()
     torch.manual_seed(settings.seed)
-    instrument = Instrument(lesson.ranges)
+    instrument = Instrument(lesson.ranges).to(settings.device)
     optimiser = torch.optim.Adam(instrument.parameters(), settings.learning_rate)
     draw = torch.Generator().manual_seed(settings.seed)
     name = fingerprint(lesson, settings)
+    lesson = lesson.to(settings.device)
     step, best, best_loss, history = 0, instrument.state_dict(), math.inf, []
     if unfinished and (saved := load_checkpoint(unfinished, name)):
         instrument.load_state_dict(saved["weights"])
@@ -153,12 +158,13 @@ def train(
             if step % settings.validate_every and step < settings.steps:
                 continue
             loss = part_loss(instrument, lesson, "validation")
-            if not math.isfinite(loss + sum(losses)):
+            train_loss = float(sum(losses)) / len(losses)
+            if not math.isfinite(loss + train_loss):
                 raise TrainingError("Training ran away: its loss is not a number. Try another --seed.")
             if loss < best_loss:
                 best_loss, best = loss, {key: value.clone() for key, value in instrument.state_dict().items()}
             left = (time.perf_counter() - began) / (step - first) * (settings.steps - step)
-            history.append(Progress(step, settings.steps, sum(losses) / len(losses), loss, left))
+            history.append(Progress(step, settings.steps, train_loss, loss, left))
             losses = []
             if unfinished:
                 state = {"weights": instrument.state_dict(), "optimiser": optimiser.state_dict()}
@@ -170,7 +176,7 @@ def train(
     instrument.load_state_dict(best)
     if unfinished and not interrupted:
         unfinished.unlink(missing_ok=True)
-    return Trained(instrument.eval(), history, interrupted)
+    return Trained(instrument.cpu().eval(), history, interrupted)
 
 
 def train_step(
@@ -179,26 +185,37 @@ def train_step(
     lesson: Lesson,
     settings: Settings,
     draw: torch.Generator,
-) -> float:
+) -> Tensor:
     """One step of gradient descent on random crops. Returns the spectral loss, scaled to all resolutions."""
     length = settings.warm_up + settings.hops
     starts = draw_starts(lesson.parts["train"], length, settings.batch, draw)
-    places = starts.unsqueeze(1) + torch.arange(length)
-    controls = (values[places] for values in (lesson.heard.pitch, lesson.heard.voiced, lesson.heard.loudness))
     white = white_noise(settings.batch, length, draw)
-    sound = instrument(*controls, white)
-    skipped = settings.warm_up * HOP
-    target = torch.stack([lesson.samples[s * HOP + skipped : (s + length) * HOP] for s in starts.tolist()])
     chosen = torch.randperm(len(SCALES), generator=draw)[: settings.scales_a_step].tolist()
-    loss = spectral_loss(sound[:, skipped:], target, tuple(SCALES[i] for i in chosen))
-    loss = loss * (len(SCALES) / len(chosen))
+    loss, beside = crop_losses(instrument, lesson, settings, starts, white, tuple(SCALES[i] for i in chosen))
     optimiser.zero_grad()
-    louder = loudness_loss(sound[:, skipped:], target, listening_tables())
-    penalty = settings.room_penalty * instrument.room_energy()
-    (loss + settings.loudness_weight * louder + penalty).backward()
+    (loss + beside).backward()
     torch.nn.utils.clip_grad_norm_(instrument.parameters(), settings.gradient_norm)
     optimiser.step()
-    return float(loss.detach())
+    return loss.detach()
+
+
+def crop_losses(
+    instrument: Instrument,
+    lesson: Lesson,
+    settings: Settings,
+    starts: Tensor,
+    white: Tensor,
+    scales: tuple[int, ...],
+) -> tuple[Tensor, Tensor]:
+    """Losses over the crops that begin at hops ``starts``: the spectral one, and what is added to it."""
+    device, length = lesson.samples.device, settings.warm_up + settings.hops
+    places = (starts.unsqueeze(1) + torch.arange(length)).to(device)
+    controls = (values[places] for values in (lesson.heard.pitch, lesson.heard.voiced, lesson.heard.loudness))
+    sound = instrument(*controls, white.to(device))[:, settings.warm_up * HOP :]
+    target = lesson.samples.unflatten(0, [-1, HOP])[places[:, settings.warm_up :]].flatten(1)
+    loss = spectral_loss(sound, target, scales) * (len(SCALES) / len(scales))
+    louder = loudness_loss(sound, target, listening_tables())
+    return loss, settings.loudness_weight * louder + settings.room_penalty * instrument.room_energy()
 
 
 def draw_starts(stretches: list[tuple[int, int]], length: int, count: int, draw: torch.Generator) -> Tensor:
