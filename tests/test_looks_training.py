@@ -72,7 +72,7 @@ def test_the_file_is_ready_for_the_page_and_nn_and_not_for_torchdrum(outcome):
     assert not checked.ready and "TorchDrum listens once" in checked.problems[0]
     assert checked.hosts == ("the page", "nn~")
     opened = open_model(made.model)
-    assert opened.metadata["schema"] == 2 and not opened.problems and not opened.undescribed
+    assert opened.metadata["schema"] == 3 and not opened.problems and not opened.undescribed
     with torch.no_grad():
         features = hear_take(made.take).as_detected
         torch.testing.assert_close(

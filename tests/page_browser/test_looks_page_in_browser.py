@@ -45,7 +45,7 @@ def test_the_page_plays_and_says_when_it_looks(visit, site, models):
     page = visit(models["808"].path.with_suffix(".html").as_uri())
     assert_pads_and_file_play(page, site)
     until(page, "document.getElementById('count').textContent.includes('looks')")
-    assert "corrects what rings 4, 20, 41 and 84 ms later" in page.inner_text("#ranges-help")
+    assert "corrects what rings 4, 15, 31 and 84 ms later" in page.inner_text("#ranges-help")
     assert "65 samples" in page.inner_text("#latency")
     assert not page.locator("#ranges-choice").is_visible()
     assert page.complaints == []

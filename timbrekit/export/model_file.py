@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1  # of the description (``timbrekit.export.metadata``)
-LOOKS_SCHEMA = 2  # of one with a mapping over looks, which readers of 1 would take for another model
+LOOKS_SCHEMA = 3  # of one with a mapping over looks, which readers of 1 would take for another model
 EXTRA_FILE = "timbrekit.json"  # its name in the archive
 MOST_PARAMETERS = 200  # of a synthesiser
 # What people call the hosts, the synthesisers that each has a voice for, and the listeners that it hears with.
@@ -142,6 +142,6 @@ def description(entries: dict[str, bytes]) -> tuple[dict[str, Any], str | None]:
     if metadata.get("schema") != (LOOKS_SCHEMA if listener_of(metadata) == MEL else SCHEMA):
         return metadata, (
             f"The description inside the file has schema {str(metadata.get('schema'))[:20]}, and this timbrekit reads "
-            f"schemas {SCHEMA} and {LOOKS_SCHEMA}: update timbrekit."
+            f"schemas {SCHEMA} and {LOOKS_SCHEMA}: update timbrekit, or train again."
         )
     return metadata, None

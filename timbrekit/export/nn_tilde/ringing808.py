@@ -129,7 +129,7 @@ class Ringing808Voice(NnVoice):
             tones = share * tones + (1.0 - share) * old_tones
             hiss = share * hiss + (1.0 - share) * old_hiss
             advances = share * advances + (1.0 - share) * old_advances
-        # Added as numbers: TorchScript makes tensors of lists by way of 32 bits, and phases would drift with every block.
+        # Added as numbers: TorchScript makes tensors of lists by way of 32 bits, and phases would drift block by block.
         turns = torch.cumsum(advances, 1)
         ends = torch.stack([turns[0] + self.phase1, turns[1] + self.phase2])
         sines = torch.sin((ends - advances).remainder(1.0) * (2.0 * math.pi))
