@@ -54,7 +54,7 @@ def main() -> None:
         left = [path for path in left if path not in paths]
         if options.only in ("", name):
             lines.append(_table(name, paths, options.pictures))
-    lines += ["", "| left out | MSS | its own fit | ratio |", "|---|---|---|---|"]
+    lines += ["", "| left out | MSS | its own fit | ratio | by its twin |", "|---|---|---|---|---|"]
     if options.only in ("", "series"):
         for folder in sorted(options.folder.glob("series_*")):
             lines += _series(folder)
@@ -87,26 +87,29 @@ def _table(name: str, paths: list[Path], pictures: Path | None) -> str:
 
 
 def _series(folder: Path) -> list[str]:
-    """The first repetition of each layer; a layer left out is played at its own loudness by the model of the others."""
+    """Rows on the first stroke of a layer, played at its own loudness by the model of the others, and of its twin."""
     paths, lines = sorted(folder.glob("*_rr1.flac")), []
     for missing in (0, len(paths) // 2):
         others = make_drum([path for path in paths if path != paths[missing]])
         own = make_drum([paths[missing]])
-        strike = next(p for p in others.drum.parameters() if p.key == "strike")
+        twin = make_drum([Path(str(paths[missing]).replace("_rr1", "_rr2"))])
         hit = read_hit(paths[missing])[0][: len(own.hit)]
-        row = others.preset.normalized()
-        row[-1] = np.clip(strike.to_normalized(loudness_of(hit, 48_000)), 0, 1)
-        played = _play(others, row, len(hit))
-        mss, fit = measure(played, hit).mss, measure(own.render(), hit).mss
+        by_others, by_twin = (measure(_struck(made, hit), hit).mss for made in (others, twin))
+        fit = measure(own.render(), hit).mss
         lines.append(
-            f"| {folder.name}, layer {missing + 1} of {len(paths)} | {mss:.2f} | {fit:.2f} | {mss / fit:.2f} |"
+            f"| {folder.name}, layer {missing + 1} of {len(paths)} | {by_others:.2f} | {fit:.2f} | "
+            f"{by_others / fit:.2f} | {by_twin / fit:.2f} |"
         )
     return lines
 
 
-def _play(made: MadeDrum, row: np.ndarray, samples: int) -> np.ndarray:
-    physical = [p.to_physical(float(value)) for p, value in zip(made.preset.parameters, row, strict=True)]
-    return DrumModel(made.drum).stream(np.array(physical), [0], samples, 48_000)
+def _struck(made: MadeDrum, hit: np.ndarray) -> np.ndarray:
+    """The drum, struck as hard as the hit."""
+    strike = next(p for p in made.drum.parameters() if p.key == "strike")
+    loudness = np.clip(loudness_of(hit, 48_000), strike.minimum, strike.maximum)
+    values = made.preset.values | {"strike": float(loudness)}
+    physical = np.array([values[p.key] for p in made.preset.parameters])
+    return DrumModel(made.drum).stream(physical, [0], len(hit), 48_000)
 
 
 def _picture(made: MadeDrum, title: str) -> bytes:

@@ -89,7 +89,7 @@ def fit_bands(sound: NDArray, rate: float, after: float) -> NoiseBands:
     known = NODES[first : last + 1]  # that the recording reaches
     shares = node_shares(times + after)[first : last + 1]
     before, beyond = np.diff(known)[:-1], np.diff(known)[1:]
-    bends = np.zeros((len(known) - 2, len(known)))  # changes of the slope, each times its span
+    bends = np.zeros((len(known) - 2, len(known)))  # changes of the steepness, each times its span
     for offset, size in enumerate((1 / before, -1 / before - 1 / beyond, 1 / beyond)):
         np.fill_diagonal(bends[:, offset:], size * np.sqrt(before * beyond))
     square = shares @ shares.T + SMOOTHNESS * bends.T @ bends + 1e-6 * np.eye(len(known))
