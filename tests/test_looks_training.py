@@ -17,7 +17,8 @@ from timbrekit.export.check import check_model, open_model
 from timbrekit.export.looks_model import describe_looks, serialize
 from timbrekit.export.metadata import decode
 from timbrekit.features.mel_looks import FEATURES, look_delays, looks_heard
-from timbrekit.mapping_looks import LooksModel
+from timbrekit.mapping import Mapping
+from timbrekit.mapping_looks import CONTEXT, LooksModel, build_looks_network, with_context
 from timbrekit.plugin.rehearse import rehearse
 from timbrekit.plugin.rehearse_looks import rehearse_looks
 from timbrekit.presets import load_preset
@@ -175,6 +176,18 @@ def test_what_is_asked_for_lies_between_the_hits_and_the_reference():
     asked = draw_asked(differences, torch.arange(30), some, torch.Generator().manual_seed(3))
     share = torch.linalg.lstsq(differences[some].flatten()[:, None], asked.flatten()[:, None]).solution
     assert 0.4 < float(share) < 0.75
+
+
+def test_a_mapping_that_is_given_context_answers_as_before_where_there_is_none():
+    preset = load_preset("snare-1")
+    values, damping = (torch.from_numpy(each) for each in (preset.normalized(), preset.damping_vector()))
+    mapping = Mapping(build_looks_network(7, 14), values, damping, torch.zeros(7))
+    for weights in mapping.parameters():
+        torch.nn.init.normal_(weights, generator=torch.Generator().manual_seed(1))
+    wider, aims = with_context(mapping), torch.randn(5, 7, generator=torch.Generator().manual_seed(2))
+    context = torch.ones(5, CONTEXT)
+    torch.testing.assert_close(wider(torch.cat([aims, 0 * context], 1)), mapping(aims))
+    assert (wider(torch.cat([aims, context], 1)) - mapping(aims)).abs().max() > 0.1
 
 
 def test_looks_that_are_not_heard_change_nothing():
