@@ -35,9 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 on bad input (one line on stderr), 130 on Ctrl-C. Wrong arguments raise SystemExit(2).
     """
-    atexit.register(
-        gc.freeze
-    )  # or Python searches all of torch for garbage before it ends: seconds on a busy machine
+    # Or Python searches all of torch for garbage before it ends: seconds on a busy machine.
+    atexit.register(gc.freeze)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a character shows its number
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -132,19 +132,21 @@ def train_model(
             if not trained.interrupted:
                 stage("Rehearsing")
                 velocity = velocity_model(take, preset, trained.split.train, settings.seed)
-                measured = (measure_once if listens_on else measure_situations)(
-                    *(model.module, velocity, samples, take, trained.split, primer and primer.samples),
-                    *(preset.instrument(), other, stage),
-                )
+                synth, split = preset.instrument(), trained.split
+                if primer:
+                    measured = measure_situations(
+                        model.module, velocity, samples, take, split, primer.samples, synth, other, stage
+                    )
+                else:
+                    measured = measure_once(model.module, velocity, samples, take, split, synth, other, stage)
                 if bounds:
                     stage("Computing the bounds")
                     reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
                     if not listens_on:
                         reached["onset information"] = predict_from_onsets(take)
                 found = measured
-        except (
-            KeyboardInterrupt
-        ):  # whoever has pressed Stop has the model, and is not kept waiting for its figures
+        except KeyboardInterrupt:
+            # Whoever has pressed Stop has the model, and is not kept waiting for its figures.
             trained = replace(trained, interrupted=True)
         findings = [asdict(finding) for finding in prepared.findings]
         played, unseen = (found.played, found.unseen) if found else ({}, None)

@@ -103,7 +103,10 @@ def _checked(metadata: dict[str, Any]) -> dict[str, Any]:
     if synth_of(metadata) == DRUM:
         model["drum"] = metadata["drum"]
     if listener_of(metadata) == MEL:
-        model |= {"listener": MEL, "looks": {**metadata["looks"], "weights": metadata["looks"]["weights"]}}
+        looks = dict(metadata["looks"])
+        if "weights" not in looks:
+            raise ValueError("its looks have no weights")
+        model |= {"listener": MEL, "looks": looks}
     if not model["sample_rate"] > 0 or not all(
         model["detector"][key] >= 0 for key in ("on_threshold", "off_threshold", "hold")
     ):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ipywidgets
+import numpy as np
 
 from timbrekit.drums import STEMS, MadeDrum, make_drum
 from timbrekit.errors import TimbrekitError
@@ -25,11 +26,10 @@ BLENDS = {"The drum": 0, "Half way": 50, "The other drum": 100}  # per cent
 
 def drum_picture(made: MadeDrum) -> bytes:
     """PNG: spectrograms of the hit as recorded, of the drum, and of its parts or of its way to another drum."""
-    sounds = {RECORDED: made.hit, TITLES["sum"]: made.render()}
-    if made.drum.other:
-        sounds |= {title: made.render(blend=blend) for title, blend in BLENDS.items()}
-    else:
-        sounds |= {TITLES[stem]: made.render(parts=STEMS[stem]) for stem in ("modes", "noise")}
+    sounds = {
+        RECORDED: made.hit,
+        **(_way(made) if made.drum.other else _parts(made, "sum", "modes", "noise")),
+    }
     figure, axes = new_figure(9.5, 5.2, 2, 2, sharex=True, sharey=True)
     darkest = None  # the hit's loudest, in all four
     for ax, (title, sound) in zip(axes.flat, sounds.items(), strict=True):
@@ -41,9 +41,17 @@ def drum_picture(made: MadeDrum) -> bytes:
 def drum_player(made: MadeDrum) -> str:
     """A player of the hit as recorded, the drum and each of its parts, or its way to another drum, as HTML."""
     if made.drum.other:
-        return player_html({title: made.render(blend=blend) for title, blend in BLENDS.items()}, ONSET_RATE)
-    parts = {TITLES[stem]: made.render(parts=STEMS[stem]) for stem in ("sum", "modes", "noise", "onset")}
-    return player_html({RECORDED: made.hit, **parts}, ONSET_RATE)
+        return player_html(_way(made), ONSET_RATE)
+    return player_html({RECORDED: made.hit, **_parts(made, "sum", "modes", "noise", "onset")}, ONSET_RATE)
+
+
+def _parts(made: MadeDrum, *stems: str) -> dict[str, np.ndarray]:
+    return {TITLES[stem]: made.render(parts=STEMS[stem]) for stem in stems}
+
+
+def _way(made: MadeDrum) -> dict[str, np.ndarray]:
+    """From the one drum to the other."""
+    return {title: made.render(blend=blend) for title, blend in BLENDS.items()}
 
 
 def drum_words(made: MadeDrum) -> list[str]:

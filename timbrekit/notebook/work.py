@@ -151,7 +151,9 @@ class Work:
             take = make_take(find_hits(recording.samples, recording.sample_rate, self.detector()))
             synth = self.preset().instrument()
             self.played[folder] = measure_as_played(
-                *(self.module(), recording.samples, take),
+                self.module(),
+                recording.samples,
+                take,
                 primer=self.primer(),
                 synth=synth,
                 listener=self.session.listener,

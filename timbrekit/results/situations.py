@@ -86,7 +86,6 @@ def measure_once(
     samples: NDArray[np.float32],
     take: Take,
     split: Split,
-    primer: None,
     synth: Synth,
     other: OtherTake | None = None,
     stage: Callable[[str], None] = lambda words: None,

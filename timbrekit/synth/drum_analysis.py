@@ -12,10 +12,8 @@ from timbrekit.synth.modes import Modes, find_modes, scaled
 from timbrekit.synth.noise_bands import band_centres, fit_bands, mean_levels
 
 LONGEST = 2.0  # s of a hit that are looked at
-ONSET, ONSET_OF_KICKS = (
-    0.022,
-    0.040,
-)  # s of the onset part; a kick takes longer to ring, as its periods are long
+ONSET = 0.022  # s of the onset part
+ONSET_OF_KICKS = 0.040  # s; they take longer to ring, as their periods are long
 MODES_FROM = 0.015  # s before which the modes' fit counts little
 NOISE_FROM = 0.010
 LOUDNESS_SECONDS = 0.1

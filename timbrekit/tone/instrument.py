@@ -59,13 +59,8 @@ class Instrument(nn.Module):
 
     def forward(self, pitch: Tensor, voiced: Tensor, loudness: Tensor, white: Tensor) -> Tensor:
         """Play a whole sound, in the room: arguments as of :meth:`dry`, returns ``(B, hops * 256)``."""
-        sound, _ = self.dry(
-            pitch,
-            voiced,
-            loudness,
-            white,
-            first_state(pitch.shape[0], self.decoder.hidden, device=pitch.device),
-        )
+        silence = first_state(pitch.shape[0], self.decoder.hidden, device=pitch.device)
+        sound, _ = self.dry(pitch, voiced, loudness, white, silence)
         return room(sound, self.response())
 
     @torch.jit.export

@@ -61,6 +61,7 @@ def expect(take: Take, hits: NDArray) -> Expectation:
     ]
     rest = (intended - np.outer(louder(heard), steepness)) * weights
     regressions = [SVR(**REGRESSION).fit(heard, each) for each in rest.T]
+    # Its variance alone is asked for, which does not depend on the values that it is fitted to.
     process = GaussianProcessRegressor(RBF(REACH), alpha=NOISE, optimizer=None).fit(heard, heard[:, 0])
 
     def expected(inputs: NDArray) -> NDArray:
