@@ -31,15 +31,14 @@ def rendered(drum, start=500, **moved):
 
 def simple(shift=1.0, levels=(-20.0, -26.0, -30.0, -32.0), **changed):
     """Four modes, hardly any noise; all frequencies times ``shift``."""
-    nothing = np.full((20, len(NODES)), SILENT_DB)
+    nothing = np.full((2, 20, len(NODES)), SILENT_DB)
     modes = {
         "frequency": np.array(FREQUENCIES) * shift,
-        "level": np.array(levels),
-        "phase": np.zeros(4),
+        "level": np.tile(levels, (2, 1)),
+        "phase": np.zeros((2, 4)),
         "decay": np.array(DECAYS),
         "gliding": np.zeros(4),
         "level_slope": np.ones(4),
-        "decay_slope": np.zeros(4),
     }
     silent = {"noise_level": nothing, "onset": np.zeros((2, 1056))}
     return replace(small_drum(), glide_amount=0.0, **{**modes, **silent, **changed})

@@ -25,11 +25,11 @@ def drum(options: argparse.Namespace) -> int:
     if options.stems:
         written = [str(path) for path in write_stems(made, options.stems)]
     drum = made.drum
-    modes = int((drum.level > SILENT_DB).sum())
-    talk(f"{drum.kind.capitalize()}: {modes} modes, noise in {len(drum.noise_level)} bands.")
+    modes = int((drum.level > SILENT_DB).any(0).sum())
+    talk(f"{drum.kind.capitalize()}: {modes} modes, noise in {len(drum.noise_slope)} bands.")
     blended = {}
     if drum.other:
-        theirs = int((drum.other.level > SILENT_DB).sum())
+        theirs = int((drum.other.level > SILENT_DB).any(0).sum())
         pairs = modes + theirs - len(drum.frequency)
         talk(f"Blended with a {drum.other.kind} of {theirs} modes, {pairs} of which are paired.")
         blended = {"blended_with": {"class": drum.other.kind, "modes": theirs, "paired": pairs}}

@@ -63,7 +63,7 @@ def drum_words(made: MadeDrum) -> list[str]:
     near = "as near as its noise allows" if beyond < 0.1 else f"{beyond:.0%} farther than its noise alone"
     sentences = [
         f'"{made.preset.title}", of {of_hits}: {len(drum.frequency)} ringing modes, the lowest of them '
-        f"{min(drum.frequency, default=0):.0f} Hz, noise in {len(drum.noise_level)} bands, and the first "
+        f"{min(drum.frequency, default=0):.0f} Hz, noise in {len(drum.noise_slope)} bands, and the first "
         f"{1000 * drum.onset.shape[1] / ONSET_RATE:.0f} ms as recorded.",
         f"The drum lies {figures['mss']:.2f} from the hit, {near} (two noises of the same drum lie "
         f"{figures['mss_floor']:.2f} apart).",

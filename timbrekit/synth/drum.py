@@ -1,7 +1,8 @@
 """A drum as numbers: what :mod:`timbrekit.synth.drum_analysis` found in its hits, and the knobs to play it with.
 
-Everything is said of one hit, the reference. ``…_slope`` says how it changes with the strength of the stroke: by how
-many dB a level rises, or by how many nepers a decay quickens, for every dB that the whole hit is louder.
+Hits share the frequencies and decays of their modes. Levels and phases each has its own, with straight lines between
+over the strength of the stroke. ``…_slope`` says how levels go on beyond the softest and the hardest: by how many dB,
+for every dB that the whole hit is louder.
 """
 
 from collections.abc import Mapping
@@ -25,13 +26,12 @@ KINDS = ("kick", "snare", "tom", "cymbal", "other")
 SHAPES: dict[str, tuple[tuple[str, ...], float, float]] = {
     "loudness": (("hits",), -120, 20),
     "frequency": (("modes",), 1, 48_000),
-    "level": (("modes",), SILENT_DB, 60),
-    "phase": (("modes",), -7, 7),
+    "level": (("hits", "modes"), SILENT_DB, 60),
+    "phase": (("hits", "modes"), -40, 40),
     "decay": (("modes",), 0, 2000),
     "gliding": (("modes",), 0, 1),
     "level_slope": (("modes",), -5, 5),
-    "decay_slope": (("modes",), -0.2, 0.2),
-    "noise_level": (("bands", "nodes"), SILENT_DB, 60),
+    "noise_level": (("hits", "bands", "nodes"), SILENT_DB, 60),
     "noise_slope": (("bands",), -5, 5),
     "late_slope": (("bands",), -5, 5),
     "noise_shape": (("shape",), -300, 60),
@@ -49,14 +49,13 @@ class Drum:
     glide_amount: float
     glide_time: float  # s
     loudness: NDArray  # (hits,) dB, of the first 100 ms
-    frequency: NDArray  # (modes,) Hz; likewise all down to decay_slope
-    level: NDArray
-    phase: NDArray  # radians
-    decay: NDArray
-    gliding: NDArray  # 0 or 1
-    level_slope: NDArray
-    decay_slope: NDArray
-    noise_level: NDArray  # (20, nodes)
+    frequency: NDArray  # (modes,) Hz
+    level: NDArray  # (hits, modes)
+    phase: NDArray  # (hits, modes) radians, without jumps from a hit to the next louder one
+    decay: NDArray  # (modes,)
+    gliding: NDArray  # (modes,) 0 or 1
+    level_slope: NDArray  # (modes,)
+    noise_level: NDArray  # (hits, 20, nodes)
     noise_slope: NDArray  # (20,), soon after the onset …
     late_slope: NDArray  # (20,), … and late
     noise_shape: NDArray  # (513,) dB, from 0 to 24 kHz
@@ -66,7 +65,7 @@ class Drum:
     @property
     def main_mode(self) -> int:
         """Index of the mode that carries most energy."""
-        return int(np.argmax(self.level - 10 * np.log10(self.decay)))
+        return int(np.argmax(self.level[self.reference] - 10 * np.log10(self.decay)))
 
     @property
     def main_frequency(self) -> float:
@@ -143,9 +142,9 @@ def parse_drum(content: Any, source: str) -> Drum:
     Raises:
         PresetError: something is missing, of another shape, or out of range.
     """
-    if isinstance(content, Mapping) and "late_decay" in content:
+    if isinstance(content, Mapping) and "decay_slope" in content:
         raise PresetError(
-            f"{source}: an earlier version of timbrekit made its drum, with a noise that this one does not play. "
+            f"{source}: an earlier version of timbrekit made its drum, which this one does not play. "
             "Analyse the hits again: timbrekit drum HIT... --out FILE."
         )
     names = [field.name for field in fields(Drum) if field.name != "other"]
@@ -188,11 +187,17 @@ def _as_text(array: NDArray) -> str | list[str]:
     return " ".join(f"{value + 0.0:.8g}" for value in array)  # + 0.0: no -0
 
 
+def _numbers(text: Any) -> list:
+    if isinstance(text, list):
+        return [_numbers(each) for each in text]
+    return [float(number) for number in text.split()]
+
+
 def _array(given: Any, name: str, dimensions: int, low: float, high: float, source: str) -> NDArray:
     try:
         rows = [given] if dimensions == 1 else given
         if dimensions:
-            array = np.array([[float(number) for number in row.split()] for row in rows])
+            array = np.array([_numbers(row) for row in rows])
             array = array[0] if dimensions == 1 else array
         else:
             array = np.asarray(given, float)

@@ -1,7 +1,6 @@
 """From one to eight hits of a drum to the drum as numbers: modes that the hits share, noise, and an onset part."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,9 @@ ONSET_OF_KICKS = 0.040  # s; they take longer to ring, as their periods are long
 MODES_FROM = 0.015  # s before which the modes' fit counts little
 NOISE_FROM = 0.010
 LOUDNESS_SECONDS = 0.1
-# dB^2. How strongly a level's growth is drawn to 1, and a decay's to 0: as much as two hits 4 dB apart.
+# dB^2. How strongly a level's growth is drawn to 1: as much as two hits 4 dB apart.
 SLOPE_RIDGE = 16.0
 EARLY, LATE = (0.01, 0.08), (0.25, 0.6)  # s in which the noise of several hits is compared
-FADING = (0.02, 0.06), (0.12, 0.16)  # s between which the modes of several hits are compared
 
 
 def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = None) -> Drum:
@@ -41,20 +39,19 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
     modes = _found(hits, order, rate, kind in ("kick", "tom"))
     say("Fitting the noise")
     left = [hit - modes.render(index, len(hit), rate) for index, hit in enumerate(hits)]
-    noise = fit_bands(left[reference], rate, NOISE_FROM)
+    noise = [fit_bands(sound, rate, NOISE_FROM) for sound in left]
     count = int((ONSET_OF_KICKS if kind == "kick" else ONSET) * rate)
     window = onset_window(count, rate)
     onset = np.stack([_padded(sound, count) * window for sound in left])
     harder = loudness - loudness[reference]
-    levels = 20 * np.log10(np.abs(modes.gain) + 1e-9)
+    louder = np.argsort(loudness, kind="stable")
+    phase = np.angle(modes.gain)
+    phase[louder] = np.unwrap(phase[louder], axis=0)
     early, late = (np.stack([mean_levels(sound, rate, *span) for sound in left]) for span in (EARLY, LATE))
     # How modes grow is asked of bands, not of each mode: modes that lie close partly cancel, and have to go on so.
     struck = np.stack([mean_levels(hit, rate, *EARLY) for hit in hits])
-    growth = _slopes(struck, harder, reference, 1.0).clip(-1, 3)
-    ringing = [modes.render(index, len(hit), rate) for index, hit in enumerate(hits)]
-    fading = np.array([[_level(sound, rate, *span) for span in FADING] for sound in ringing])
-    slower = np.diff(_slopes(fading, harder, reference, 1.0))[0]  # dB a dB between the two times
-    drum = Drum(
+    growth = _slopes(struck, harder, reference)
+    return Drum(
         kind=kind,
         seconds=len(hits[reference]) / rate,
         reference=reference,
@@ -62,21 +59,17 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
         glide_time=float(modes.glide.time),
         loudness=loudness,
         frequency=modes.frequency,
-        level=levels[reference],
-        phase=np.angle(modes.gain[reference]),
+        level=20 * np.log10(np.abs(modes.gain) + 1e-9),
+        phase=phase,
         decay=modes.decay[reference],
         gliding=modes.gliding.astype(float),
         level_slope=np.interp(np.log(modes.frequency), np.log(band_centres()), growth),
-        decay_slope=np.zeros(len(modes)),
-        noise_level=noise.level.clip(SILENT_DB),
-        noise_slope=_slopes(early, harder, reference, 1.0).clip(-1, 3),
-        late_slope=_slopes(late, harder, reference, 1.0).clip(-1, 3),
-        noise_shape=noise.shape,
+        noise_level=np.stack([each.level for each in noise]).clip(SILENT_DB),
+        noise_slope=_slopes(early, harder, reference),
+        late_slope=_slopes(late, harder, reference),
+        noise_shape=noise[reference].shape,
         onset=onset,
     )
-    quicker = -slower * np.log(10) / 20 / (FADING[1][0] - FADING[0][0])  # nepers a second, for every dB
-    steady = drum.decay[drum.main_mode] if len(modes) else 1.0
-    return replace(drum, decay_slope=np.full(len(modes), np.clip(quicker / steady, -0.03, 0.03)))
 
 
 def kind_of(hit: NDArray, rate: float) -> str:
@@ -104,10 +97,10 @@ def _found(hits: list[NDArray], order: list[int], rate: float, with_glide: bool)
     return Modes(modes.frequency, modes.gliding, modes.decay[back], modes.gain[back], modes.glide)
 
 
-def _slopes(values: NDArray, harder: NDArray, reference: int, prior: float) -> NDArray:
-    """How values ``(hits, …)`` grow with the loudness ``(hits,)``, from the reference hit's on."""
+def _slopes(values: NDArray, harder: NDArray, reference: int) -> NDArray:
+    """By how many dB levels ``(hits, …)`` grow for every dB of loudness ``(hits,)``."""
     risen = (values - values[reference]).clip(-60, 60)
-    return (harder @ risen + SLOPE_RIDGE * prior) / (harder @ harder + SLOPE_RIDGE)
+    return ((harder @ risen + SLOPE_RIDGE) / (harder @ harder + SLOPE_RIDGE)).clip(-1, 3)
 
 
 def loudness_of(hit: NDArray, rate: float) -> float:

@@ -20,21 +20,11 @@ NEAR_OCTAVES = 0.25  # farther apart, modes are no pair
 FAR_DB = 30.0  # nor if their levels, each below its drum's loudest, differ by more
 WITHIN = 1.0  # octaves between the main modes, up to which these become one another
 NO_PAIR = 1e6
-OF_MODES = ("frequency", "level", "phase", "decay", "gliding", "level_slope", "decay_slope")
+OF_MODES = ("frequency", "level", "phase", "decay", "gliding", "level_slope")
 # How numbers of a drum pass into those of the other: as amplitudes, in logarithms, or straight.
 AMPLITUDES = ("level", "noise_level")
 LOGARITHMS = ("frequency", "decay", "main_frequency")
-STRAIGHT = (
-    "phase",
-    "level_slope",
-    "decay_slope",
-    "noise_slope",
-    "late_slope",
-    "reference_loudness",
-    "seconds",
-    "glide_amount",
-    "glide_log_time",
-)
+STRAIGHT = ("phase", "seconds", "glide_amount", "glide_log_time")
 
 
 def blend_drums(one: Drum, other: Drum) -> Drum:
@@ -48,15 +38,27 @@ def blend_drums(one: Drum, other: Drum) -> Drum:
     modes, partners = {}, {}
     for name in OF_MODES:
         mine, theirs = getattr(one, name), getattr(other, name)
-        modes[name] = np.concatenate([mine[first], mine[only_first], theirs[only_second]])
-        partners[name] = np.concatenate([theirs[second], mine[only_first], theirs[only_second]])
+        lent, borrowed = (
+            (_lent(mine, one, other), _lent(theirs, other, one)) if mine.ndim == 2 else (mine, theirs)
+        )
+        modes[name] = np.concatenate(
+            [mine[..., first], mine[..., only_first], borrowed[..., only_second]], -1
+        )
+        partners[name] = np.concatenate(
+            [theirs[..., second], lent[..., only_first], theirs[..., only_second]], -1
+        )
     pairs, alone = len(first), len(only_first)
-    modes["level"][pairs + alone :] = SILENT_DB
-    partners["level"][pairs : pairs + alone] = SILENT_DB
+    modes["level"][:, pairs + alone :] = SILENT_DB
+    partners["level"][:, pairs : pairs + alone] = SILENT_DB
     modes["gliding"] = partners["gliding"] = np.maximum(modes["gliding"], partners["gliding"])
-    turn = np.round((modes["phase"] - partners["phase"]) / (2 * np.pi)) * 2 * np.pi
-    partners["phase"] = partners["phase"] + turn  # the shorter way round
+    turn = modes["phase"][one.reference] - partners["phase"][other.reference]
+    partners["phase"] = partners["phase"] + np.round(turn / (2 * np.pi)) * 2 * np.pi  # the shorter way round
     return replace(one, **modes, other=replace(other, **partners))
+
+
+def _lent(rows: NDArray, drum: Drum, to: Drum) -> NDArray:
+    """Those of the reference hit ``(modes,)`` of ``rows``, for every hit of another drum."""
+    return np.tile(rows[drum.reference], (len(to.loudness), 1))
 
 
 def paired_modes(one: Drum, other: Drum) -> tuple[NDArray, NDArray]:
@@ -68,7 +70,7 @@ def paired_modes(one: Drum, other: Drum) -> tuple[NDArray, NDArray]:
     if abs(mains[0] - mains[1]) <= WITHIN:
         places = [place - main for place, main in zip(places, mains, strict=True)]
     apart = np.abs(places[0][:, None] - places[1])
-    levels = [drum.level - drum.level.max() for drum in (one, other)]
+    levels = [level - level.max() for level in (one.level[one.reference], other.level[other.reference])]
     louder = np.abs(levels[0][:, None] - levels[1])
     both_glide = one.glide_amount != 0 and other.glide_amount != 0
     alike = (one.gliding[:, None] == other.gliding) | (not both_glide)
@@ -80,7 +82,7 @@ def paired_modes(one: Drum, other: Drum) -> tuple[NDArray, NDArray]:
 
 
 def between(t: dict[str, Tensor], share: Tensor) -> dict[str, Tensor]:
-    """What a render needs of a drum, of two: ``t`` holds the second one's numbers under names with ``other_`` before.
+    """What strokes need of a drum, of two: ``t`` holds the second one's numbers under names with ``other_`` before.
 
     Args:
         share: ``(batch, 1)`` of the second one, from 0 to 1.

@@ -18,7 +18,17 @@ from torch import Tensor
 from timbrekit.synth.base import Parameter, check_triggers
 from timbrekit.synth.drum import Drum
 from timbrekit.synth.drum_blend import between
-from timbrekit.synth.drum_parts import DB, LATENESS, at_rate, noise, onset, onset_window, ringing, three_bands
+from timbrekit.synth.drum_parts import (
+    DB,
+    LATENESS,
+    at_rate,
+    at_strike,
+    noise,
+    onset,
+    onset_window,
+    ringing,
+    three_bands,
+)
 from timbrekit.synth.noise_bands import BANDS, NODES, PERIOD, band_centres, noise_table
 from timbrekit.synth.updates import crossfaded, glide_samples
 
@@ -78,17 +88,19 @@ class DrumModel:
         """As :meth:`render`, of parameters ``(batch, …)`` in physical units and 64 bits."""
         t = self._at(rate, physical.device)
         knobs = {p.key: physical[:, i : i + 1] for i, p in enumerate(self.parameters)}
+        struck = at_strike(t, knobs["strike"])
         if self.drum.other:
-            t = between(t, knobs["blend"] / 100)
+            t = between(t | struck | at_strike(t, knobs["strike"], "other_"), knobs["blend"] / 100)
             knobs["glide.amount"] = (knobs["glide.amount"] + t["glide_amount"]).clamp_min(0)
             knobs["glide.time"] = knobs["glide.time"] * torch.exp(t["glide_log_time"])
-        harder = knobs["strike"] - t["reference_loudness"]  # dB
+        else:
+            t = t | struck
         sound = torch.zeros(len(physical), samples, dtype=dtype, device=physical.device)
         if "modes" in self.parts and len(self.drum.frequency):
-            sound = sound + ringing(t, knobs, harder, rate, samples, sound.dtype)
+            sound = sound + ringing(t, knobs, rate, samples, sound.dtype)
         if "noise" in self.parts:
             sound = sound + noise(
-                t, knobs, harder, rate, samples, draws[0].long(), "onset" in self.parts, sound.dtype
+                t, knobs, rate, samples, draws[0].long(), "onset" in self.parts, sound.dtype
             )
         if "onset" in self.parts:
             beginning = onset(t, knobs, sound.dtype)[:, :samples]
@@ -211,18 +223,17 @@ class DrumModel:
 
 
 def _numbers(drum: Drum, order: NDArray) -> dict[str, NDArray]:
-    """Those of one drum, its modes in that order; ``(1, modes)``, ``(1, bands, …)``."""
-    modes = ("frequency", "level", "phase", "decay", "level_slope", "decay_slope")
-    bands = ("noise_level", "noise_slope", "late_slope")
-    loudness = np.sort(drum.loudness)
+    """Those of one drum, its modes in that order, its hits from soft to hard; ``(1 or hits, modes or bands, …)``."""
+    rows = np.argsort(drum.loudness, kind="stable")
     return (
-        {name: getattr(drum, name)[None, order] for name in modes}
-        | {name: getattr(drum, name)[None] for name in bands}
+        {name: getattr(drum, name)[None, order] for name in ("frequency", "decay", "level_slope")}
+        | {name: getattr(drum, name)[rows][:, order] for name in ("level", "phase")}
+        | {name: getattr(drum, name)[None] for name in ("noise_slope", "late_slope")}
         | {
-            "reference_loudness": np.array(drum.loudness[drum.reference]),
+            "noise_level": drum.noise_level[rows],
             "main_frequency": np.array(drum.main_frequency),
             "seconds": np.array(drum.seconds),
-            "loudness": loudness + np.arange(len(loudness)) * 1e-6,  # no two alike
+            "loudness": drum.loudness[rows] + np.arange(len(rows)) * 1e-6,  # no two alike
         }
     )
 

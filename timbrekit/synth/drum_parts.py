@@ -1,7 +1,6 @@
 """The three parts of a drum's sound, each a closed form in time and in the knobs: modes, noise, onset.
 
-``t`` holds what a render needs of the drum (``DrumModel``), ``knobs`` the parameters ``(batch, 1)`` in physical units,
-``harder`` by how many dB each stroke is harder than the reference hit ``(batch, 1)``.
+``t`` holds what a render needs of the drum (``DrumModel``), ``knobs`` the parameters ``(batch, 1)`` in physical units.
 """
 
 import math
@@ -34,22 +33,39 @@ def onset_window(samples: int, rate: float) -> NDArray:
     return np.concatenate([np.ones(samples - fade), down])
 
 
+def at_strike(t: dict[str, Tensor], strike: Tensor, whose: str = "") -> dict[str, Tensor]:
+    """Levels and phases of modes, levels of noise ``(batch, …)``: between those of the nearest hits, or beyond them.
+
+    Args:
+        t: those of every hit ``(hits, …)``, from soft to hard, and their slopes, under names with ``whose`` before.
+        strike: ``(batch, 1)`` dB.
+    """
+    level, phase, noise, loudness = (
+        t[whose + name] for name in ("level", "phase", "noise_level", "loudness")
+    )
+    shares = nearest(strike, loudness)
+    beyond = strike - strike.clamp(float(loudness[0]), float(loudness[-1]))
+    early, late = t[whose + "noise_slope"], t[whose + "late_slope"]
+    slope = early[..., None] + (late - early)[..., None] * t["lateness"]
+    return {
+        whose + "level": shares @ level + t[whose + "level_slope"] * beyond,
+        whose + "phase": shares @ phase,
+        whose + "noise_level": torch.tensordot(shares, noise, 1) + slope * beyond[..., None],
+    }
+
+
 def ringing(
     t: dict[str, Tensor],
     knobs: dict[str, Tensor],
-    harder: Tensor,
     rate: int,
     samples: int,
     dtype: torch.dtype,
 ) -> Tensor:
     frequency = t["frequency"] * torch.exp2(knobs["pitch"] / 12)  # (batch, modes)
     octaves = torch.log2(t["frequency"] / t["main_frequency"])
-    level = (
-        t["level"] + t["level_slope"] * harder + knobs["modes.level"] + knobs["modes.brightness"] * octaves
-    )
+    level = t["level"] + knobs["modes.level"] + knobs["modes.brightness"] * octaves
     amplitude = torch.exp(DB * level) * (frequency < HIGHEST * rate)
-    decay = t["decay"] * torch.exp(t["decay_slope"] * harder + knobs["modes.tilt"] * octaves * math.log(2))
-    decay = decay * (100 / knobs["modes.decay"])
+    decay = t["decay"] * torch.exp2(knobs["modes.tilt"] * octaves) * (100 / knobs["modes.decay"])
     count = len(t["gliding"])
     sound = _steady(
         *(each[:, count:] for each in (frequency, amplitude, decay, t["phase"])), rate, samples, dtype
@@ -97,7 +113,6 @@ def _steady(
 def noise(
     t: dict[str, Tensor],
     knobs: dict[str, Tensor],
-    harder: Tensor,
     rate: int,
     samples: int,
     start: Tensor,
@@ -106,11 +121,10 @@ def noise(
 ) -> Tensor:
     """The bands, from sample ``start`` of the table on; with ``makes_room`` they leave the onset to its own part."""
     steps = samples // STEP + 1
-    grid = torch.arange(steps + 1, dtype=torch.float64, device=harder.device) * (STEP / rate)
+    grid = torch.arange(steps + 1, dtype=torch.float64, device=start.device) * (STEP / rate)
     shares = _node_shares(t["nodes"], grid * (100 / knobs["noise.decay"]))  # (batch, nodes, steps + 1)
-    early = t["noise_slope"] * harder + knobs["noise.level"] + knobs["noise.colour"] * t["octaves"]
-    late = (t["late_slope"] - t["noise_slope"]) * harder + knobs["noise.late"]  # more than that
-    nodes = t["noise_level"] + early[..., None] + late[..., None] * t["lateness"]  # (batch, bands, nodes)
+    coloured = knobs["noise.level"] + knobs["noise.colour"] * t["octaves"]
+    nodes = t["noise_level"] + coloured[..., None] + knobs["noise.late"][..., None] * t["lateness"]
     levels = torch.exp((DB * torch.bmm(nodes, shares)).clamp_min(TINY))
     levels = levels.to(dtype).permute(2, 0, 1)  # (steps + 1, batch, bands)
     if "share" in t:  # the table has the bands of both drums
@@ -152,14 +166,14 @@ def onset(t: dict[str, Tensor], knobs: dict[str, Tensor], dtype: torch.dtype) ->
     gains = torch.exp(
         DB * (knobs["onset.level"] + knobs["strike"] + knobs["onset.colour"] * octaves)
     )  # (batch, 3)
-    shares = _nearest(knobs["strike"], t["loudness"])
+    shares = nearest(knobs["strike"], t["loudness"])
     if "share" in t:
-        others = _nearest(knobs["strike"], t["other_loudness"])
+        others = nearest(knobs["strike"], t["other_loudness"])
         shares = torch.cat([shares * (1 - t["share"]), others * t["share"]], 1)
     return torch.einsum("bh,bk,hkt->bt", shares.to(dtype), gains.to(dtype), t["onset"].to(dtype))
 
 
-def _nearest(strike: Tensor, loudness: Tensor) -> Tensor:
+def nearest(strike: Tensor, loudness: Tensor) -> Tensor:
     """``(batch, hits)`` shares of the hits on both sides of each strike; of the outermost beyond them."""
     if len(loudness) == 1:
         return torch.ones_like(strike)

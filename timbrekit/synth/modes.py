@@ -30,6 +30,9 @@ BLOCK = 256  # samples; a length of outer products
 LONGEST = 0.8  # s of a hit that the last steps look at
 ATTACK = 0.001  # s; linear, of every mode
 STEPS = 5  # Gauss-Newton
+# Smallest eigenvalue of the modes' correlations that the gains of several hits use. In combinations with less energy
+# close modes cancel, in each hit in a way of its own that does not pass into the next one's.
+LEAST = 0.1
 EMPHASIS = 0.9  # of the first difference in which the fit is judged: high modes are weak and count too
 
 
@@ -193,7 +196,7 @@ def _left(modes: Modes, hits: list[NDArray], rate: float, onset: float) -> float
 
 
 def _settle(modes: Modes, hits: list[NDArray], rate: float, onset: float) -> Modes:
-    """Gauss-Newton over frequencies, decays and complex gains; frequencies are then shared by all hits."""
+    """Gauss-Newton over frequencies, decays and complex gains; several hits then share frequencies and decays."""
     frequencies, weights = [], []
     for index, hit in enumerate(hits):
         fitted, energy = _settle_hit(modes, index, hit, rate, onset, STEPS, True)
@@ -206,11 +209,24 @@ def _settle(modes: Modes, hits: list[NDArray], rate: float, onset: float) -> Mod
     modes = replace(modes, frequency=np.average(frequencies, 0, weights))
     for index, hit in enumerate(hits):
         modes, _ = _settle_hit(modes, index, hit, rate, onset, 2, False)
+    energy = np.square(np.abs(modes.gain)) / modes.decay
+    energy /= energy.sum(1, keepdims=True)
+    decay = np.exp(np.average(np.log(modes.decay), 0, energy + 1e-12))
+    modes = replace(modes, decay=np.tile(decay, (len(hits), 1)))
+    for index, hit in enumerate(hits):
+        modes, _ = _settle_hit(modes, index, hit, rate, onset, 0, False, True)
     return modes
 
 
 def _settle_hit(
-    modes: Modes, index: int, hit: NDArray, rate: float, onset: float, steps: int, move: bool
+    modes: Modes,
+    index: int,
+    hit: NDArray,
+    rate: float,
+    onset: float,
+    steps: int,
+    move: bool,
+    truncated: bool = False,
 ) -> tuple[Modes, NDArray]:
     """One hit's fit, and each mode's energy in it."""
     hit = hit[: int(LONGEST * rate)].astype(np.float32)
@@ -229,7 +245,8 @@ def _settle_hit(
         atoms = _atoms(frequency, decay, modes.gliding, modes.glide, len(hit), rate)
         heard = judged(atoms)
         linear = np.concatenate([heard.real, -heard.imag])
-        gains = _ridge(linear @ linear.T, linear @ target)
+        solve = _truncated if truncated else _ridge
+        gains = solve(linear @ linear.T, linear @ target)
         gain = gains[:count] + 1j * gains[count:]
         error = target - gains @ linear
         cost = float(error @ error)
@@ -263,6 +280,14 @@ def _ridge(square: NDArray, product: NDArray, amount: float = 1e-6) -> NDArray:
     """Solve the normal equations with a penalty relative to each unknown's own size."""
     square = square.astype(float)
     return np.linalg.solve(square + np.diag(amount * square.diagonal() + 1e-9), product)
+
+
+def _truncated(square: NDArray, product: NDArray) -> NDArray:
+    """Solve the normal equations without the combinations of unknowns that explain little."""
+    size = np.sqrt(square.diagonal() + 1e-9)
+    values, vectors = np.linalg.eigh(square / size / size[:, None])
+    kept = vectors[:, values > LEAST] / size[:, None]
+    return kept @ ((kept.T @ product) / values[values > LEAST])
 
 
 def _with_row(rows: NDArray, index: int, row: NDArray) -> NDArray:

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from timbrekit.export.nn_tilde.drum_numbers import between, nearest_wave, numbers_of
+from timbrekit.export.nn_tilde.drum_numbers import at_strike, between, nearest, numbers_of
 from timbrekit.export.nn_tilde.drum_sound import gliding, noises, steady
 from timbrekit.export.nn_tilde.drum_tables import at_rate, noise_table, onset_room, three_bands
 from timbrekit.export.nn_tilde.voice import NnVoice
@@ -119,27 +119,24 @@ class DrumVoice(NnVoice):
 
     def struck(self, values: list[float]) -> dict[str, Tensor]:
         """What a stroke with these parameters plays. Amplitudes as logarithms, angles in radians."""
-        t = self.numbers
+        t = at_strike(self.numbers, values[15], "")
         share = 0.0
         if self.blends:
             share = values[16] / 100.0
-            t = between(t, share)
+            t = between(t, at_strike(self.numbers, values[15], "other_"), share)
         single: list[float] = t["single"].tolist()
-        harder = values[15] - single[2]
         radians = t["frequency"] * (math.pow(2.0, values[0] / 12.0) * 2.0 * math.pi / self.rate)
         octaves = torch.log2(t["frequency"] / math.exp(single[0]))
-        level = t["level"] + t["level_slope"] * harder + values[3] + octaves * values[4]
+        level = t["level"] + values[3] + octaves * values[4]
         level = torch.where(
             radians < self.HIGHEST * 2.0 * math.pi, level * self.DB, torch.full_like(level, -1e4)
         )
-        decay = t["decay"] * torch.exp(t["decay_slope"] * harder + octaves * (values[6] * math.log(2.0)))
+        decay = t["decay"] * torch.exp(octaves * (values[6] * math.log(2.0)))
         decay = decay * (100.0 / values[5] / self.rate)
         # Until when gliding modes, and any, are heard.
         heard = (level - self.FAINT) / decay.clamp_min(1e-12)
         coloured = values[7] + self.numbers["octaves"] * values[8]
-        early = t["noise_slope"] * harder + coloured
-        late = (t["late_slope"] - t["noise_slope"]) * harder + values[10]  # more than that
-        nodes = t["noise_level"] + early.unsqueeze(1) + late.unsqueeze(1) * self.numbers["lateness"]
+        nodes = t["noise_level"] + coloured.unsqueeze(1) + values[10] * self.numbers["lateness"]
         nodes = nodes * self.DB
         if self.blends:  # the bands of the first drum and then of the second one, each in its own colour
             shares = torch.tensor([max(1.0 - share, 1e-15), max(share, 1e-15)], dtype=torch.float64).log()
@@ -157,8 +154,8 @@ class DrumVoice(NnVoice):
                     single[1] * max(values[5], max(values[9], 100.0)) / 100.0 * self.rate,
                     values[13],
                     values[14],
-                    max(values[1] + single[3], 0.0),
-                    values[2] * math.exp(single[4]),
+                    max(values[1] + single[2], 0.0),
+                    values[2] * math.exp(single[3]),
                 ],
                 dtype=torch.float64,
             ),
@@ -183,10 +180,11 @@ class DrumVoice(NnVoice):
     def onset(self, values: list[float], share: float) -> Tensor:
         """``(n,)`` the recorded waveforms of the two nearest strokes, mixed, in three bands."""
         hits = self.numbers["loudness"].shape[0]
-        mixed = nearest_wave(self.onsets[:hits], self.numbers["loudness"], values[15])  # (3, n)
+        shares = nearest(self.numbers["loudness"], values[15]).view(-1, 1, 1)
+        mixed = (shares * self.onsets[:hits]).sum(0)  # (3, n)
         if self.blends:
-            other = nearest_wave(self.onsets[hits:], self.numbers["other_loudness"], values[15])
-            mixed = torch.lerp(mixed, other, share)
+            shares = nearest(self.numbers["other_loudness"], values[15]).view(-1, 1, 1)
+            mixed = torch.lerp(mixed, (shares * self.onsets[hits:]).sum(0), share)
         colour = torch.tensor([-2.0, 0.0, 2.0], dtype=torch.float64) * values[12]
         gains = torch.exp((colour + values[11] + values[15]) * self.DB)
         return (mixed * gains.unsqueeze(1)).sum(0).to(torch.float32)

@@ -16,8 +16,8 @@ from timbrekit.synth.drum_model import NOISE_PIVOT
 from timbrekit.synth.drum_parts import LATENESS
 from timbrekit.synth.noise_bands import NODES, band_centres, erb_rate
 
-MODES = ("frequency", "level", "phase", "decay", "level_slope", "decay_slope")
-BANDS = ("noise_level", "noise_slope", "late_slope")
+MODES = ("frequency", "decay", "level_slope")
+BANDS = ("noise_slope", "late_slope")
 
 
 def numbers_of(drum: Drum) -> dict[str, NDArray]:
@@ -41,19 +41,19 @@ def numbers_of(drum: Drum) -> dict[str, NDArray]:
 
 def _of_one(drum: Drum, first: Drum, order: NDArray) -> dict[str, NDArray]:
     (steps, time), (first_steps, first_time) = drum.glide, first.glide
-    reference = drum.loudness[drum.reference]
-    loudness = np.sort(drum.loudness)
+    rows = np.argsort(drum.loudness, kind="stable")
     return (
         {name: getattr(drum, name)[order] for name in MODES}
+        | {name: getattr(drum, name)[rows][:, order] for name in ("level", "phase")}
         | {name: getattr(drum, name) for name in BANDS}
         | {
-            "loudness": loudness + np.arange(len(loudness)) * 1e-6,  # no two alike
-            # Main frequency and factor of the glide's time as logarithms; seconds; dB; semitones that it glides more.
+            "noise_level": drum.noise_level[rows],
+            "loudness": drum.loudness[rows] + np.arange(len(rows)) * 1e-6,  # no two alike
+            # Main frequency and factor of the glide's time as logarithms; seconds; semitones that it glides more.
             "single": np.array(
                 [
                     math.log(drum.main_frequency),
                     drum.seconds,
-                    reference,
                     steps - first_steps,
                     math.log(time / first_time),
                 ]
@@ -68,23 +68,40 @@ def _waves(drum: Drum) -> NDArray:
     return drum.onset[order] / 10 ** (drum.loudness[order, None] / 20)
 
 
-def between(t: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """The numbers of modes, bands and ``single``; ``share`` of the second drum, from 0 to 1."""
+def at_strike(t: dict[str, Tensor], strike: float, whose: str) -> dict[str, Tensor]:
+    """The numbers of one drum for a stroke: between those of the nearest hits, or beyond them."""
+    loudness = t[whose + "loudness"]
+    shares = nearest(loudness, strike).unsqueeze(1)
+    beyond = strike - min(max(strike, float(loudness[0])), float(loudness[-1]))
+    early, late = t[whose + "noise_slope"].unsqueeze(1), t[whose + "late_slope"].unsqueeze(1)
+    slope = early + (late - early) * t["lateness"]
+    return {
+        "frequency": t[whose + "frequency"],
+        "decay": t[whose + "decay"],
+        "level": (shares * t[whose + "level"]).sum(0) + t[whose + "level_slope"] * beyond,
+        "phase": (shares * t[whose + "phase"]).sum(0),
+        "noise_level": (shares.unsqueeze(2) * t[whose + "noise_level"]).sum(0) + slope * beyond,
+        "single": t[whose + "single"],
+    }
+
+
+def between(one: dict[str, Tensor], other: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """What lies between the numbers of two drums; ``share`` of the second one, from 0 to 1."""
     decibel = math.log(10.0) / 20.0
     mixed: dict[str, Tensor] = {}
     for name in ["level", "noise_level"]:
-        one, other = torch.exp(t[name] * decibel), torch.exp(t["other_" + name] * decibel)
-        mixed[name] = torch.log(torch.lerp(one, other, share).clamp_min(1e-12)) / decibel
+        first, second = torch.exp(one[name] * decibel), torch.exp(other[name] * decibel)
+        mixed[name] = torch.log(torch.lerp(first, second, share).clamp_min(1e-12)) / decibel
     for name in ["frequency", "decay"]:
-        one, other = torch.log(t[name].clamp_min(1e-3)), torch.log(t["other_" + name].clamp_min(1e-3))
-        mixed[name] = torch.exp(torch.lerp(one, other, share))
-    for name in ["phase", "level_slope", "decay_slope", "noise_slope", "late_slope", "single"]:
-        mixed[name] = torch.lerp(t[name], t["other_" + name], share)
+        first, second = torch.log(one[name].clamp_min(1e-3)), torch.log(other[name].clamp_min(1e-3))
+        mixed[name] = torch.exp(torch.lerp(first, second, share))
+    for name in ["phase", "single"]:
+        mixed[name] = torch.lerp(one[name], other[name], share)
     return mixed
 
 
-def nearest_wave(waves: Tensor, hit_loudness: Tensor, strike: float) -> Tensor:
-    """``(3, n)`` of ``(hits, 3, n)``: the two nearest strokes, mixed; the outermost beyond them."""
+def nearest(hit_loudness: Tensor, strike: float) -> Tensor:
+    """``(hits,)`` shares of the two nearest strokes; of the outermost beyond them."""
     loudness: list[float] = hit_loudness.tolist()
     last = len(loudness) - 1
     above = 0
@@ -94,4 +111,7 @@ def nearest_wave(waves: Tensor, hit_loudness: Tensor, strike: float) -> Tensor:
     share = 1.0
     if above > below:
         share = min(max((strike - loudness[below]) / (loudness[above] - loudness[below]), 0.0), 1.0)
-    return waves[below] * (1.0 - share) + waves[above] * share
+    shares = torch.zeros_like(hit_loudness)
+    shares[below] = 1.0 - share
+    shares[above] = share
+    return shares

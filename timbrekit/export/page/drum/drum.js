@@ -28,23 +28,19 @@ class OwnDrum {
     this.silence();
   }
 
-  // The drum's numbers; those between two of them. share: of the second one.
-  at(share) {
-    const [one, other] = this.drums;
+  // The drum's numbers for a strike; those between two of them. share: of the second one.
+  at(share, strike) {
+    const [one, other] = this.drums.map((each) => atStrike(each, strike));
     return other ? between(one, other, share) : one;
   }
 
-  // Each hit's onset at the same loudness, in bands, the softest hit first.
-  prepareOnsets({ loudness, onset }) {
-    const order = [...loudness.keys()].sort((a, b) => loudness[a] - loudness[b]);
-    const bands = (hit) => {
-      const wave = onset[hit].map((value) => value / fromDecibels(loudness[hit]));
-      return threeBands(atRate(wave, this.rate), this.rate);
+  // Each hit's onset at the same loudness, in bands.
+  prepareOnsets({ loudness, recorded, onset }) {
+    const bands = (wave, hit) => {
+      const alike = wave.map((value) => value / fromDecibels(recorded[hit]));
+      return threeBands(atRate(alike, this.rate), this.rate);
     };
-    return {
-      loudness: order.map((hit, i) => loudness[hit] + i * 1e-6), // no two alike
-      onsets: keep(`onsets ${this.rate} ${loudness} ${onset}`, () => order.map(bands)),
-    };
+    return { loudness, onsets: keep(`onsets ${this.rate} ${loudness} ${onset}`, () => onset.map(bands)) };
   }
 
   // The room that an onset of so many samples leaves to the noise.

@@ -3,25 +3,49 @@
 // How numbers of a drum pass into those of the one that it is blended with: as amplitudes, in logarithms, or straight.
 const AMPLITUDES = ["level"];
 const LOGARITHMS = ["frequency", "decay"];
-const STRAIGHT = ["phase", "level_slope", "decay_slope", "noise_slope", "late_slope"];
+const STRAIGHT = ["phase"];
 
-// One drum's numbers, as a preset holds them, its arrays as texts.
+// One drum's numbers, as a preset holds them, its arrays as texts; its hits from soft to hard.
 function readDrum(drum) {
   const numbers = (text) => Float64Array.from(text.split(" ").filter(Boolean), Number);
-  const read = (name, value) => {
-    if (name === "kind" || typeof value === "number") return value;
-    return Array.isArray(value) ? value.map(numbers) : numbers(value);
-  };
+  const arrays = (value) => (Array.isArray(value) ? value.map(arrays) : numbers(value));
+  const read = (name, value) => (name === "kind" || typeof value === "number" ? value : arrays(value));
   const entries = Object.entries(drum).filter(([name]) => name !== "other");
   const found = Object.fromEntries(entries.map(([name, value]) => [name, read(name, value)]));
-  const { frequency, level, decay, loudness } = found;
-  const energies = level.map((decibels, i) => decibels - 10 * Math.log10(decay[i]));
+  const { frequency, level, decay, loudness, phase, noise_level, onset } = found;
+  const energies = level[found.reference].map((decibels, i) => decibels - 10 * Math.log10(decay[i]));
+  const order = [...loudness.keys()].sort((a, b) => loudness[a] - loudness[b]);
+  const sorted = (rows) => order.map((hit) => rows[hit]);
   return {
     ...found,
+    level: sorted(level),
+    phase: sorted(phase),
+    noise_level: sorted(noise_level),
+    onset: sorted(onset),
+    recorded: sorted(loudness),
+    loudness: order.map((hit, i) => loudness[hit] + i * 1e-6), // no two alike
     mainFrequency: frequency.length ? frequency[energies.indexOf(Math.max(...energies))] : 200,
-    referenceLoudness: loudness[found.reference],
     glideSteps: clip(12 * Math.log2(1 + found.glide_amount), 0, 36),
     glideMs: clip(1000 * found.glide_time, 2, 400),
+  };
+}
+
+// The drum for strokes of a strength: levels and phases between those of the nearest hits, or beyond them.
+function atStrike(drum, strike) {
+  const { loudness } = drum;
+  const shares = nearest(strike, loudness);
+  const beyond = strike - clip(strike, loudness[0], loudness.at(-1));
+  const mixed = (rows) => shares.reduce((sum, [hit, near]) => sum.map((v, i) => v + near * rows[hit][i]), rows[0].map(() => 0));
+  const steeper = (band) => drum.late_slope[band] - drum.noise_slope[band];
+  return {
+    ...drum,
+    level: mixed(drum.level).map((level, i) => level + drum.level_slope[i] * beyond),
+    phase: mixed(drum.phase),
+    noise_level: drum.noise_level[0].map((_, band) =>
+      mixed(drum.noise_level.map((bands) => bands[band])).map(
+        (level, node) => level + (drum.noise_slope[band] + steeper(band) * LATENESS[node]) * beyond,
+      ),
+    ),
   };
 }
 
@@ -33,7 +57,6 @@ function between(one, other, share) {
   const mixed = {
     gliding: one.gliding,
     mainFrequency: geometric(one.mainFrequency, other.mainFrequency),
-    referenceLoudness: straight(one.referenceLoudness, other.referenceLoudness),
     seconds: straight(one.seconds, other.seconds),
     moreSteps: (other.glideSteps - one.glideSteps) * share,
     longer: (other.glideMs / one.glideMs) ** share,

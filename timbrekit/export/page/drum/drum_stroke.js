@@ -28,20 +28,19 @@ class Stroke {
     const [modesLevel, brightness, modesDecay, tilt, noiseLevel, noiseColour, noiseDecay, ...more] = others;
     const [late, onsetLevel, onsetColour, drive, level, strike, blend = 0] = more;
     const shares = voice.drums.length > 1 ? [1 - blend / 100, blend / 100] : [1];
-    const drum = voice.at(blend / 100);
-    const harder = strike - drum.referenceLoudness;
+    const drum = voice.at(blend / 100, strike);
     this.voice = voice;
-    this.startModes(drum, 2 ** (pitch / 12), modesLevel, brightness, 100 / modesDecay, tilt, harder);
+    this.startModes(drum, 2 ** (pitch / 12), modesLevel, brightness, 100 / modesDecay, tilt);
     const steps = Math.max(0, glideAmount + (drum.moreSteps ?? 0));
     this.glide = { amount: 2 ** (steps / 12) - 1, time: (glideTime / 1000) * (drum.longer ?? 1) };
-    this.startNoise(drum, shares, noiseLevel, noiseColour, 100 / noiseDecay, late, harder);
+    this.startNoise(drum, shares, noiseLevel, noiseColour, 100 / noiseDecay, late);
     this.mixOnset(shares, onsetLevel + strike, onsetColour, strike);
     this.drive = fromDecibels(drive);
     this.level = fromDecibels(level);
     this.seconds = (drum.seconds * Math.max(modesDecay, noiseDecay, 100)) / 100;
   }
 
-  startModes(drum, pitch, level, brightness, faster, tilt, harder) {
+  startModes(drum, pitch, level, brightness, faster, tilt) {
     const { rate } = this.voice;
     const parts = ["re", "im", "turnRe", "turnIm"];
     for (const name of parts) this[name] = new Float64Array(drum.frequency.length);
@@ -51,8 +50,8 @@ class Stroke {
       const frequency = hertz * pitch;
       if (frequency >= HIGHEST * rate) return;
       const octaves = Math.log2(hertz / drum.mainFrequency);
-      const amplitude = fromDecibels(drum.level[i] + drum.level_slope[i] * harder + level + brightness * octaves);
-      const damping = drum.decay[i] * Math.exp(drum.decay_slope[i] * harder + tilt * octaves * Math.LN2);
+      const amplitude = fromDecibels(drum.level[i] + level + brightness * octaves);
+      const damping = drum.decay[i] * 2 ** (tilt * octaves);
       const fade = Math.exp((-damping * faster) / rate);
       const phase = drum.phase[i];
       if (drum.gliding[i] > 0.5) {
@@ -69,14 +68,13 @@ class Stroke {
   }
 
   // Curves of the bands of the first drum and then of the second one, each in its own colour: exponents of e.
-  startNoise(drum, shares, level, colour, faster, late, harder) {
+  startNoise(drum, shares, level, colour, faster, late) {
     const { octaves } = this.voice;
     this.faster = faster;
     this.curves = shares.flatMap((share) =>
       drum.noise_level.map((curve, i) => {
-        const early = drum.noise_slope[i] * harder + level + colour * octaves[i];
-        const more = (drum.late_slope[i] - drum.noise_slope[i]) * harder + late; // late on
-        const exponent = (decibels, node) => ((decibels + early + more * LATENESS[node]) * Math.LN10) / 20;
+        const coloured = level + colour * octaves[i];
+        const exponent = (decibels, node) => ((decibels + coloured + late * LATENESS[node]) * Math.LN10) / 20;
         return curve.map((decibels, node) => exponent(decibels, node) + Math.log(Math.max(share, 1e-15)));
       }),
     );
