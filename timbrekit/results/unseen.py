@@ -142,6 +142,7 @@ def measure_end(
     take: Take,
     samples: NDArray[np.float32],
     split: Split,
+    ranges: ArrayLike,
     synth: Synth,
     listener: str = TORCHDRUM,
 ) -> Unseen:
@@ -152,12 +153,10 @@ def measure_end(
         velocity: the velocity-only mapping.
         samples: the recording.
         split: of the training.
-        synth, listener: as of :func:`measure_other`.
+        ranges, synth, listener: as of :func:`measure_other`.
     """
     source, hits = ("end of take", split.test) if len(split.test) else ("trained hits", split.train)
-    ranges, static = again.rehearsal.ranges, again.static
-    if listener != TORCHDRUM:
-        ranges, static = np.stack([take.minimum, take.maximum]), None
+    static = again.static if listener == TORCHDRUM else None
     beside = measure_as_played(velocity, samples, take, initial_ranges=ranges, synth=synth, static=static)
     return measure_unseen(again, beside, take, source, take, hits)
 
