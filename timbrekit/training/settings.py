@@ -57,7 +57,7 @@ class Settings:
     split: SplitName = "contiguous"
     seed: int = 0
     device: str = "cpu"  # or cuda
-    listener: Listener = "torchdrum"  # or mel: looks on while a hit rings (docs/listener.md)
+    listener: Listener = "torchdrum"  # or mel: several looks while a hit rings (docs/listener.md)
     jitter: float = 0.03  # augmentation: standard deviation of noise on the inputs, which lie in [0, 1]
     expected: bool = True  # follow what onsets let expect where hits are few (training/expected.py)
 
