@@ -34,9 +34,8 @@ class ModelFile:
     """A model that was read and vetted once, to be played and exported from here on."""
 
     path: Path
-    module: (
-        torch.jit.ScriptModule
-    )  # (n, 3) features in [0, 1] to (n + 1, parameters): modulations, then the preset
+    # (n, 3) features in [0, 1] to (n + 1, parameters): modulations, then the preset
+    module: torch.jit.ScriptModule
     metadata: dict[str, Any]  # as written by timbrekit; empty for a file from elsewhere
     problems: tuple[str, ...] = ()  # why no host can use what it answers, one sentence each
     undescribed: str | None = None  # why the metadata cannot be relied on

@@ -19,18 +19,16 @@ CLIPPED_SHARE = 2e-5  # one sample in 50,000: about one a second at 48 kHz
 CLIPPED_RUN = 3  # samples; a clean peak may touch full scale once or twice, a clipped one stays there
 OFFSET_SHARE = 0.02  # of the peak; a sound card's usual offset is ten times smaller
 DEAD_DB = -60.0  # relative to the loudest channel
-CANCEL_DB = (
-    3.0  # the mean's level below that of unrelated channels; 0 for unrelated, negative for similar ones
-)
+# the mean's level below that of unrelated channels; 0 for unrelated, negative for similar ones
+CANCEL_DB = 3.0
 RESCUE_DB = 12.0  # the mean's level below the loudest channel; one dead channel of two costs 6
 FLOOR_DB = 26.0  # hits over background; the detector needs 16, softer hits are some 10 below the loudest
 FLOOR_PERCENTILES = (10, 99)  # of frame levels: the background between the hits; the loudest part of the hits
 FRAME_SECONDS = 0.02
 HEARD_HZ = 300.0  # the detector hears from 600 Hz, 12 dB an octave; hum lies below
 BAND_BELOW_HZ, BAND_ABOVE_HZ = (2_500.0, 3_400.0), (4_200.0, 5_500.0)
-BAND_DROP_DB = (
-    30.0  # from one to the other: of 60 recorded drums the dullest falls by 13, taps on a phone by 19
-)
+# from one to the other: of 60 recorded drums the dullest falls by 13, taps on a phone by 19
+BAND_DROP_DB = 30.0
 BAND_FRAMES = 200  # of the loudest
 NARROW_HZ = 8_000.0
 MISSING_SHARE = 0.02  # of the promised length; the count in MP3 headers is itself an estimate

@@ -164,9 +164,8 @@ def _thumps(hits: Hits, samples: NDArray[np.float32]) -> Iterable[Finding]:
     thumps = thumps[nearest > THUMP_SECONDS * hits.sample_rate]
     if len(thumps) < LEAST_GROUP:
         return
-    loudness = measure_loudness(
-        samples, hits.sample_rate
-    )  # above 300 Hz: where that rises too, a hit was missed
+    # above 300 Hz: where that rises too, a hit was missed
+    loudness = measure_loudness(samples, hits.sample_rate)
     top = loudness.top(thumps, THUMP_SECONDS)
     dark = top < np.median(loudness.top(hits.detections)) - THUMP_DARK_DB
     alone = int((dark | (top - loudness.before(thumps) < THUMP_RISE_DB)).sum())

@@ -104,9 +104,8 @@ def integrated_loudness(samples: ArrayLike, sample_rate: int) -> float:
     samples = np.asarray(samples, float)
     size, hop = round(BLOCK_SECONDS * sample_rate), round(HOP_SECONDS * sample_rate)
     if len(samples) > size:
-        whole = (
-            size + (len(samples) - size) // hop * hop
-        )  # pyloudnorm rounds: its last block could pass the end
+        # pyloudnorm rounds: its last block could pass the end
+        whole = size + (len(samples) - size) // hop * hop
         meter = pyloudnorm.Meter(sample_rate, block_size=BLOCK_SECONDS)
         loudness = meter.integrated_loudness(samples[:whole])
     else:

@@ -38,9 +38,8 @@ IN_WORDS: dict[Source, str] = {
     "end of take": "on the end of the take",
     "trained hits": "on hits it was trained on",
 }
-SAME_SPOT = (
-    8  # hits on one spot at the beginning of a recording, from which the player's own scatter is known
-)
+# hits on one spot at the beginning of a recording, from which the player's own scatter is known
+SAME_SPOT = 8
 # Of eight hits in a row, in mean intended differences of the take. Where real takes begin with varied playing their
 # first eight scatter by 0.51 and more (ten takes); runs of one stroke within them by 0.05 to 0.35.
 LARGEST_SCATTER = 0.45
