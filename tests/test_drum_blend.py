@@ -81,6 +81,12 @@ def test_a_mode_without_partner_fades():
     assert full - none > 40
 
 
+def test_a_long_ring_is_not_cut_short_by_the_other_drum():
+    both = blend_drums(*(simple(decay=np.full(4, 2.0), seconds=seconds) for seconds in (0.5, 0.1)))
+    level = np.abs(rendered(both, blend=50.0))
+    assert level[-3000:-1000].max() > 0.2 * level[4000:6000].max()
+
+
 def test_modes_are_paired_by_their_ratio_to_the_main_mode_and_by_their_level():
     first, second = paired_modes(simple(), simple(1.7))
     assert first.tolist() == second.tolist() == [0, 1, 2, 3]

@@ -53,7 +53,8 @@ def blend_drums(one: Drum, other: Drum) -> Drum:
     modes["gliding"] = partners["gliding"] = np.maximum(modes["gliding"], partners["gliding"])
     turn = modes["phase"][one.reference] - partners["phase"][other.reference]
     partners["phase"] = partners["phase"] + np.round(turn / (2 * np.pi)) * 2 * np.pi  # the shorter way round
-    return replace(one, **modes, other=replace(other, **partners))
+    longest = max(one.seconds, other.seconds)  # or a long ring would be cut off half way to a short drum
+    return replace(one, seconds=longest, **modes, other=replace(other, seconds=longest, **partners))
 
 
 def _lent(rows: NDArray, drum: Drum, to: Drum) -> NDArray:
