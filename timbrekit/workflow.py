@@ -112,7 +112,7 @@ def train_model(
         settings = replace(settings, split="whole")
     listens_on = settings.listener == MEL
     if listens_on:
-        trained = train_looks(take, preset, settings, progress)
+        trained = train_looks(take, preset, settings, progress, checkpoint, stage)
     else:
         trained = _train_for_torchdrum(prepared, take, preset, settings, progress, checkpoint, stage)
     stage("Measuring")
