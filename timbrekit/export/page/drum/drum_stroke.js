@@ -24,7 +24,7 @@ class Stroke {
   constructor(voice, values, age = 0, updates = 0) {
     this.age = age; // samples
     this.updates = updates;
-    [this.glideTo, this.glideFrom] = [1, ...voice.glides].slice(updates); // samples
+    [this.glideTo, this.glideFrom = 1] = [1, ...voice.glides].slice(updates); // samples
     this.came = age || -Infinity;
     const [pitch, glideAmount, glideTime, ...others] = values;
     const [modesLevel, brightness, modesDecay, tilt, noiseLevel, noiseColour, noiseDecay, ...more] = others;
