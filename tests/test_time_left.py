@@ -16,7 +16,7 @@ STAGES = ("Training", "Measuring", "Rehearsing", "Measuring on playing that it h
 def run(parts, epochs, times=1.0, rounds=1):
     """A training that takes ``times`` the seconds of each part: what was left at each second, and what was said."""
     now = [0.0]
-    left = TimeLeft(clock=lambda: now[0], listens_on=rounds > 1)
+    left = TimeLeft(clock=lambda: now[0], mel=rounds > 1)
     events = [(0.0, lambda: left.stage(STAGES[0]))]
     at, parts = parts[0], list(parts)
     for number in range(1, epochs + 1):
@@ -46,7 +46,7 @@ def test_the_estimate_is_never_far_off_once_the_warm_start_is_done(times):
 
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 4.0])
-def test_the_rounds_of_a_model_that_listens_on_are_told_apart(times):
+def test_the_rounds_of_a_model_with_the_mel_listener_are_told_apart(times):
     """As measured on the sample; the second round's epochs take nearly twice as long."""
     said = run((17.6, 9.6, 16.0, 1.0, 1.5, 2.1), 40, times, rounds=2)
     for told, true in said[int(20 * times) + 1 :]:

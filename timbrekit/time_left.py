@@ -15,7 +15,7 @@ PARTS = {
     "Measuring on playing that it has not heard": 4.0,
     BOUNDS: 60.0,
 }
-LISTENS_ON = {  # likewise; its epochs are of two rounds, of which the second plays the updates
+OF_MEL = {  # likewise; its epochs are of two rounds, of which the second plays the updates
     WARM_START: 20.0,
     EPOCHS: 11.0,
     SECOND_ROUND: 18.0,
@@ -33,13 +33,11 @@ class TimeLeft:
     Args:
         bounds: whether the bounds are computed, too.
         clock: gives seconds.
-        listens_on: whether the model has a mel listener.
+        mel: whether the model has the mel listener.
     """
 
-    def __init__(
-        self, bounds: bool = False, clock: Callable[[], float] = time.monotonic, listens_on: bool = False
-    ):
-        self._clock, parts = clock, LISTENS_ON if listens_on else PARTS
+    def __init__(self, bounds: bool = False, clock: Callable[[], float] = time.monotonic, mel: bool = False):
+        self._clock, parts = clock, OF_MEL if mel else PARTS
         self._expected = {name: part for name, part in parts.items() if bounds or name != BOUNDS}
         self._rounds = [name for name in (EPOCHS, SECOND_ROUND) if name in parts]
         self._done: dict[str, float] = {}  # seconds that each part took

@@ -70,8 +70,7 @@ def train(options: argparse.Namespace) -> int:
         test = read_recording(options.test, options.sample_rate)
         for finding in test.findings:
             talk(f"  note: {finding.advice}")
-    listens_on = options.listener == "mel"
-    bar = Bar(talk, sys.stderr.isatty(), options.bounds, listens_on)
+    bar = Bar(talk, sys.stderr.isatty(), options.bounds, options.listener == "mel")
     unfinished = options.out / UNFINISHED
     with Interruptible(bar.stopping), removed_if_empty(options.out), bar:
         told = (bar, bar.stage, options.bounds, unfinished, test, options.name)

@@ -77,7 +77,7 @@ class Bar:
         talk: what tells of each step.
         terminal: whether standard error is one.
         bounds: whether the bounds are computed, too.
-        listens_on: whether the model has a mel listener.
+        mel: whether the model has the mel listener.
         every: s between two lines elsewhere.
     """
 
@@ -86,11 +86,11 @@ class Bar:
         talk: Callable[[str], None],
         terminal: bool,
         bounds: bool = False,
-        listens_on: bool = False,
+        mel: bool = False,
         every: float = SECONDS_BETWEEN_LINES,
     ):
         self._talk, self._terminal = talk, terminal
-        self._left = TimeLeft(bounds, listens_on=listens_on)
+        self._left = TimeLeft(bounds, mel=mel)
         self._epoch: Any = None
         self._ticker = Ticker(REDRAWN_EVERY_SECONDS if terminal else every, self._tell)
 
