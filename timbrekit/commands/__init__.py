@@ -124,7 +124,6 @@ def onsets(options: argparse.Namespace) -> int:
     from timbrekit.recording import read_recording
     from timbrekit.recording.onsets import DetectorSettings, detect
     from timbrekit.recording.suggest import suggest_settings
-    from timbrekit.results.report import detector_json
 
     recording = read_recording(options.recording, options.sample_rate)
     rate = recording.sample_rate
@@ -163,12 +162,12 @@ def onsets(options: argparse.Namespace) -> int:
         {
             "sample_rate": recording.sample_rate,
             "detections": found.positions.tolist(),
-            "suggested": detector_json(suggestion.settings),
+            "suggested": suggestion.settings.to_json(),
             "suggested_detections": suggested.positions.tolist(),
             "reference_onsets": suggestion.reference_onsets.tolist(),
             "missed": suggestion.missed.tolist(),
             "unsure": suggestion.unsure.tolist(),
-            "detector": detector_json(settings),
+            "detector": settings.to_json(),
         },
     )
     return OK
@@ -207,7 +206,6 @@ def check(options: argparse.Namespace) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     from timbrekit.recording.prepare import prepare
-    from timbrekit.results.report import detector_json
 
     prepared = prepare(options.recording, options.sample_rate, _detector(options))
     recording, hits = prepared.recording, prepared.hits
@@ -231,7 +229,7 @@ def inspect(options: argparse.Namespace) -> int:
             "channels": recording.channels,
             "hits": len(hits),
             "sample_rate": recording.sample_rate,
-            "detector": detector_json(hits.settings),
+            "detector": hits.settings.to_json(),
         },
     )
     return OK

@@ -8,6 +8,7 @@ Arithmetic repeats the plug-in's types: the filter in float64, everything after 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,16 @@ class DetectorSettings:
         _check_knob("Hold Time", self.hold, HOLD_RANGE, "samples")
         if int(self.hold) != self.hold:
             raise TimbrekitError(f"Hold Time is {self.hold}: give a whole number of samples, such as 1000.")
+
+    def to_json(self) -> dict[str, float]:
+        """As reports, model files and ``--json`` hold them."""
+        thresholds = {"on_threshold": float(self.on_threshold), "off_threshold": float(self.off_threshold)}
+        return {**thresholds, "hold": int(self.hold)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, float]) -> "DetectorSettings":
+        """Raises KeyError, TypeError, ValueError or TimbrekitError where they are none."""
+        return cls(kept["on_threshold"], kept["off_threshold"], int(kept["hold"]))
 
 
 @dataclass(frozen=True)
