@@ -25,10 +25,6 @@ class LooksRehearsal(Rehearsal):
     ``normalized_features``. ``modulation`` and ``parameters`` are each hit's last ones."""
 
     looks: NDArray[np.int64]  # (n,) how many looks at each hit were answered
-    # (n, looks, parameters); those that were not answered mean nothing
-    modulation_of_looks: NDArray[np.float32]
-    # (n, looks, parameters) physical units, after the host's rounding
-    parameters_of_looks: NDArray[np.float32]
 
 
 def rehearse_looks(
@@ -93,8 +89,6 @@ def rehearse_looks(
         ranges=np.stack([features.min(0), features.max(0)]) if count else np.zeros((2, features.shape[1])),
         settings=settings,
         looks=looks,
-        modulation_of_looks=modulation,
-        parameters_of_looks=sets_of,
     )
 
 

@@ -78,11 +78,6 @@ class Detections:
     triggers: NDArray[np.int64]  # (n,) where the synth is triggered: 257 samples after a kept detection
     dropped: NDArray[np.int64]  # (k,) detections that came while the window of the one before was filling
 
-    @property
-    def kept(self) -> NDArray[np.int64]:
-        """Detections that were not dropped: one per trigger, and one more if its window runs past the end."""
-        return np.setdiff1d(self.positions, self.dropped)
-
 
 def onset_signal(samples: ArrayLike, sample_rate: int) -> NDArray[np.float32]:
     """The signal that the detector compares with its thresholds.
