@@ -10,7 +10,7 @@ import ipywidgets
 
 from timbrekit.notebook.widgets import paragraphs, picture_widget
 from timbrekit.results.plots import new_figure, plot_losses, to_png
-from timbrekit.time_left import Ticker, TimeLeft
+from timbrekit.time_left import OF_MEL, PARTS, Ticker, TimeLeft
 from timbrekit.training.train import Epoch
 
 FAST_VARIABLE = "TIMBREKIT_FAST"
@@ -59,7 +59,7 @@ class TrainingPanel:
         self.picture = picture_widget(picture([]))
         self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
         self._drawn = 0.0
-        self._doing, self._more, self._left = "Getting ready", "", TimeLeft(mel=mel)
+        self._doing, self._more, self._left = "Getting ready", "", TimeLeft(OF_MEL if mel else PARTS)
 
     def watch(self, work: Callable[[Callable[[Epoch], None], Callable[[str], None]], Any]) -> Any:
         """Run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
