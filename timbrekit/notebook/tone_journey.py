@@ -1,19 +1,17 @@
 """From a recording of an instrument to one that is played with anything: what the cells of 09_sing_it call."""
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets
 import numpy as np
-import soundfile
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.journey import Journey
 from timbrekit.notebook.live import PagePanel
-from timbrekit.notebook.player import player_html
+from timbrekit.notebook.player import flac, player_html
 from timbrekit.notebook.recording_panel import LAST, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
 from timbrekit.notebook.widgets import (
@@ -160,9 +158,7 @@ class ToneJourney:
 
 
 def _sample() -> tuple[str, bytes]:
-    content = io.BytesIO()
-    soundfile.write(content, reed(SAMPLE_SECONDS), RATE, format="FLAC", subtype="PCM_24")
-    return "a reed, made by timbrekit.flac", content.getvalue()
+    return "a reed, made by timbrekit.flac", flac(reed(SAMPLE_SECONDS), RATE, 24)
 
 
 def _spectrograms(sounds: dict[str, np.ndarray]) -> bytes:

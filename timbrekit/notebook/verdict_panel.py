@@ -37,7 +37,7 @@ class VerdictPanel:
             self.panel.value = panel_picture(read_report(self.folder)["detector"])
             shown.append(self.panel)
         self.box = ipywidgets.VBox(shown)
-        self._redraw()
+        self.redraw()
 
     @property
     def png(self) -> bytes:
@@ -49,17 +49,14 @@ class VerdictPanel:
         try:
             unseen = measure_model(self.folder / "model.pt", path, self._recording)
         except TimbrekitError as error:
-            self._redraw()
+            self.redraw()
             self.words.value += f"<p>{html.escape(str(error))}</p>"
             return
         write_report(self.folder, with_verdict(read_report(self.folder), unseen), self._preset)
-        self._redraw()
+        self.redraw()
 
-    def read_again(self) -> None:
+    def redraw(self) -> None:
         """Show what the files say by now."""
-        self._redraw()
-
-    def _redraw(self) -> None:
         report = read_report(self.folder)
         card = (self.folder / "card.txt").read_text(encoding="utf-8")
         ticks = "   ".join(f"{tick} {name}" for name, tick in report.get("ticks", {}).items())
