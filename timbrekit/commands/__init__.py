@@ -10,7 +10,7 @@ import shlex
 import sys
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from timbrekit import SAMPLE_RATE
 from timbrekit.commands.output import (
@@ -182,7 +182,8 @@ def presets(options: argparse.Namespace) -> int:
     if not options.json:
         for preset in presets:
             say(f"{preset.name:14} {preset.description}")
-    finish(options, {"presets": [preset.to_json() for preset in presets], "parameters": _parameter_table()})
+    table = [asdict(parameter) for parameter in PARAMETERS]
+    finish(options, {"presets": [preset.to_json() for preset in presets], "parameters": table})
     return OK
 
 
@@ -274,7 +275,3 @@ def _knobs(settings: DetectorSettings) -> str:
         f"Trigger Threshold {settings.on_threshold:g}, Retrigger Threshold {settings.off_threshold:g}, "
         f"Hold Time {settings.hold}"
     )
-
-
-def _parameter_table() -> list[dict[str, Any]]:
-    return [asdict(parameter) for parameter in PARAMETERS]

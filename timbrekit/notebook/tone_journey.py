@@ -25,7 +25,7 @@ from timbrekit.notebook.widgets import (
 from timbrekit.recording import Recording, describe, read_recording
 from timbrekit.results.plots import new_figure, to_png
 from timbrekit.session import Session
-from timbrekit.tone.instrument import Instrument, load_instrument
+from timbrekit.tone.instrument import load_instrument
 from timbrekit.tone.live_page import render_tone_page
 from timbrekit.tone.make import CONTENTS, MODEL, UNFINISHED, Listened, make_instrument, write_tone_bundle
 from timbrekit.tone.pitch import RATE
@@ -98,7 +98,7 @@ class ToneJourney:
     @in_words
     def listen(self, to: str = BASS, transpose: float = 0.0) -> None:
         """Play the instrument with something else (one of ``TUNES``) and show players and spectrograms."""
-        instrument = self._instrument()
+        instrument, _ = load_instrument(self._need_instrument() / MODEL)
         picture, sounds = ipywidgets.Image(format="png"), ipywidgets.HTML()
         box = ipywidgets.VBox([sounds, picture])
 
@@ -152,9 +152,6 @@ class ToneJourney:
         if self.folder is None:
             raise TimbrekitError("There is no instrument yet. Run the step that trains one first.")
         return self.folder
-
-    def _instrument(self) -> Instrument:
-        return load_instrument(self._need_instrument() / MODEL)[0]
 
 
 def _sample() -> tuple[str, bytes]:
