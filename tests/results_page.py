@@ -14,7 +14,7 @@ heard the take once. *Cold*: a plug-in just opened.
 
 
 def table(page: str, heading: str) -> str:
-    """The first table below a heading, without the rows in italics, which are of earlier versions."""
+    """The first table below a heading."""
     text = (DOCS / page).read_text(encoding="utf-8").split(f"\n## {heading}", 1)[1]
     lines: list[str] = []
     for line in text.splitlines():
@@ -22,7 +22,7 @@ def table(page: str, heading: str) -> str:
             lines.append(line)
         elif lines:
             break
-    return "\n".join(line for line in lines if not line.startswith("| | *"))
+    return "\n".join(lines)
 
 
 def results() -> str:
@@ -30,9 +30,9 @@ def results() -> str:
 {INTRODUCTION}
 ## As played
 
-{table("lab_notes/as_played.md", "With training as it is now")}
+{table("lab_notes/as_played.md", "On the take that was trained on")}
 
-From [as played](lab_notes/as_played.md), which says how it was measured and has older tables too.
+From [as played](lab_notes/as_played.md), which says how it was measured, with the settings of 2026-11-27.
 
 ## Unseen takes
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from timbrekit.errors import TimbrekitError
 from timbrekit.plugin.rehearse import rehearse
 from timbrekit.presets import load_preset
 from timbrekit.results.audition import (
@@ -12,11 +11,9 @@ from timbrekit.results.audition import (
     ORIGINAL,
     PRESET,
     REMAPPED,
-    hit_span,
     integrated_loudness,
     make_audition,
     match_loudness,
-    mix,
 )
 
 RATE = 48_000
@@ -83,14 +80,6 @@ def test_matched_versions_are_equally_loud_and_silence_stays_silent():
     assert not matched["c"].any()
 
 
-def test_a_mix_of_unrelated_sounds_keeps_their_power():
-    first, second = np.random.default_rng(0).normal(size=(2, RATE))
-    for share in (0, 0.3, 1):
-        assert np.mean(mix(first, second, share) ** 2) == pytest.approx(1, abs=0.02)
-    assert np.array_equal(mix(first, second, 0), first.astype(np.float32))
-    assert len(mix(first, second[:10])) == RATE
-
-
 def test_all_four_versions_are_equally_loud_and_within_full_scale(model, take):
     audition = make_audition(model, take, RATE)
     loudness = [integrated_loudness(samples, RATE) for samples in audition.versions.values()]
@@ -121,26 +110,3 @@ def test_with_sensitivity_zero_the_remapped_version_is_the_preset_alone(model, t
     assert np.allclose(still[REMAPPED], still[PRESET], atol=1e-6)
     moved = make_audition(model, take, RATE, sensitivity=1.0).versions
     assert not np.allclose(moved[REMAPPED], moved[PRESET], atol=1e-3)
-
-
-def test_a_hit_is_cut_from_just_before_its_trigger_to_the_next():
-    triggers = np.array([10_000, 30_000, 100_000])
-    assert hit_span(triggers, 1, RATE, 120_000) == (10_000 - 720, 30_000 - 720)
-    assert hit_span(triggers, 2, RATE, 120_000) == (30_000 - 720, 30_000 - 720 + RATE)
-    assert hit_span(triggers, 3, RATE, 120_000) == (100_000 - 720, 120_000)
-
-
-def test_the_same_hit_is_cut_from_every_version(model, take):
-    audition = make_audition(model, take, RATE)
-    pieces = audition.hit(2)
-    assert len({len(piece) for piece in pieces.values()}) == 1
-    start = audition.rehearsal.triggers[1] - 720
-    assert np.array_equal(
-        pieces[REMAPPED], audition.versions[REMAPPED][start : start + len(pieces[REMAPPED])]
-    )
-
-
-@pytest.mark.parametrize("number", [0, -1, 99])
-def test_a_hit_that_is_not_there_is_refused_in_words(model, take, number):
-    with pytest.raises(TimbrekitError, match="give a number from 1 to"):
-        make_audition(model, take, RATE).hit(number)

@@ -54,7 +54,9 @@ def trained_folder(tmp_path):
 
 
 @pytest.mark.usefixtures("forked_guard")
-def test_the_zip_of_a_model_that_listens_on_has_page_and_nn_and_says_why_torchdrum_has_none(trained_folder):
+def test_the_zip_of_a_model_with_the_mel_listener_has_page_and_nn_and_says_why_torchdrum_has_none(
+    trained_folder,
+):
     preset = load_preset("snare-2")
     mapping = looks_mapping(preset)
     write_looks_model(mapping, looks_metadata(mapping, preset), trained_folder / "model.pt")

@@ -122,9 +122,9 @@ def test_the_zip_brings_the_models_of_both_listeners_and_each_is_handed_over(mac
     said, fake = machines.run(STEPS[2], fake.downloaded, go_on_from_a_session_zip=True, to_play=BOTH)
     assert "Both are kept, and the one for page, Max and Pd plays" in said
     said, fake = machines.run(STEPS[4], fake.downloaded, go_on_from_a_session_zip=True)
-    assert "trained with snare-1 (listening on)" in said and "training one now" not in said
+    assert "trained with snare-1 (mel listener)" in said and "training one now" not in said
     names = [name for name, _ in fake.downloaded]
-    assert names == ["own as Snare 1.zip", "own as Snare 1, listening on.zip"]
+    assert names == ["own as Snare 1.zip", "own as Snare 1, mel listener.zip"]
 
 
 def test_google_drive_brings_it_along_too_and_nothing_is_downloaded(machines, take):
@@ -156,12 +156,12 @@ def test_a_session_comes_out_of_its_zip_as_it_went_in(tmp_path):
     session.model_path.write_bytes(b"model")
     session.keep_listener("mel")
     session.model_dir.mkdir(parents=True)
-    session.model_path.write_bytes(b"listens on")
+    session.model_path.write_bytes(b"with mel")
     session.keep_listener("torchdrum")
     found = unpack_session(pack_session(session, tmp_path / "s.zip"), tmp_path / "there")
     assert found.state == session.state and found.is_trained
     assert found.recording_path.read_bytes() == b"sound" and found.model_path.read_bytes() == b"model"
-    assert (found.trained_dirs["mel"] / "model.pt").read_bytes() == b"listens on"
+    assert (found.trained_dirs["mel"] / "model.pt").read_bytes() == b"with mel"
 
 
 def test_what_is_there_already_stays(tmp_path):

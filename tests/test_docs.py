@@ -10,9 +10,7 @@ import pytest
 from results_page import results
 
 ROOT = Path(__file__).parents[1]
-NOTES = ROOT / "docs" / "lab_notes"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-NEW = [page for page in PAGES if NOTES not in page.parents]
 OLD_WORDS = re.compile(
     r"\bl(?:ead|eads|eading|ed)\s+(?:it\s+)?back\b|\bstand-ins?\b|\bslopes?\b|\bsketch(?:es|ing)?\b|\brestraint\b"
     r"|running\s+mean\s+of\s+the\s+weights|recorded\s+once\s+and\s+replayed",
@@ -42,7 +40,7 @@ def test_every_link_leads_somewhere(page):
     assert not list(broken_links(page))
 
 
-@pytest.mark.parametrize("page", NEW, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_file_that_is_named_exists(page):
     named = re.findall(r"`((?:timbrekit|tests|notebooks)/[\w./]+)`", page.read_text(encoding="utf-8"))
     assert not [path for path in named if "NAME" not in path and not (ROOT / path).exists()]
@@ -56,7 +54,7 @@ def comments_and_docstrings(path):
 
 
 def texts():
-    for page in NEW:
+    for page in PAGES:
         yield page, page.read_text(encoding="utf-8")
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]

@@ -61,16 +61,19 @@ def test_training_leaves_a_folder_with_all_but_a_primer(outcome):
     assert report["as_played"]["hits"] == HITS and report["as_played"]["error_ratio"] < 0.8
     card = (folder / "out" / "card.txt").read_text()
     said = " ".join(card.split())
-    assert "listens on while a hit rings, and corrects the sound. So TorchDrum cannot play it" in said
+    assert (
+        "The mel listener listens on while it rings, and corrects the sound. So TorchDrum cannot play it"
+        in said
+    )
     assert "timbrekit page model.pt" in card and "--to nn-tilde" in card and "primer.wav" not in card
-    assert report["name"] == "take as Snare 1, listening on" and "24 hits, each heard on while" in said
+    assert report["name"] == "take as Snare 1, mel listener" and "24 hits, mel listener" in said
     assert made.trained.history[-1].number == made.trained.history[-1].of == 16
 
 
 def test_the_file_is_ready_for_the_page_and_nn_and_not_for_torchdrum(outcome):
     _, made = outcome
     checked = check_model(made.model)
-    assert not checked.ready and "TorchDrum listens once" in checked.problems[0]
+    assert not checked.ready and "TorchDrum hears a hit once" in checked.problems[0]
     assert checked.hosts == ("the page", "nn~")
     opened = open_model(made.model)
     assert opened.metadata["schema"] == 3 and not opened.problems and not opened.undescribed

@@ -203,7 +203,9 @@ def test_mido_is_imported_only_for_midi():
 
 
 @pytest.mark.parametrize("preset", [load_preset("snare-1"), drum_preset()], ids=["808", "a drum"])
-def test_a_model_that_listens_on_has_its_last_modulations_and_the_plug_in_s_features(tmp_path, preset, take):
+def test_a_model_with_the_mel_listener_has_its_last_modulations_and_the_plug_in_s_features(
+    tmp_path, preset, take
+):
     samples, rate = take
     mapping = looks_mapping(preset)
     model = write_looks_model(mapping, looks_metadata(mapping, preset), tmp_path / "model.pt")

@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
 
 def test_a_name_is_made_of_the_recordings_and_the_presets():
     assert default_name("my take.wav", SNARE) == "my take as Snare 1"
-    assert default_name("my take.wav", SNARE, "mel") == "my take as Snare 1, listening on"
+    assert default_name("my take.wav", SNARE, "mel") == "my take as Snare 1, mel listener"
     assert len(default_name("x" * 300 + ".wav", SNARE)) <= LONGEST
     check_name(default_name("x" * 300 + ".wav", SNARE))
 

@@ -290,7 +290,7 @@ def test_one_click_changes_to_the_kind_that_follows_closer_and_one_goes_back(pag
     train.get_by_text("Both are kept").wait_for(timeout=LONGEST_RUN_MS)
     name = train.locator("input[type=text]")
     page.wait_for_function(
-        "field => field.value.endsWith('as Snare 1, listening on')", arg=name.element_handle()
+        "field => field.value.endsWith('as Snare 1, mel listener')", arg=name.element_handle()
     )
     show(train, page, "11-listens-on")
     train.frame_locator("iframe").locator("#pads button").nth(2).click()

@@ -328,7 +328,7 @@ def test_the_whole_journey_resumes_where_it_was(short_take, tmp_path, monkeypatc
 
 @pytest.mark.usefixtures("forked_guard")
 def test_each_kind_is_trained_once_and_a_click_changes_between_them(short_take, tmp_path, monkeypatch):
-    """Everywhere, then the one that listens on, then back: every step is of the one that is chosen."""
+    """Everywhere, then the one with the mel listener, then back: every step is of the one that is chosen."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TIMBREKIT_FAST", "1")
     panels = []
@@ -360,7 +360,7 @@ def test_each_kind_is_trained_once_and_a_click_changes_between_them(short_take, 
     said = " ".join(steps["train"].text.split())
     assert re.search(missed, said) and "the one for page, Max and Pd plays from here on" in said
     assert '"listener":"mel"' in html.unescape(steps["play"].panel.frame.value)
-    assert steps["play"].panel.name.value == "take as Snare 1, listening on"
+    assert steps["play"].panel.name.value == "take as Snare 1, mel listener"
     assert "So TorchDrum cannot play it" in " ".join(steps["verdict"].text.split())
     assert len(steps["verdict"].panel.box.children) == plugin_drawn - 1
     assert not np.array_equal(journey.audition.audition.versions["remapped"], heard)
@@ -375,7 +375,7 @@ def test_each_kind_is_trained_once_and_a_click_changes_between_them(short_take, 
     again = Journey.start()
     again.train()
     assert (
-        panels[-1].label == CLOSER and "Snare 1 (listening on) on this recording" in again.steps["train"].text
+        panels[-1].label == CLOSER and "Snare 1 (mel listener) on this recording" in again.steps["train"].text
     )
 
     shown = []
@@ -415,8 +415,8 @@ def test_both_go_on_as_far_as_they_can(session, short_take, monkeypatch):
     assert session.listener == "torchdrum" and session.is_trained
 
 
-def test_each_round_of_a_training_that_listens_on_has_a_picture_of_its_own():
-    panel = TrainingPanel(listens_on=True)
+def test_each_round_of_a_training_for_the_mel_listener_has_a_picture_of_its_own():
+    panel = TrainingPanel(mel=True)
     for number in range(1, 9):
         panel.progress(Epoch(number, 8, *(2 * [0.2 if number < 5 else 0.6 - number / 100]), 5))
         panel._tell()

@@ -127,11 +127,11 @@ def test_models_of_both_listeners_are_kept_and_neither_is_taken_for_the_other(fo
     once = session.model_dir
     session.keep_listener("mel")
     assert not session.is_trained and session.checkpoint_path.parent != once
-    put(session.model_path, b"listens on")
+    put(session.model_path, b"with mel")
     again = Session.open(folder)
-    assert again.listener == "mel" and again.model_path.read_bytes() == b"listens on"
+    assert again.listener == "mel" and again.model_path.read_bytes() == b"with mel"
     assert again.trained_dirs == {"torchdrum": once, "mel": session.model_dir}
-    assert again.describe().endswith("187 hits, trained with snare-2 (listening on), 1 other model kept.")
+    assert again.describe().endswith("187 hits, trained with snare-2 (mel listener), 1 other model kept.")
     again.keep_listener("torchdrum")
     assert again.model_path.read_bytes() == b"heard once"
     again.keep_preset(SNARE_3)

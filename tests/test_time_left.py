@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import pytest
 
 from timbrekit.commands.output import Bar
-from timbrekit.time_left import Ticker, TimeLeft
+from timbrekit.time_left import OF_MEL, OF_PUBLISHED, PARTS, Ticker, TimeLeft
 
 STAGES = ("Training", "Measuring", "Rehearsing", "Measuring on playing that it has not heard")
 
 
-def run(parts, epochs, times=1.0, rounds=1):
+def run(parts, epochs, times=1.0, rounds=1, shares=PARTS):
     """A training that takes ``times`` the seconds of each part: what was left at each second, and what was said."""
     now = [0.0]
-    left = TimeLeft(clock=lambda: now[0], listens_on=rounds > 1)
+    left = TimeLeft(shares, clock=lambda: now[0])
     events = [(0.0, lambda: left.stage(STAGES[0]))]
     at, parts = parts[0], list(parts)
     for number in range(1, epochs + 1):
@@ -46,10 +46,18 @@ def test_the_estimate_is_never_far_off_once_the_warm_start_is_done(times):
 
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 4.0])
-def test_the_rounds_of_a_model_that_listens_on_are_told_apart(times):
+def test_the_rounds_of_a_model_with_the_mel_listener_are_told_apart(times):
     """As measured on the sample; the second round's epochs take nearly twice as long."""
-    said = run((17.6, 9.6, 16.0, 1.0, 1.5, 2.1), 40, times, rounds=2)
+    said = run((17.6, 9.6, 16.0, 1.0, 1.5, 2.1), 40, times, rounds=2, shares=OF_MEL)
     for told, true in said[int(20 * times) + 1 :]:
+        assert true / 1.4 - 4 < told < 1.4 * true + 4
+
+
+@pytest.mark.parametrize("times", [0.5, 4.0])
+def test_after_the_published_recipe_measuring_is_not_said_to_take_minutes(times):
+    """It has no warm start, and as many epochs as half an hour holds on a busy machine: 21 min were said to be left."""
+    said = run((0.0, 470.0, 1.8, 5.9, 3.7), 250, times, shares=OF_PUBLISHED)
+    for told, true in said[int(30 * times) :]:
         assert true / 1.4 - 4 < told < 1.4 * true + 4
 
 
@@ -91,7 +99,7 @@ def test_it_is_told_in_words(monkeypatch, seconds, words):
 def test_in_a_pipe_there_is_a_line_now_and_then_even_while_nothing_reports(monkeypatch):
     monkeypatch.setattr("sys.stderr", io.StringIO())
     said = []
-    with Bar(said.append, terminal=False, every=0.05) as bar:
+    with Bar(said.append, terminal=False, left=TimeLeft(), every=0.05) as bar:
         bar.stage("Training")
         time.sleep(0.3)
         bar(SimpleNamespace(number=3, of=25, validation_loss=0.7))
@@ -107,7 +115,7 @@ def test_on_a_terminal_a_bar_moves_while_nothing_reports(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr("sys.stderr", screen)
     said = []
-    with Bar(said.append, terminal=True) as bar:
+    with Bar(said.append, terminal=True, left=TimeLeft()) as bar:
         bar.stage("Training")
         time.sleep(0.8)
     assert said == ["Training"] and re.search(r"\r  \[\.+\] about \d+ s left", screen.getvalue())

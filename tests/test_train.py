@@ -88,7 +88,7 @@ def test_ctrl_c_keeps_the_best_so_far(after):
     assert weights_of(trained).isfinite().all()
 
 
-def test_a_hit_whose_slope_leaps_moves_the_mapping_no_further_however_far_it_leaps(monkeypatch):
+def test_a_hit_whose_gradient_leaps_moves_the_mapping_no_further_however_far_it_leaps(monkeypatch):
     plain = timbrekit.training.fast.renderer.Renderer.losses
 
     def trained(factor: float, gradient_clip: float) -> torch.Tensor:

@@ -32,9 +32,8 @@ from timbrekit.errors import OutputError
 from timbrekit.files import atomic_path, sweep_stale
 
 DIGEST_BYTES = 32  # SHA-256, before the archive's own bytes
-OLD_SECONDS = (
-    90 * 24 * 3600
-)  # an archive that was not written for so long is of another version, or soon made anew
+# an archive that was not written for so long is of another version, or soon made anew
+OLD_SECONDS = 90 * 24 * 3600
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

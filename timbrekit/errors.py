@@ -59,3 +59,7 @@ class Finding:
     value: float  # as measured; its unit is part of the advice
     limit: float
     advice: str  # one or two sentences a drummer understands: what was measured, what to do
+
+    @classmethod
+    def warning(cls, kind: str, value: float, limit: float, advice: str) -> "Finding":
+        return cls(kind, "warning", float(value), float(limit), advice)

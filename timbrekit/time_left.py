@@ -15,7 +15,8 @@ PARTS = {
     "Measuring on playing that it has not heard": 4.0,
     BOUNDS: 60.0,
 }
-LISTENS_ON = {  # likewise; its epochs are of two rounds, of which the second plays the updates
+OF_PUBLISHED = PARTS | {EPOCHS: 470.0}  # likewise; it has ten times the epochs, of all frames
+OF_MEL = {  # likewise; its epochs are of two rounds, of which the second plays the updates
     WARM_START: 20.0,
     EPOCHS: 11.0,
     SECOND_ROUND: 18.0,
@@ -31,15 +32,18 @@ class TimeLeft:
     """Told of each stage and epoch, knows how long the rest will take.
 
     Args:
+        parts: seconds of each part, as they compare: ``PARTS``, ``OF_PUBLISHED`` or ``OF_MEL``.
         bounds: whether the bounds are computed, too.
         clock: gives seconds.
-        listens_on: whether the model has a mel listener.
     """
 
     def __init__(
-        self, bounds: bool = False, clock: Callable[[], float] = time.monotonic, listens_on: bool = False
+        self,
+        parts: dict[str, float] = PARTS,
+        bounds: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ):
-        self._clock, parts = clock, LISTENS_ON if listens_on else PARTS
+        self._clock = clock
         self._expected = {name: part for name, part in parts.items() if bounds or name != BOUNDS}
         self._rounds = [name for name in (EPOCHS, SECOND_ROUND) if name in parts]
         self._done: dict[str, float] = {}  # seconds that each part took
@@ -71,7 +75,7 @@ class TimeLeft:
         gone = self._clock() - self._since
         whole = self._expected[self._part] * pace
         if self._share > 0:
-            whole = (self._told - self._since) / self._share
+            whole = self._whole()
         return max(whole - gone, 0.1 * gone if self._share == 0 else 0.0) + ahead
 
     def words(self) -> str:
@@ -89,9 +93,16 @@ class TimeLeft:
             self._done[self._part] = now - self._since
         self._part, self._since, self._share = part, now, 0.0
 
+    def _whole(self) -> float:
+        """Seconds that the present part takes, which has told how much of it is done."""
+        return (self._told - self._since) / self._share
+
     def _pace(self) -> float:
         """Seconds here for one of those above."""
-        done = {name: took for name, took in self._done.items() if took > SKIPPED * self._expected[name]}
+        known = dict(self._done)
+        if self._share > 0:
+            known[self._part] = self._whole()
+        done = {name: took for name, took in known.items() if took > SKIPPED * self._expected[name]}
         expected = sum(self._expected[name] for name in done)
         return sum(done.values()) / expected if expected else 1.0
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from timbrekit.errors import GpuError, OutputError
 from timbrekit.export.check import open_model
-from timbrekit.export.looks_model import describe_looks, write_looks_model
+from timbrekit.export.looks_model import write_looks_model
 from timbrekit.export.metadata import describe_training
 from timbrekit.export.model_file import listener_of
 from timbrekit.export.torchdrum import write_model
@@ -26,8 +26,8 @@ from timbrekit.results.measure import detector_of
 from timbrekit.results.naming import check_name, default_name
 from timbrekit.results.plots import save_report_picture
 from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
-from timbrekit.results.situations import measure_once, measure_situations
-from timbrekit.results.unseen import error_bars, other_take, velocity_model
+from timbrekit.results.situations import measure_situations
+from timbrekit.results.unseen import error_bars, other_take
 from timbrekit.synth import find_synth
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import train
@@ -38,7 +38,7 @@ from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take, make_take
 from timbrekit.training.train import Epoch, Trained
 
-# Training's. A model that listens on has no primer: it needs none.
+# Training's. A model with a mel listener has no primer: it needs none.
 FILES = ("report.json", "report.png", "card.txt", "primer.wav", "rehearsal.wav", "model.pt")
 
 
@@ -103,46 +103,33 @@ def train_model(
     stage = stage or (lambda words: None)
     folder = Path(folder)
     _check_writable(folder)
-    stage("Training")
     recording, hits = prepared.recording, prepared.hits
-    samples, rate = recording.samples, recording.sample_rate
     take = make_take(hits)  # every model is measured on this one
     other = None if test is None else other_take(test, take)
     if other and settings.split == "contiguous":
         settings = replace(settings, split="whole")
-    listens_on = settings.listener == MEL
-    if listens_on:
-        trained = train_looks(take, preset, settings, progress)
-    else:
-        trained = _train_for_torchdrum(prepared, take, preset, settings, progress, checkpoint, stage)
+
+    stage("Training")
+    trained = _train(prepared, take, preset, settings, progress, checkpoint, stage)
     stage("Measuring")
-    held_out = (measure_looks_held_out if listens_on else measure_held_out)(take, trained, preset)
-    primer = None if listens_on else make_primer(samples, rate, hits.settings)
+    mel = settings.listener == MEL
+    held_out = (measure_looks_held_out if mel else measure_held_out)(take, trained, preset)
+    primer = None if mel else make_primer(recording.samples, recording.sample_rate, hits.settings)
     with staging_folder(folder) as staging:
-        network = trained.mapping.mapping if listens_on else trained.mapping
-        metadata = describe_training(
-            network, preset, take, name, recording.duration_s, trained.settings, held_out.error_ratio
-        )
-        if listens_on:
-            metadata = describe_looks(metadata, trained.mapping)
-        write = write_looks_model if listens_on else write_model
-        model = write(trained.mapping, metadata, staging / "model.pt")
+        about = preset, take, name, recording.duration_s, trained.settings, held_out.error_ratio
+        write = write_looks_model if mel else write_model
+        described = describe_training(trained.mapping.mapping if mel else trained.mapping, *about)
+        model = write(trained.mapping, described, staging / "model.pt")
         found, reached = None, {}
         try:
             if not trained.interrupted:
                 stage("Rehearsing")
-                velocity = velocity_model(take, preset, trained.split.train, settings.seed)
-                synth, split = preset.instrument(), trained.split
-                if primer:
-                    measured = measure_situations(
-                        model.module, velocity, samples, take, split, primer.samples, synth, other, stage
-                    )
-                else:
-                    measured = measure_once(model.module, velocity, samples, take, split, synth, other, stage)
+                played = model.module, preset, recording.samples, take, trained
+                measured = measure_situations(*played, primer, other, stage)
                 if bounds:
                     stage("Computing the bounds")
                     reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
-                    if not listens_on:
+                    if not mel:
                         reached["onset information"] = predict_from_onsets(take)
                 found = measured
         except KeyboardInterrupt:
@@ -158,30 +145,22 @@ def train_model(
             write_wav(staging / "primer.wav", primer.samples, primer.sample_rate)
         (staging / "card.txt").write_text(write_card(report, preset), encoding="utf-8")
         if found:
-            write_wav(staging / "rehearsal.wav", found.sound, rate)
+            write_wav(staging / "rehearsal.wav", found.sound, recording.sample_rate)
             missed = prepared.suggestion.missed if prepared.suggestion else ()
-            save_report_picture(
-                staging / "report.png",
-                samples,
-                take,
-                trained,
-                error_bars(report["unseen"]),
-                outcome.whole,
-                preset.parameters,
-                missed,
-            )
+            drawn = trained, error_bars(report["unseen"]), outcome.whole, preset.parameters, missed
+            save_report_picture(staging / "report.png", recording.samples, take, *drawn)
         write_json(staging / "report.json", report)
-        for name in FILES:
-            if (staging / name).exists():
-                os.replace(staging / name, folder / name)
+        for file in FILES:
+            if (staging / file).exists():
+                os.replace(staging / file, folder / file)
             else:
-                (folder / name).unlink(missing_ok=True)  # of an earlier training
+                (folder / file).unlink(missing_ok=True)  # of an earlier training
     if checkpoint and found:
         Path(checkpoint).unlink(missing_ok=True)  # not before: whatever cuts this off, training is not lost
     return outcome
 
 
-def _train_for_torchdrum(
+def _train(
     prepared: Prepared,
     take: Take,
     preset: Preset,
@@ -190,7 +169,9 @@ def _train_for_torchdrum(
     checkpoint: str | Path | None,
     stage: Callable[[str], None],
 ) -> Trained:
-    """By the settings' recipe; on the CPU where a GPU fails."""
+    """For the settings' listener, by their recipe; on the CPU where a GPU fails."""
+    if settings.listener == MEL:
+        return train_looks(take, preset, settings, progress)
     source, sound = take, preset
     if settings.recipe == "published":
         hits, samples = prepared.hits, prepared.recording.samples

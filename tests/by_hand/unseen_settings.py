@@ -103,7 +103,7 @@ def measure(pair: Pair, presets: list[str], seeds: list[int], settings: Settings
 
 
 def measure_looks(pair: Pair, preset: str, seed: int, settings: Settings) -> dict:
-    """The same of a model that listens on. Its ranges are fixed, so cold is no case of its own."""
+    """The same of a model with the mel listener. Its ranges are fixed, so cold is no case of its own."""
     sound = load_preset(preset)
     trained = train_looks(pair.trained, sound, replace(settings, seed=seed))
     model = LooksModel(trained.mapping).eval()

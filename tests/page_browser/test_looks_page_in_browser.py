@@ -1,4 +1,4 @@
-"""The page of a model that hears on while a hit rings, in a browser."""
+"""The page of a model with the mel listener, in a browser."""
 
 import numpy as np
 import pytest

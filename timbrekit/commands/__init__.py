@@ -29,6 +29,7 @@ from timbrekit.commands.output import (
 )
 from timbrekit.errors import ModelFileError
 from timbrekit.synth.parameters import PARAMETERS
+from timbrekit.time_left import OF_MEL, OF_PUBLISHED, PARTS, TimeLeft
 
 if TYPE_CHECKING:
     from timbrekit.recording.onsets import DetectorSettings
@@ -70,8 +71,8 @@ def train(options: argparse.Namespace) -> int:
         test = read_recording(options.test, options.sample_rate)
         for finding in test.findings:
             talk(f"  note: {finding.advice}")
-    listens_on = options.listener == "mel"
-    bar = Bar(talk, sys.stderr.isatty(), options.bounds, listens_on)
+    parts = OF_MEL if options.listener == "mel" else OF_PUBLISHED if options.recipe == "published" else PARTS
+    bar = Bar(talk, sys.stderr.isatty(), TimeLeft(parts, options.bounds))
     unfinished = options.out / UNFINISHED
     with Interruptible(bar.stopping), removed_if_empty(options.out), bar:
         told = (bar, bar.stage, options.bounds, unfinished, test, options.name)

@@ -17,9 +17,9 @@ def instruments(options: argparse.Namespace) -> int:
             ticks = " ".join(f"{tick} {name}" for name, tick in instrument.ticks.items())
             follows = "does not follow you" if instrument.word == "not" else f"follows you {instrument.word}"
             word = f"{follows} ({ticks})" if instrument.word else "not measured"
-            listens = ", listens on" if instrument.listener == MEL else ""
+            listener = ", mel listener" if instrument.listener == MEL else ""
             words = (
-                f"{instrument.name}: {word}, {counted(instrument.hits, 'hit')}{listens}, {instrument.folder}"
+                f"{instrument.name}: {word}, {counted(instrument.hits, 'hit')}{listener}, {instrument.folder}"
             )
             say("".join(letter if letter.isprintable() else " " for letter in words))  # a stranger's report
         if not found:

@@ -76,8 +76,7 @@ class Bar:
     Args:
         talk: what tells of each step.
         terminal: whether standard error is one.
-        bounds: whether the bounds are computed, too.
-        listens_on: whether the model has a mel listener.
+        left: what knows how long the rest will take.
         every: s between two lines elsewhere.
     """
 
@@ -85,12 +84,11 @@ class Bar:
         self,
         talk: Callable[[str], None],
         terminal: bool,
-        bounds: bool = False,
-        listens_on: bool = False,
+        left: TimeLeft,
         every: float = SECONDS_BETWEEN_LINES,
     ):
         self._talk, self._terminal = talk, terminal
-        self._left = TimeLeft(bounds, listens_on=listens_on)
+        self._left = left
         self._epoch: Any = None
         self._ticker = Ticker(REDRAWN_EVERY_SECONDS if terminal else every, self._tell)
 

@@ -15,9 +15,8 @@ from timbrekit.recording.prepare import Prepared, prepare
 SOUND_ENDINGS = (".wav", ".wave", ".flac", ".aif", ".aiff", ".ogg", ".mp3")
 FEWEST_HITS = 5  # of which one is held out for testing, and one for validation
 LEAD_SECONDS = 0.5  # of silence before the first of single hits, as before the first stroke of a recording
-RING_SECONDS = (
-    1.1  # from the start of one single hit to that of the next at least: a hit may ring for a second
-)
+# from the start of one single hit to that of the next at least: a hit may ring for a second
+RING_SECONDS = 1.1
 GAP_SECONDS = 0.1  # of silence after each single hit at least
 
 

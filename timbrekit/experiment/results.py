@@ -82,9 +82,8 @@ def read_models(folder: Path) -> pd.DataFrame:
     path = folder / FILE
     if not path.exists():
         return pd.DataFrame(columns=list(COLUMNS))
-    empty = {
-        name: "" for name, kind in COLUMNS.items() if kind is float
-    }  # of texts none: a drum may be called NA
+    # of texts none: a drum may be called NA
+    empty = {name: "" for name, kind in COLUMNS.items() if kind is float}
     try:
         models = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=empty)
         if list(models) != list(COLUMNS):

@@ -43,18 +43,19 @@ def write_looks_model(mapping: LooksMapping, metadata: dict[str, Any], path: str
 
     Args:
         mapping: trained.
-        metadata: from :func:`describe_looks`.
+        metadata: from ``timbrekit.export.metadata.build_metadata`` of its network; what is before that is added.
         path: where; what was there before stays if anything fails.
 
     Raises:
         ModelFileError: the file would not play what was trained; says why.
         OutputError: it cannot be written.
     """
-    return write_proved(serialize(mapping, metadata), path, lambda written: _prove(written, mapping))
+    content = serialize(mapping, describe_looks(metadata, mapping))
+    return write_proved(content, path, lambda written: _prove(written, mapping))
 
 
 def serialize(mapping: LooksMapping, metadata: dict[str, Any]) -> bytes:
-    """As ``timbrekit.export.torchdrum.serialize``."""
+    """As ``timbrekit.export.torchdrum.serialize``; ``metadata`` from :func:`describe_looks`."""
     model = LooksModel(copy.deepcopy(mapping)).eval().requires_grad_(False)
     return serialize_as(_traced, model, metadata)
 

@@ -44,7 +44,7 @@ def hits_of(
 ) -> Rehearsal:
     """Play a recording through a model as a host does that knows the training's ranges, as after the primer.
 
-    Of a model that listens on while a hit rings, the modulations are those after the last look; features and
+    Of a model with the mel listener, the modulations are those after the last look; features and
     triggers are the plug-in's.
 
     Args:

@@ -34,9 +34,8 @@ class ModelFile:
     """A model that was read and vetted once, to be played and exported from here on."""
 
     path: Path
-    module: (
-        torch.jit.ScriptModule
-    )  # (n, 3) features in [0, 1] to (n + 1, parameters): modulations, then the preset
+    # (n, 3) features in [0, 1] to (n + 1, parameters): modulations, then the preset
+    module: torch.jit.ScriptModule
     metadata: dict[str, Any]  # as written by timbrekit; empty for a file from elsewhere
     problems: tuple[str, ...] = ()  # why no host can use what it answers, one sentence each
     undescribed: str | None = None  # why the metadata cannot be relied on
@@ -87,8 +86,8 @@ def problem_with_host(metadata: dict[str, Any], host: str) -> str | None:
     name, (title, held, listeners) = synth_of(metadata), HOSTS[host]
     if listener_of(metadata) not in listeners:
         return (
-            f"The model listens on while a hit rings (listener {listener_of(metadata)[:20]!r}), and {title} listens "
-            "once. Train without --listener mel for it, or play this model in the page or nn~."
+            f"The model has the listener {listener_of(metadata)[:20]!r}, and {title} hears a hit once, for 5 ms. Train "
+            "without --listener mel for it, or play this model in the page or nn~."
         )
     if name in held:
         if host == "flucoma" and "layer_norm" in str(metadata.get("network")):  # a stranger's may be anything

@@ -38,9 +38,8 @@ class PageKind:
     """The page of a kind of instrument."""
 
     folder: Path  # with its own scripts, page.css, and try.html and below.html: a card, and what stands below
-    core: tuple[
-        str, ...
-    ]  # scripts without browser globals: the same text runs on the audio thread and in node
+    # scripts without browser globals: the same text runs on the audio thread and in node
+    core: tuple[str, ...]
     names: tuple[str, ...]  # of the core's that the page uses
     scripts: tuple[str, ...]  # of the page, after those that all share
     headphones: str  # why to wear them

@@ -27,9 +27,8 @@ from timbrekit.mapping import NUM_INPUTS, Mapping
 MAX_MODEL_BYTES = 128 * 1024
 MAX_DRUM_BYTES = 512 * 1024  # more, where the file holds a drum
 TOLERANCE = 1e-6  # between the file and the network it was written from
-FOLDING_TOLERANCE = (
-    1e-4  # between the file and the mapping before the centre was folded in, which rounds anew
-)
+# between the file and the mapping before the centre was folded in, which rounds anew
+FOLDING_TOLERANCE = 1e-4
 PROBES = 1000  # random inputs on which the two are compared, besides the corners of the cube
 
 

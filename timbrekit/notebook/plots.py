@@ -19,21 +19,20 @@ SPECTROGRAM_WINDOW = 1024  # samples
 SPECTROGRAM_COLUMNS = 1200
 
 
-def smoothed_spectrum(sound: ArrayLike, sample_rate: int, points: int = 200) -> tuple[NDArray, NDArray]:
+def smoothed_spectrum(sound: ArrayLike, sample_rate: int) -> tuple[NDArray, NDArray]:
     """Power spectrum averaged over third-octave bands.
 
     Args:
         sound: ``(samples,)``; the first ``SPECTRUM_SIZE`` are looked at.
         sample_rate: Hz.
-        points: number of band centres, evenly spaced by pitch.
 
     Returns:
-        ``(points,)`` band centres in Hz and ``(points,)`` levels in dB, 0 the strongest band.
+        ``(200,)`` band centres in Hz, evenly spaced by pitch, and ``(200,)`` levels in dB, 0 the strongest band.
     """
     sound = np.asarray(sound, float)[:SPECTRUM_SIZE]
     power = np.abs(np.fft.rfft(sound, SPECTRUM_SIZE)) ** 2
     total = np.concatenate([[0], np.cumsum(power)])
-    centres = np.geomspace(LOWEST_HZ, min(HIGHEST_HZ, sample_rate / 2.3), points)
+    centres = np.geomspace(LOWEST_HZ, min(HIGHEST_HZ, sample_rate / 2.3), 200)
     to_bin = SPECTRUM_SIZE / sample_rate
     low = np.floor(centres / THIRD_OF_AN_OCTAVE * to_bin).astype(int)
     high = np.ceil(centres * THIRD_OF_AN_OCTAVE * to_bin).astype(int)
@@ -56,11 +55,11 @@ def plot_spectrum(ax: "Axes", sounds: dict[str, ArrayLike], sample_rate: int) ->
         ax.legend(loc="best", **LEGEND)
 
 
-def plot_sound(ax: "Axes", sound: ArrayLike, sample_rate: int, seconds: float = 0.5) -> None:
-    """The waveform of one hit."""
-    sound = np.asarray(sound, float)[: round(seconds * sample_rate)]
+def plot_sound(ax: "Axes", sound: ArrayLike, sample_rate: int) -> None:
+    """The waveform of half a second of one hit."""
+    sound = np.asarray(sound, float)[: sample_rate // 2]
     ax.plot(1000 * np.arange(len(sound)) / sample_rate, sound, color=BLUE, linewidth=0.7)
-    ax.set(xlim=(0, 1000 * seconds), ylim=(-1.05, 1.05), xlabel="time (ms)", ylabel="level (full scale = 1)")
+    ax.set(xlim=(0, 500), ylim=(-1.05, 1.05), xlabel="time (ms)", ylabel="level (full scale = 1)")
 
 
 def plot_spectrogram(

@@ -20,27 +20,24 @@ from timbrekit.results.audition import Audition
 from timbrekit.results.plots import new_figure, set_title, to_png
 from timbrekit.session import safe_name
 
-SOUND_SECONDS = 1.0
 ADJUSTED = "-adjusted"  # ends the name of a preset with turned knobs
 FOLLOWING = (
     "Your own playing. So far the preset follows it by loudness alone, as an ordinary drum trigger would."
 )
 
 
-def preset_sound(
-    preset: Preset, sample_rate: int = SAMPLE_RATE, seconds: float = SOUND_SECONDS
-) -> NDArray[np.float32]:
-    """One hit of the unmodulated preset, ``(samples,)``, as the plug-in plays it."""
-    return preset.instrument().stream(preset.physical(), [0], round(seconds * sample_rate), sample_rate)
+def preset_sound(preset: Preset) -> NDArray[np.float32]:
+    """A second of one hit of the unmodulated preset, ``(48000,)``, as the plug-in plays it."""
+    return preset.instrument().stream(preset.physical(), [0], SAMPLE_RATE, SAMPLE_RATE)
 
 
-def preset_picture(preset: Preset, sample_rate: int = SAMPLE_RATE) -> bytes:
+def preset_picture(preset: Preset) -> bytes:
     """PNG of a preset's waveform and spectrum."""
-    sound = preset_sound(preset, sample_rate)
+    sound = preset_sound(preset)
     figure, axes = new_figure(9.5, 2.7, 1, 2)
-    plot_sound(axes[0], sound, sample_rate)
+    plot_sound(axes[0], sound, SAMPLE_RATE)
     set_title(axes[0], f"One hit of {preset.title}")
-    plot_spectrum(axes[1], {preset.title: sound}, sample_rate)
+    plot_spectrum(axes[1], {preset.title: sound}, SAMPLE_RATE)
     set_title(axes[1], "Its spectrum")
     return to_png(figure)
 

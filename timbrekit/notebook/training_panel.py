@@ -11,7 +11,7 @@ import ipywidgets
 
 from timbrekit.notebook.widgets import picture_widget
 from timbrekit.results.plots import new_figure, plot_losses, to_png
-from timbrekit.time_left import Ticker, TimeLeft
+from timbrekit.time_left import OF_MEL, PARTS, Ticker, TimeLeft
 from timbrekit.training.train import Epoch
 
 FAST_VARIABLE = "TIMBREKIT_FAST"
@@ -49,18 +49,18 @@ class TrainingPanel:
         self,
         unit: str = "Epoch",
         picture: Callable[[list[Any]], bytes] = losses_picture,
-        listens_on: bool = False,
+        mel: bool = False,
     ) -> None:
-        """``unit``: of what is counted. ``picture``: PNG of the losses so far. ``listens_on``: the model."""
+        """``unit``: of what is counted. ``picture``: PNG of the losses so far. ``mel``: the listener."""
         self.unit, self._picture = unit, picture
-        self._rounds = 2 if listens_on else 1  # what they learn differs: each has a picture of its own
+        self._rounds = 2 if mel else 1  # what they learn differs: each has a picture of its own
         self.history: list[Epoch] = []
         self.words, self.hint = ipywidgets.HTML(), ipywidgets.HTML()
         self._say("Getting ready …")
         self.picture = picture_widget(picture([]))
         self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
         self._drawn = 0.0
-        self._doing, self._more, self._left = "Getting ready", "", TimeLeft(listens_on=listens_on)
+        self._doing, self._more, self._left = "Getting ready", "", TimeLeft(OF_MEL if mel else PARTS)
 
     def watch(self, work: Callable[[Callable[[Epoch], None], Callable[[str], None]], Any]) -> Any:
         """Run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""

@@ -149,14 +149,12 @@ def uploaded_files(value: Any) -> list[Upload]:
     return [Upload(item["name"], bytes(item["content"])) for item in value]
 
 
-def upload_button(
-    on_upload: Callable[[Upload], None], words: str = "Choose a sound file"
-) -> ipywidgets.FileUpload:
+def upload_button(on_upload: Callable[[Upload], None]) -> ipywidgets.FileUpload:
     """A button that takes one file and hands it on."""
     button = ipywidgets.FileUpload(
         accept=",".join(AUDIO_ENDINGS),
         multiple=False,
-        description=words,
+        description="Choose a sound file",
         layout=ipywidgets.Layout(width="16em"),
     )
 

@@ -25,12 +25,10 @@ class LooksRehearsal(Rehearsal):
     ``normalized_features``. ``modulation`` and ``parameters`` are each hit's last ones."""
 
     looks: NDArray[np.int64]  # (n,) how many looks at each hit were answered
-    modulation_of_looks: NDArray[
-        np.float32
-    ]  # (n, looks, parameters); those that were not answered mean nothing
-    parameters_of_looks: NDArray[
-        np.float32
-    ]  # (n, looks, parameters) physical units, after the host's rounding
+    # (n, looks, parameters); those that were not answered mean nothing
+    modulation_of_looks: NDArray[np.float32]
+    # (n, looks, parameters) physical units, after the host's rounding
+    parameters_of_looks: NDArray[np.float32]
 
 
 def rehearse_looks(

@@ -16,9 +16,8 @@ from timbrekit.files import write_json
 from timbrekit.synth import SNARE808, find_synth, parameters_of
 from timbrekit.synth.base import Parameter, Synth
 
-MAX_FILE_BYTES = (
-    512 * 1024
-)  # a preset is about 1 KB, one with a drum of eight hits up to 150; more is another file
+# a preset is about 1 KB, one with a drum of eight hits up to 150; more is another file
+MAX_FILE_BYTES = 512 * 1024
 DAMPING_RANGE = (0.0, 1.0)
 
 

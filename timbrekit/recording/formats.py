@@ -5,36 +5,8 @@ import struct
 from pathlib import Path
 
 # What is offered wherever a file is chosen; the second group needs ffmpeg.
-SOUNDFILE_ENDINGS = (
-    ".wav",
-    ".aif",
-    ".aiff",
-    ".aifc",
-    ".flac",
-    ".ogg",
-    ".opus",
-    ".mp3",
-    ".au",
-    ".caf",
-    ".w64",
-)
-FFMPEG_ENDINGS = (
-    *(
-        ".m4a",
-        ".mp4",
-        ".mov",
-        ".m4v",
-        ".aac",
-        ".amr",
-        ".3gp",
-        ".3g2",
-        ".wma",
-        ".webm",
-        ".mka",
-        ".mkv",
-        ".avi",
-    ),
-)
+SOUNDFILE_ENDINGS = tuple(".wav .aif .aiff .aifc .flac .ogg .opus .mp3 .au .caf .w64".split())
+FFMPEG_ENDINGS = tuple(".m4a .mp4 .mov .m4v .aac .amr .3gp .3g2 .wma .webm .mka .mkv .avi".split())
 AUDIO_ENDINGS = SOUNDFILE_ENDINGS + FFMPEG_ENDINGS
 
 # Plain audio containers only: no playlists (which could pull in other files) and no network.

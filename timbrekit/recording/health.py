@@ -19,18 +19,16 @@ CLIPPED_SHARE = 2e-5  # one sample in 50,000: about one a second at 48 kHz
 CLIPPED_RUN = 3  # samples; a clean peak may touch full scale once or twice, a clipped one stays there
 OFFSET_SHARE = 0.02  # of the peak; a sound card's usual offset is ten times smaller
 DEAD_DB = -60.0  # relative to the loudest channel
-CANCEL_DB = (
-    3.0  # the mean's level below that of unrelated channels; 0 for unrelated, negative for similar ones
-)
+# the mean's level below that of unrelated channels; 0 for unrelated, negative for similar ones
+CANCEL_DB = 3.0
 RESCUE_DB = 12.0  # the mean's level below the loudest channel; one dead channel of two costs 6
 FLOOR_DB = 26.0  # hits over background; the detector needs 16, softer hits are some 10 below the loudest
 FLOOR_PERCENTILES = (10, 99)  # of frame levels: the background between the hits; the loudest part of the hits
 FRAME_SECONDS = 0.02
 HEARD_HZ = 300.0  # the detector hears from 600 Hz, 12 dB an octave; hum lies below
 BAND_BELOW_HZ, BAND_ABOVE_HZ = (2_500.0, 3_400.0), (4_200.0, 5_500.0)
-BAND_DROP_DB = (
-    30.0  # from one to the other: of 60 recorded drums the dullest falls by 13, taps on a phone by 19
-)
+# from one to the other: of 60 recorded drums the dullest falls by 13, taps on a phone by 19
+BAND_DROP_DB = 30.0
 BAND_FRAMES = 200  # of the loudest
 NARROW_HZ = 8_000.0
 MISSING_SHARE = 0.02  # of the promised length; the count in MP3 headers is itself an estimate
@@ -145,33 +143,33 @@ def recording_findings(mono: np.ndarray, levels: ChannelLevels, loudest: int | N
 def _length_findings(levels: ChannelLevels) -> Iterable[Finding]:
     seconds = levels.frames / levels.rate
     if levels.cut:
-        yield _warning(
+        yield Finding.warning(
             "too_long", (levels.declared_frames or levels.frames) / levels.rate, MAXIMUM_SECONDS,
             f"The recording is longer than {MAXIMUM_SECONDS // 60} minutes; only the first "
             f"{MAXIMUM_SECONDS // 60} are used. Cut out the minute or two that you want to train on.",
         )  # fmt: skip
     if seconds < SHORT_SECONDS:
-        yield _warning(
+        yield Finding.warning(
             "too_short", seconds, SHORT_SECONDS,
             f"The recording is only {seconds:.1f} s long. Record about a minute: soft and loud hits, all the "
             "sounds you want to play with.",
         )  # fmt: skip
     if levels.ends_early:
         declared = levels.declared_frames / levels.rate
-        yield _warning(
+        yield Finding.warning(
             "ends_early", seconds, declared,
             f"The file should hold {declared:.1f} s, but only {seconds:.1f} s could be read; those are "
             "used. It was cut off or damaged: export or upload it again if you miss something.",
         )  # fmt: skip
     elif levels.complaint:
-        yield _warning(
+        yield Finding.warning(
             "damaged", seconds, seconds,
             f"The file is damaged in places; {seconds:.1f} s could be read and are used. Export it again if "
             "you miss something.",
         )  # fmt: skip
     if levels.non_finite:
         share = levels.non_finite / (levels.frames * levels.channels)
-        yield _warning(
+        yield Finding.warning(
             "non_finite", levels.non_finite, 0,
             f"{levels.non_finite} samples ({share:.2%}) are not numbers; they were replaced by silence. "
             "Export the recording again as 24-bit WAV.",
@@ -186,7 +184,7 @@ def _channel_findings(levels: ChannelLevels, loudest: int | None) -> Iterable[Fi
     dead = np.flatnonzero(relative_db < DEAD_DB)
     if len(dead):
         names = ", ".join(str(index + 1) for index in dead[:8]) + (" …" if len(dead) > 8 else "")
-        yield _warning(
+        yield Finding.warning(
             "dead_channel", relative_db.min(), DEAD_DB,
             f"Of {levels.channels} channels, {len(dead)} carry no sound (channel {names}: "
             f"{relative_db[dead].max():.0f} dB below the loudest). The plug-in averages channels, so you "
@@ -195,14 +193,14 @@ def _channel_findings(levels: ChannelLevels, loudest: int | None) -> Iterable[Fi
     unrelated = power.sum() / levels.channels**2
     cancel_db = 10.0 * float(np.log10(max(unrelated, 1e-40) / max(levels.mean_power, 1e-40)))
     if cancel_db > CANCEL_DB:
-        yield _warning(
+        yield Finding.warning(
             "phase_cancelling", cancel_db, CANCEL_DB,
             f"The channels cancel each other: their mix is {min(cancel_db, 200):.0f} dB weaker than it "
             "should be. The plug-in mixes them too: flip the phase of one channel, or use one microphone.",
         )  # fmt: skip
     if loudest is not None:
         loss_db = 10.0 * float(np.log10(power.max() / max(levels.mean_power, 1e-40)))
-        yield _warning(
+        yield Finding.warning(
             "one_channel_used", min(loss_db, 200.0), RESCUE_DB,
             f"Mixed to mono, the recording would lose {min(loss_db, 200):.0f} dB, so channel {loudest + 1} "
             "alone is used. In your DAW, feed the plug-in with that channel alone too.",
@@ -214,19 +212,19 @@ def _level_findings(levels: ChannelLevels, peak: float, offset: float) -> Iterab
     if (
         share > CLIPPED_SHARE and not levels.complaint
     ):  # where a file is damaged, its noise is not the input's fault
-        yield _warning(
+        yield Finding.warning(
             "clipped", share, CLIPPED_SHARE,
             f"{share:.3%} of the samples ({int(levels.clipped.max())}) are clipped: stuck at full scale. "
             "Turn the input down until the loudest hit stays clear of the top, and record again.",
         )  # fmt: skip
     if to_db(peak) < QUIET_DB:
-        yield _warning(
+        yield Finding.warning(
             "very_quiet", to_db(peak), QUIET_DB,
             f"The recording is very quiet: its peak is {to_db(peak):.0f} dB (at least {QUIET_DB:.0f} dB is "
             "good). Soft hits will be missed, here and in the plug-in: turn the input up.",
         )  # fmt: skip
     if abs(offset) > OFFSET_SHARE * peak:
-        yield _warning(
+        yield Finding.warning(
             "dc_offset", abs(offset) / peak, OFFSET_SHARE,
             f"The wave is off its centre line by {offset:+.4f} ({abs(offset) / peak:.1%} of the peak; up to "
             f"{OFFSET_SHARE:.1%} is harmless). Use your editor's 'remove DC offset', here and when you play.",
@@ -239,7 +237,7 @@ def _background_findings(mono: np.ndarray, rate: int) -> Iterable[Finding]:
         return
     background, hits = 10.0 * np.log10(np.percentile(power, FLOOR_PERCENTILES))
     if hits - background < FLOOR_DB:
-        yield _warning(
+        yield Finding.warning(
             "noise_floor", float(hits - background), FLOOR_DB,
             f"The hits stand only {hits - background:.0f} dB above what sounds between them "
             f"({background:.0f} dB above {HEARD_HZ:.0f} Hz; a distance of {FLOOR_DB:.0f} dB is good). If that is hiss, "
@@ -279,15 +277,11 @@ def _band_findings(mono: np.ndarray, rate: int) -> Iterable[Finding]:
         if below - above < BAND_DROP_DB:
             return
         edge = BAND_ABOVE_HZ[0]
-    yield _warning(
+    yield Finding.warning(
         "narrow_band", edge, NARROW_HZ,
         f"There is no sound above about {edge / 1000:.0f} kHz, as over a telephone or a wireless headset, and a "
         f"hit's brightness lies there ({NARROW_HZ / 1000:.0f} kHz is the least). Use another microphone or app.",
     )  # fmt: skip
-
-
-def _warning(kind: str, value: float, limit: float, advice: str) -> Finding:
-    return Finding(kind, "warning", float(value), float(limit), advice)
 
 
 def describe(findings: Iterable[Finding]) -> list[str]:

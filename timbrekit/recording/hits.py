@@ -38,9 +38,8 @@ class Hits:
     detections: NDArray[np.int64]  # (n,) where the plug-in's detector fires
     triggers: NDArray[np.int64]  # (n,) where its synth starts: 257 samples later
     surroundings: NDArray[np.float32]  # (n, 320) windows and ``MOST_SHIFT`` samples around, zero-padded
-    segments: NDArray[
-        np.float32
-    ]  # (n, sample_rate) the whole hit from 2.5 ms before its detection, zero-padded
+    # (n, sample_rate) the whole hit from 2.5 ms before its detection, zero-padded
+    segments: NDArray[np.float32]
     lengths: NDArray[np.int64]  # (n,) samples of each segment that are the hit's own, the fade included
     dropped: tuple[DroppedHit, ...]
     settings: DetectorSettings  # the detector settings they were found with

@@ -70,9 +70,8 @@ class Suggestion:
     extra_default: int  # triggers that belong to no reference onset, or to one already caught
     extra_suggested: int
     missed: NDArray[np.int64]  # (m,) reference onsets that the suggested settings miss
-    unsure: NDArray[
-        np.int64
-    ]  # (u,) onsets that are no reference and not triggered: faint, covered, or none at all
+    # (u,) onsets that are no reference and not triggered: faint, covered, or none at all
+    unsure: NDArray[np.int64]
 
     @property
     def changed(self) -> bool:
@@ -107,9 +106,8 @@ def suggest_settings(samples: ArrayLike, sample_rate: int) -> Suggestion:
     def agreement(on_threshold: float, off_threshold: float, hold: int) -> float:
         found = triggered(DetectorSettings(on_threshold, off_threshold, hold))
         caught = match_onsets(found, onsets.positions, tolerance)
-        swelling = len(
-            match_onsets(found, swells, tolerance)
-        )  # neither false, nor more than the defaults catch
+        # neither false, nor more than the defaults catch
+        swelling = len(match_onsets(found, swells, tolerance))
         lost = len(np.setdiff1d(known, caught)) + len(swells) - swelling
         return 2 * (weights[caught].sum() - lost) / max(len(found) - swelling + weights.sum(), 1.0)
 

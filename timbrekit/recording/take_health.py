@@ -77,26 +77,20 @@ def _spread(values: NDArray) -> float:
 def _alike(features: NDArray, levels: NDArray) -> Iterable[Finding]:
     loudness = max(_spread(features[:, 0]), _spread(levels))
     if loudness < LITTLE_DYNAMICS_DB:
-        yield Finding(
-            "little_dynamics",
-            "warning",
-            loudness,
-            LITTLE_DYNAMICS_DB,
+        yield Finding.warning(
+            "little_dynamics", loudness, LITTLE_DYNAMICS_DB,
             f"The hits differ by only {loudness:.1f} dB in loudness; a model needs at least "
             f"{LITTLE_DYNAMICS_DB:g} dB to have something to follow. "
             "Play some much softer and some much harder.",
-        )
+        )  # fmt: skip
     brightness = _spread(features[:, 1])
     if brightness < LITTLE_BRIGHTNESS_SEMITONES:
-        yield Finding(
-            "little_timbre",
-            "warning",
-            brightness,
-            LITTLE_BRIGHTNESS_SEMITONES,
+        yield Finding.warning(
+            "little_timbre", brightness, LITTLE_BRIGHTNESS_SEMITONES,
             f"The hits differ by only {brightness:.1f} semitones in brightness; a model needs at least "
             f"{LITTLE_BRIGHTNESS_SEMITONES:g} to have something to follow. "
             "Play in more places and ways: centre, edge, rim, cross-stick, different sticks or fingers.",
-        )
+        )  # fmt: skip
 
 
 def _two_groups(features: NDArray, levels: NDArray) -> Iterable[Finding]:
@@ -110,15 +104,12 @@ def _two_groups(features: NDArray, levels: NDArray) -> Iterable[Finding]:
     apart = float(brightness[soft].mean() - brightness[~soft].mean())
     within = np.sqrt((brightness[soft].var() + brightness[~soft].var()) / 2)
     if below >= BELOW_DB and abs(apart) >= BRIGHTNESS_SPREADS * within:
-        yield Finding(
-            "not_one_drum",
-            "warning",
-            below,
-            BELOW_DB,
+        yield Finding.warning(
+            "not_one_drum", below, BELOW_DB,
             f"This is not one drum: {int(soft.sum())} of the {len(levels)} hits lie {below:.0f} dB below the others "
             f"and sound {'brighter' if apart > 0 else 'darker'}, as another instrument does that bleeds into the "
             "microphone. Record the drum alone or closer, or cut the others out; as it is, a model learns both.",
-        )
+        )  # fmt: skip
 
 
 def _clicks(features: NDArray, hits: Hits) -> Iterable[Finding]:
@@ -133,14 +124,11 @@ def _clicks(features: NDArray, hits: Hits) -> Iterable[Finding]:
             if (off <= GRID_SECONDS).mean() >= GRID_SHARE:
                 most = alike
     if len(most):
-        yield Finding(
-            "metronome",
-            "warning",
-            len(most),
-            LEAST_CLICKS,
+        yield Finding.warning(
+            "metronome", len(most), LEAST_CLICKS,
             f"{len(most)} of the {len(hits)} hits are one and the same sound on a strict beat, as of a metronome or a "
             "drum machine. Put the click on headphones and record again, or cut it out.",
-        )
+        )  # fmt: skip
 
 
 def _sustained(hits: Hits) -> Iterable[Finding]:
@@ -148,14 +136,11 @@ def _sustained(hits: Hits) -> Iterable[Finding]:
     fall = _mean_levels(hits, 0.0, 0.05) - _mean_levels(hits, SUSTAIN_SECONDS - 0.05, SUSTAIN_SECONDS)
     going_on = int((whole & (fall < SUSTAIN_DB)).sum())
     if going_on >= max(SUSTAIN_SHARE * whole.sum(), LEAST_GROUP):
-        yield Finding(
-            "not_struck",
-            "warning",
-            going_on / whole.sum(),
-            SUSTAIN_SHARE,
+        yield Finding.warning(
+            "not_struck", going_on / whole.sum(), SUSTAIN_SHARE,
             f"{going_on} of {int(whole.sum())} hits go on sounding for a quarter of a second instead of dying away, as "
             "speech, singing and music do. Record the drum alone, without anything playing or anybody talking.",
-        )
+        )  # fmt: skip
 
 
 def _thumps(hits: Hits, samples: NDArray[np.float32]) -> Iterable[Finding]:
@@ -164,19 +149,15 @@ def _thumps(hits: Hits, samples: NDArray[np.float32]) -> Iterable[Finding]:
     thumps = thumps[nearest > THUMP_SECONDS * hits.sample_rate]
     if len(thumps) < LEAST_GROUP:
         return
-    loudness = measure_loudness(
-        samples, hits.sample_rate
-    )  # above 300 Hz: where that rises too, a hit was missed
+    # above 300 Hz: where that rises too, a hit was missed
+    loudness = measure_loudness(samples, hits.sample_rate)
     top = loudness.top(thumps, THUMP_SECONDS)
     dark = top < np.median(loudness.top(hits.detections)) - THUMP_DARK_DB
     alone = int((dark | (top - loudness.before(thumps) < THUMP_RISE_DB)).sum())
     if alone >= max(THUMP_SHARE * len(hits), LEAST_GROUP):
-        yield Finding(
-            "thumps",
-            "warning",
-            alone,
-            max(THUMP_SHARE * len(hits), LEAST_GROUP),
+        yield Finding.warning(
+            "thumps", alone, max(THUMP_SHARE * len(hits), LEAST_GROUP),
             f"{alone} times something thumps below 120 Hz where no hit is heard: a hand on the microphone, a stand, "
             "steps, or a bass drum too dark for the plug-in, which listens above 600 Hz. Put the microphone on "
             "something soft and leave it alone.",
-        )
+        )  # fmt: skip

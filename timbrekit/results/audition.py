@@ -11,7 +11,6 @@ import pyloudnorm
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
-from timbrekit.errors import TimbrekitError
 from timbrekit.features import GATE_LKFS, k_weighting
 from timbrekit.plugin.as_played import rehearse_as
 from timbrekit.plugin.rehearse import Network, Rehearsal
@@ -35,19 +34,6 @@ class Audition:
     sample_rate: int  # Hz
     both_level: float  # "both together" is the sum of the first two at this level
 
-    def hit(self, number: int, seconds: float = 1.0) -> dict[str, NDArray[np.float32]]:
-        """One hit in every version: from just before its trigger to the next one, at most ``seconds``.
-
-        Args:
-            number: 1 … the number of hits.
-            seconds: longest.
-
-        Raises:
-            TimbrekitError: there is no hit of that number.
-        """
-        start, end = hit_span(self.rehearsal.triggers, number, self.sample_rate, len(self), seconds)
-        return {name: samples[start:end] for name, samples in self.versions.items()}
-
     def __len__(self) -> int:
         return len(self.versions[ORIGINAL])
 
@@ -59,7 +45,6 @@ def make_audition(
     settings: DetectorSettings | None = None,
     sensitivity: float = 1.0,
     primer: ArrayLike | None = None,
-    seed: int = 0,
     synth: Synth | None = None,
     initial_ranges: ArrayLike | None = None,
     listener: str = TORCHDRUM,
@@ -69,7 +54,7 @@ def make_audition(
     Args:
         samples: ``(samples,)`` mono, full scale ±1; the recording trained on, or any other.
         sample_rate: Hz.
-        module, settings, sensitivity, primer, seed, synth, initial_ranges: see ``timbrekit.plugin.rehearse.rehearse``.
+        module, settings, sensitivity, primer, synth, initial_ranges: see ``timbrekit.plugin.rehearse.rehearse``.
         listener: that the model has.
 
     Raises:
@@ -79,15 +64,15 @@ def make_audition(
     samples = np.asarray(samples, np.float32)
     synth = synth or find_synth()
     known = {"primer": primer, "synth": synth, "initial_ranges": initial_ranges}
-    rehearsal = rehearse_as(listener, module, samples, sample_rate, settings, sensitivity, seed, **known)
-    static = synth.stream(rehearsal.preset, rehearsal.triggers, len(samples), sample_rate, seed=seed)
+    rehearsal = rehearse_as(listener, module, samples, sample_rate, settings, sensitivity, **known)
+    static = synth.stream(rehearsal.preset, rehearsal.triggers, len(samples), sample_rate)
     versions = match_loudness(
         {ORIGINAL: samples, REMAPPED: rehearsal.audio, PRESET: static}, sample_rate, TARGET_LKFS
     )
-    both = mix(versions[ORIGINAL], versions[REMAPPED])
-    gain = loudness_gain(both, sample_rate)
-    versions[MIX] = gain * both
-    return Audition(_within_peak(versions), rehearsal, sample_rate, float(gain * np.sqrt(0.5)))
+    both = versions[ORIGINAL] + versions[REMAPPED]
+    level = loudness_gain(both, sample_rate)
+    versions[MIX] = level * both
+    return Audition(_within_peak(versions), rehearsal, sample_rate, float(level))
 
 
 def integrated_loudness(samples: ArrayLike, sample_rate: int) -> float:
@@ -104,9 +89,8 @@ def integrated_loudness(samples: ArrayLike, sample_rate: int) -> float:
     samples = np.asarray(samples, float)
     size, hop = round(BLOCK_SECONDS * sample_rate), round(HOP_SECONDS * sample_rate)
     if len(samples) > size:
-        whole = (
-            size + (len(samples) - size) // hop * hop
-        )  # pyloudnorm rounds: its last block could pass the end
+        # pyloudnorm rounds: its last block could pass the end
+        whole = size + (len(samples) - size) // hop * hop
         meter = pyloudnorm.Meter(sample_rate, block_size=BLOCK_SECONDS)
         loudness = meter.integrated_loudness(samples[:whole])
     else:
@@ -130,34 +114,6 @@ def loudness_gain(samples: ArrayLike, sample_rate: int, target_lkfs: float = TAR
     """Factor that brings a sound to a loudness; 1 for silence."""
     loudness = integrated_loudness(samples, sample_rate)
     return np.float32(10 ** ((target_lkfs - loudness) / 20) if loudness > GATE_LKFS else 1.0)
-
-
-def mix(first: ArrayLike, second: ArrayLike, share: float = 0.5) -> NDArray[np.float32]:
-    """Both at once: ``share`` in [0, 1] of the second, equal power; the longer one's length."""
-    first, second = np.asarray(first, np.float32), np.asarray(second, np.float32)
-    mixed = np.zeros(max(len(first), len(second)), np.float32)
-    mixed[: len(first)] += np.float32(np.sqrt(1 - share)) * first
-    mixed[: len(second)] += np.float32(np.sqrt(share)) * second
-    return mixed
-
-
-def hit_span(
-    triggers: ArrayLike, number: int, sample_rate: int, length: int, seconds: float = 1.0
-) -> tuple[int, int]:
-    """First sample of a hit, 15 ms before its trigger, and the end: the next hit, ``seconds`` or the end of all.
-
-    Raises:
-        TimbrekitError: there is no hit of that number (1 …).
-    """
-    triggers = np.asarray(triggers)
-    if not 1 <= number <= len(triggers):
-        raise TimbrekitError(f"There is no hit {number}; give a number from 1 to {len(triggers)}.")
-    before = round(0.015 * sample_rate)
-    start = int(triggers[number - 1]) - before
-    end = start + round(seconds * sample_rate)
-    if number < len(triggers):
-        end = min(end, int(triggers[number]) - before)
-    return max(start, 0), min(end, length)
 
 
 def _within_peak(versions: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

@@ -65,15 +65,12 @@ def sones(level_db: ArrayLike) -> NDArray[np.float64]:
     return np.where(level >= 40, 2 ** ((level - 40) / 10), (level / 40) ** 2.642)
 
 
-def match_images(
-    recorded: ArrayLike, played: ArrayLike, sample_rate: int, seed: int = 0
-) -> ImageMatch | None:
+def match_images(recorded: ArrayLike, played: ArrayLike, sample_rate: int) -> ImageMatch | None:
     """Correlate the distances between all pairs of recorded hits with those between the same played ones.
 
     Args:
         recorded, played: ``(n, samples)``, the same hits at about the same overall level.
         sample_rate: Hz.
-        seed: of the permutations.
 
     Returns:
         None for fewer than five hits, or where all hits are alike.
@@ -87,11 +84,8 @@ def match_images(
         return None
     first, second = (rankdata(each) for each in distances)
     first, second = ((each - each.mean()) / each.std() for each in (first, second))
-    square, generator, upper = (
-        squareform(second),
-        np.random.default_rng(seed),
-        np.triu_indices(len(recorded), 1),
-    )
+    square, upper = squareform(second), np.triu_indices(len(recorded), 1)
+    generator = np.random.default_rng(0)
     by_chance = []
     for _ in range(PERMUTATIONS):
         order = generator.permutation(len(recorded))

@@ -55,13 +55,12 @@ def bundle_contents(stem: str, synth: str = SNARE808, listener: str = TORCHDRUM)
     }
 
 
-def write_bundle(folder: str | Path, preset: Preset, path: str | Path | None = None) -> Path:
-    """Zip what training left in a folder, under the instrument's name: :func:`bundle_contents`.
+def write_bundle(folder: str | Path, preset: Preset) -> Path:
+    """Zip what training left in a folder, under the instrument's name, whole or not at all: :func:`bundle_contents`.
 
     Args:
         folder: holds the files that training writes.
         preset: that it was trained with.
-        path: the zip to write, whole or not at all; the instrument's name in ``folder`` if None.
 
     Raises:
         ModelFileError: a file is missing, or the model cannot be described.
@@ -101,7 +100,7 @@ def write_bundle(folder: str | Path, preset: Preset, path: str | Path | None = N
     }
     if "card.png" in contents:
         made["card.png"] = panel_picture(report["detector"], model)
-    path = folder / f"{stem}.zip" if path is None else Path(path)
+    path = folder / f"{stem}.zip"
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in made.items():
             archive.writestr(_entry(name), content)

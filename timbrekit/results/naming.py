@@ -18,7 +18,7 @@ LONGEST = 60  # letters of a name
 def default_name(recording: str, preset: Preset, listener: str = TORCHDRUM) -> str:
     """Such as "my take as Snare 1", from the recording's file and the preset; another for each listener."""
     take = safe_name(Path(recording).stem, fallback="take")
-    sound = f" as {preset.title}" + (", listening on" if listener == MEL else "")
+    sound = f" as {preset.title}" + (", mel listener" if listener == MEL else "")
     return f"{take[: max(LONGEST - len(sound), 8)].strip()}{sound}"
 
 

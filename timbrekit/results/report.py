@@ -190,9 +190,7 @@ def write_card(
     """
     rate = report["sample_rate"]
     other, unseen = report["as_played"].get("other_rate"), report.get("unseen")
-    how = f"{report['model_size']}, for a DAW at"
-    if listener_of(report) == MEL:
-        how = "each heard on while it rings, at"
+    how = "mel listener, at" if listener_of(report) == MEL else f"{report['model_size']}, for a DAW at"
     lines = [
         name_of(report, preset),
         "",
@@ -255,9 +253,7 @@ def _how_to_play(report: dict[str, Any], preset: Preset, model: str, primer: str
         return [*lines, "", *_in_torchdrum(report, model, primer)]
     why = f"This model plays the synthesiser {preset.synth}, and TorchDrum holds the 808 alone."
     if described["listener"] == MEL:
-        why = (
-            "TorchDrum hears a hit for 5 ms. This model listens on while a hit rings, and corrects the sound."
-        )
+        why = "TorchDrum hears a hit for 5 ms. The mel listener listens on while it rings, and corrects the sound."
     why += (
         " So TorchDrum cannot play it. Here no primer and no settings are needed: play at the same gain as in the "
         "recording it was trained on."

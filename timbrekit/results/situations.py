@@ -7,14 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrekit.plugin.as_played import AsPlayed, measure_as_played
+from timbrekit.plugin.primer import Primer
 from timbrekit.plugin.rehearse import Network
+from timbrekit.presets import Preset
 from timbrekit.recording import resample
 from timbrekit.recording.hits import find_hits
-from timbrekit.results.unseen import OtherTake, Unseen, measure_end, measure_other
+from timbrekit.results.unseen import OtherTake, Unseen, measure_end, measure_other, velocity_model
 from timbrekit.synth.base import Synth
-from timbrekit.training.names import MEL
-from timbrekit.training.split import Split
+from timbrekit.training.names import MEL, TORCHDRUM
 from timbrekit.training.take import Take, make_take
+from timbrekit.training.train import Trained
 
 OTHER_RATE = {44_100: 48_000, 48_000: 44_100}  # the rate most DAWs run at that is not the trained one
 UNSEEN = "Measuring on playing that it has not heard"
@@ -24,36 +26,56 @@ UNSEEN = "Measuring on playing that it has not heard"
 class Situations:
     """What was played, and of unseen hits what it is worth."""
 
-    played: Mapping[
-        str, AsPlayed
-    ]  # "cold", "second_pass", "after_primer", "other_rate" where they were measured
+    # "cold", "second_pass", "after_primer", "other_rate" where they were measured
+    played: Mapping[str, AsPlayed]
     sound: NDArray[np.float32]  # (samples,) the whole take after the primer
     unseen: Unseen
 
 
 def measure_situations(
     module: Network,
-    velocity: Network,
+    preset: Preset,
     samples: NDArray[np.float32],
     take: Take,
-    split: Split,
-    primer: NDArray[np.float32],
-    synth: Synth,
+    trained: Trained,
+    primer: Primer | None,
     other: OtherTake | None = None,
     stage: Callable[[str], None] = lambda words: None,
 ) -> Situations:
     """Rehearse the whole take in a plug-in just opened, once more, after the primer, and at the other usual rate.
 
     Args:
-        module, velocity: the model, and the velocity-only mapping.
+        module: the model, as its file holds it.
+        preset: that it modulates.
         samples: ``(samples,)`` the recording.
         take: its hits.
-        split: of the training.
-        primer: at the recording's rate.
-        synth: that both play.
+        trained: of which split and seed count.
+        primer: None for a model with a mel listener, which plays alike in all situations.
         other: another recording for what is unseen; the end of the take if None.
         stage: called with a few words at each step.
     """
+    split, synth = trained.split, preset.instrument()
+    velocity = velocity_model(take, preset, split.train, trained.settings.seed)
+    if primer is None:
+        listener, ranges = MEL, np.stack([take.minimum, take.maximum])
+        again = sounding = measure_as_played(module, samples, take, synth=synth, listener=MEL)
+        played = {"cold": again}
+    else:
+        listener, played = TORCHDRUM, in_torchdrum(module, samples, take, primer.samples, synth)
+        again, sounding = played["second_pass"], played["after_primer"]
+        ranges = again.rehearsal.ranges
+    stage(UNSEEN)
+    if other:
+        unseen = measure_other(module, velocity, other, take, ranges, synth, listener)
+    else:
+        unseen = measure_end(again, velocity, take, samples, split, ranges, synth, listener)
+    return Situations(played, sounding.rehearsal.audio, unseen)
+
+
+def in_torchdrum(
+    module: Network, samples: NDArray[np.float32], take: Take, primer: NDArray[np.float32], synth: Synth
+) -> dict[str, AsPlayed]:
+    """The situations in which the plug-in plays one model differently. Arguments as above."""
     rate, settings = take.hits.sample_rate, take.hits.settings
     cold = measure_as_played(module, samples, take, synth=synth)
     known = {"initial_ranges": cold.rehearsal.ranges, "static": cold.static}
@@ -62,40 +84,11 @@ def measure_situations(
         "second_pass": measure_as_played(module, samples, take, synth=synth, **known),
         "after_primer": measure_as_played(module, samples, take, primer=primer, synth=synth),
     }
-    if rate in OTHER_RATE:
-        other_rate = OTHER_RATE[rate]
-        resampled = resample(samples, rate, other_rate)
+    other_rate = OTHER_RATE.get(rate)
+    if other_rate:
+        resampled, primer = (resample(each, rate, other_rate) for each in (samples, primer))
         hits = find_hits(resampled, other_rate, settings)
         if len(hits) > 1:
-            primer_there = resample(primer, rate, other_rate)
-            played["other_rate"] = measure_as_played(
-                module, resampled, make_take(hits), primer=primer_there, synth=synth
-            )
-    again = played["second_pass"]
-    stage(UNSEEN)
-    if other:
-        unseen = measure_other(module, velocity, other, take, again.rehearsal.ranges, synth)
-    else:
-        unseen = measure_end(again, velocity, take, samples, split, synth)
-    return Situations(played, played["after_primer"].rehearsal.audio, unseen)
-
-
-def measure_once(
-    module: Network,
-    velocity: Network,
-    samples: NDArray[np.float32],
-    take: Take,
-    split: Split,
-    synth: Synth,
-    other: OtherTake | None = None,
-    stage: Callable[[str], None] = lambda words: None,
-) -> Situations:
-    """The same of a model with a mel listener, which plays alike in all of them. Arguments as above."""
-    played = measure_as_played(module, samples, take, synth=synth, listener=MEL)
-    stage(UNSEEN)
-    if other:
-        ranges = np.stack([take.minimum, take.maximum])
-        unseen = measure_other(module, velocity, other, take, ranges, synth, MEL)
-    else:
-        unseen = measure_end(played, velocity, take, samples, split, synth, MEL)
-    return Situations({"cold": played}, played.rehearsal.audio, unseen)
+            there = make_take(hits)
+            played["other_rate"] = measure_as_played(module, resampled, there, primer=primer, synth=synth)
+    return played

@@ -38,9 +38,8 @@ IN_WORDS: dict[Source, str] = {
     "end of take": "on the end of the take",
     "trained hits": "on hits it was trained on",
 }
-SAME_SPOT = (
-    8  # hits on one spot at the beginning of a recording, from which the player's own scatter is known
-)
+# hits on one spot at the beginning of a recording, from which the player's own scatter is known
+SAME_SPOT = 8
 # Of eight hits in a row, in mean intended differences of the take. Where real takes begin with varied playing their
 # first eight scatter by 0.51 and more (ten takes); runs of one stroke within them by 0.05 to 0.35.
 LARGEST_SCATTER = 0.45
@@ -142,6 +141,7 @@ def measure_end(
     take: Take,
     samples: NDArray[np.float32],
     split: Split,
+    ranges: ArrayLike,
     synth: Synth,
     listener: str = TORCHDRUM,
 ) -> Unseen:
@@ -152,12 +152,10 @@ def measure_end(
         velocity: the velocity-only mapping.
         samples: the recording.
         split: of the training.
-        synth, listener: as of :func:`measure_other`.
+        ranges, synth, listener: as of :func:`measure_other`.
     """
     source, hits = ("end of take", split.test) if len(split.test) else ("trained hits", split.train)
-    ranges, static = again.rehearsal.ranges, again.static
-    if listener != TORCHDRUM:
-        ranges, static = np.stack([take.minimum, take.maximum]), None
+    static = again.static if listener == TORCHDRUM else None
     beside = measure_as_played(velocity, samples, take, initial_ranges=ranges, synth=synth, static=static)
     return measure_unseen(again, beside, take, source, take, hits)
 

@@ -104,7 +104,7 @@ class Session:
     @property
     def how(self) -> str:
         """What the listener adds to the name of a sound, in words."""
-        return " (listening on)" if self.listener == MEL else ""
+        return " (mel listener)" if self.listener == MEL else ""
 
     @property
     def choices(self) -> str:

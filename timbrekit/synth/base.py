@@ -25,9 +25,8 @@ class Parameter:
     minimum: float
     maximum: float
     damping: float = 1.0  # scaling of the modulation of this parameter, where a preset names no other
-    velocity: bool = (
-        False  # a level, in dB, that a harder stroke raises where nothing but loudness is followed
-    )
+    # a level, in dB, that a harder stroke raises where nothing but loudness is followed
+    velocity: bool = False
 
     def to_physical(self, normalized: float) -> float:
         return self.minimum + normalized * (self.maximum - self.minimum)
@@ -45,9 +44,8 @@ class Synth(Protocol):
 
     name: str  # in presets, model files and fingerprints
     parameters: tuple[Parameter, ...]  # the one source of truth: keys, units, ranges, order
-    step: (
-        float | None
-    )  # the host rounds parameters to multiples of this, in physical units; None: it does not
+    # the host rounds parameters to multiples of this, in physical units; None: it does not
+    step: float | None
 
     def draw(self, batch: int, samples: int, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
         """What is random in a batch of hits, on the CPU.

@@ -36,15 +36,15 @@ def tone_findings(recording: Recording, heard: Heard) -> tuple[Finding, ...]:
 def _length_and_silence(recording: Recording, heard: Heard) -> Iterator[Finding]:
     seconds = recording.duration_s
     if seconds < SHORT_SECONDS:
-        yield Finding(
-            "too_short", "warning", seconds, SHORT_SECONDS,
+        yield Finding.warning(
+            "too_short", seconds, SHORT_SECONDS,
             f"The recording is {seconds:.0f} s long; two minutes are the least for an instrument that knows its notes, "
             "and five are good. Record more: all its notes, soft and loud, long and short.",
         )  # fmt: skip
     silent = float((heard.loudness <= SILENT).float().mean())
     if silent > SILENT_SHARE:
-        yield Finding(
-            "silence", "warning", silent, SILENT_SHARE,
+        yield Finding.warning(
+            "silence", silent, SILENT_SHARE,
             f"{silent:.0%} of the recording is silence, from which nothing can be learnt. Cut the pauses out, or play "
             "more in the same time.",
         )  # fmt: skip
@@ -54,8 +54,8 @@ def _pitch(heard: Heard) -> Iterator[Finding]:
     sounding, pitched = heard.loudness > SILENT, heard.voiced > PITCHED
     unpitched = float((heard.voiced[sounding] < 0.5).float().mean()) if bool(sounding.any()) else 0.0
     if unpitched > UNPITCHED_SHARE:
-        yield Finding(
-            "unpitched", "warning", unpitched, UNPITCHED_SHARE,
+        yield Finding.warning(
+            "unpitched", unpitched, UNPITCHED_SHARE,
             f"No clear pitch is heard in {unpitched:.0%} of what sounds. Noise, reverberation and drums confuse "
             "training: record the instrument alone, dry and close. If it has no pitch, this is not its journey.",
         )  # fmt: skip
@@ -64,8 +64,8 @@ def _pitch(heard: Heard) -> Iterator[Finding]:
     ranges = ranges_of(heard)
     width, spread = (float(high - low) for low, high in (ranges.pitch, ranges.loudness))
     if width < NARROW_SEMITONES:
-        yield Finding(
-            "narrow_range", "warning", width, NARROW_SEMITONES,
+        yield Finding.warning(
+            "narrow_range", width, NARROW_SEMITONES,
             f"All notes lie within {width:.1f} semitones; beyond them the instrument has to guess. Record the whole "
             "range that you want to play.",
         )  # fmt: skip
@@ -92,8 +92,8 @@ def _polyphony(samples: np.ndarray, heard: Heard) -> Iterator[Finding]:
     between, lowest = 10 * np.log10(shares + 1e-12).T
     share = float(np.mean((between > POLYPHONIC_DB) | (lowest < HOLLOW_DB)))
     if share > POLYPHONIC_SHARE:
-        yield Finding(
-            "polyphony", "warning", share, POLYPHONIC_SHARE,
+        yield Finding.warning(
+            "polyphony", share, POLYPHONIC_SHARE,
             f"In {share:.0%} of the notes more than one is heard, or much noise with it. One note at a time can be "
             "learnt: no chords, no accompaniment, no sustain pedal, little reverberation.",
         )  # fmt: skip

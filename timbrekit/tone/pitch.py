@@ -262,9 +262,8 @@ def follow(
         if pitch[n] < held - deep:
             needed, longest = certain_deep, patience_deep
         leaps = voiced_before == 0.0 or abs(pitch[n] - held) > step
-        lasts = (
-            waited >= longest and abs(pitch[n] - goal) <= step
-        )  # to where the hop before would have leapt, too
+        # to where the hop before would have leapt, too
+        lasts = waited >= longest and abs(pitch[n] - goal) <= step
         goal = pitch[n]
         doubtful = voiced_before > 0.0 and leaps and confidence[n] < min(needed, trust)
         if share > 0.0 and doubtful and not lasts:

@@ -37,9 +37,8 @@ def play(
         loudness: "fit" brings the input's loudness to the instrument's, "as-is" keeps it.
         seed: of the noise.
     """
-    lead = (
-        -len(samples) % HOP + CENTRE
-    )  # so much longer that nothing is cut off when the sound is brought back in time
+    # so much longer that nothing is cut off when the sound is brought back in time
+    lead = -len(samples) % HOP + CENTRE
     heard = hear(np.concatenate([samples, np.zeros(lead, np.float32)]))
     asked, octaves = fit(heard, instrument.ranges, transpose, loudness)
     sound = instrument.play(asked, seed).numpy()[CENTRE : CENTRE + len(samples)]

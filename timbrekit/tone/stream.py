@@ -88,9 +88,8 @@ class Stream(NnModule):
     @torch.jit.export
     def restart(self) -> None:
         """Forget all sound."""
-        self.past = torch.zeros(
-            self.WINDOW - self.HOP
-        )  # heard before the next hop; the end of it not yet played
+        # heard before the next hop; the end of it not yet played
+        self.past = torch.zeros(self.WINDOW - self.HOP)
         self.ready = torch.zeros(3, self.HOP)  # made, and not yet given out: sound, pitch, loudness
         self.memory = first_memory()
         self.state = first_state(1, self.hidden)

@@ -96,16 +96,13 @@ def optimize_directly(
     return torch.cat(played).cpu().numpy()
 
 
-def predict_from_onsets(take: Take, seed: int = 0) -> NDArray[np.float32]:
+def predict_from_onsets(take: Take) -> NDArray[np.float32]:
     """What three onset features can tell of each hit's intended differences: the information bound.
 
     The mean of two regressions of unlike kinds for each difference, cross-validated in ten folds, from the
     whole-take-normalised onset features, bound to no synthesiser: a support vector regression, which is smooth and aims
     at the median, as a mean absolute error asks for, and the three nearest hits, which may leap. A bound as far as
     regressions are good: a random forest or a Gaussian process leaves more (docs/lab_notes/training.md).
-
-    Args:
-        seed: of the folds.
 
     Returns:
         ``(n, 7)`` predicted differences, each from hits other than its own.
@@ -116,7 +113,7 @@ def predict_from_onsets(take: Take, seed: int = 0) -> NDArray[np.float32]:
     from sklearn.neighbors import KNeighborsRegressor
     from sklearn.svm import SVR
 
-    folds = KFold(min(FOLDS, len(take)), shuffle=True, random_state=seed)
+    folds = KFold(min(FOLDS, len(take)), shuffle=True, random_state=0)
     fewest = len(take) - -(-len(take) // folds.n_splits)  # hits that a fold leaves to learn from
     nearest = KNeighborsRegressor(min(NEIGHBOURS, fewest), weights="distance")
     both = VotingRegressor([("smooth", SVR(**KERNEL)), ("nearest", nearest)])

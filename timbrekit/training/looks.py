@@ -40,6 +40,7 @@ from timbrekit.training.train import (
     GradientClipping,
     Trained,
     check_finite,
+    clipped,
     epochs_for,
     shuffled_batches,
 )
@@ -259,13 +260,3 @@ def hold_last(parameters: Tensor, looks: Tensor) -> Tensor:
     """``(batch, looks, parameters)``: after the last of each hit's looks ``(batch,)``, that one's parameters stay."""
     index = torch.minimum(torch.arange(parameters.shape[1]), looks[:, None] - 1)
     return parameters.gather(1, index[..., None].expand_as(parameters))
-
-
-def clipped(parameters: Tensor, clipping: GradientClipping) -> Tensor:
-    """``(batch, …)`` parameters whose gradient is clipped hit by hit; not that of the penalty on them."""
-    parameters = parameters.clone()
-    if parameters.requires_grad:
-        parameters.register_hook(
-            lambda gradient: clipping.clip(gradient.flatten(1)[None])[0].view_as(gradient)
-        )
-    return parameters

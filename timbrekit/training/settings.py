@@ -47,9 +47,8 @@ class Settings:
     fresh_noise: bool = True  # new noise in every batch and random phases at every hit, as in the plug-in
     gradient_clip: float = 2.0  # longest gradient of a hit, in typical ones; 0: no clipping
     l2_penalty: float = 0.3  # weight of the mean squared modulation: what need not move stays with the preset
-    ema: float = (
-        0.98  # decay per step of the exponential moving average of the weights that is validated and kept
-    )
+    # decay per step of the exponential moving average of the weights that is validated and kept
+    ema: float = 0.98
     centred: bool = False  # subtract the reference hit's inputs, as the published code does
     features: Literal["gated", "published"] = "gated"  # published: silence counts
     thinned: bool = True  # hear every fourth frame of the sustain
@@ -57,7 +56,7 @@ class Settings:
     split: SplitName = "contiguous"
     seed: int = 0
     device: str = "cpu"  # or cuda
-    listener: Listener = "torchdrum"  # or mel: looks on while a hit rings (docs/listener.md)
+    listener: Listener = "torchdrum"  # or mel: several looks while a hit rings (docs/listener.md)
     jitter: float = 0.03  # augmentation: standard deviation of noise on the inputs, which lie in [0, 1]
     expected: bool = True  # follow what onsets let expect where hits are few (training/expected.py)
 

@@ -33,9 +33,8 @@ class Take:
     timbre: Tensor  # (n, 7) over the first ``lengths`` samples of each hit
     reference_timbre: Tensor  # (n, 7) the reference hit's, over the same first ``lengths`` samples
     lengths: Tensor  # (n,) samples over which a hit and the reference hit are compared
-    reference: (
-        int | None
-    )  # index of the hit that the unmodulated preset stands for; None: a hit of another take
+    # index of the hit that the unmodulated preset stands for; None: a hit of another take
+    reference: int | None
     gain: float  # that brings the recording to the nominal level
 
     def __len__(self) -> int:

@@ -3,6 +3,7 @@
 ``timbrekit.training.fast`` trains the same in a fraction of the time, and several models at once.
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -73,67 +74,41 @@ def train(
     Raises:
         TrainingError: the loss is not a number (a preset or recording that the features cannot measure).
     """
-    settings = settings or Settings()
-    began, generator = time.perf_counter(), torch.Generator().manual_seed(settings.seed)
+    settings, began = settings or Settings(), time.perf_counter()
     split = split_hits(take, settings.split, settings.seed)
-    features = TimbreFeatures.for_training(
-        take.hits.sample_rate, settings.features == "gated", settings.thinned
-    )
-    weights = spread_weights(take.intended) if settings.balanced else None
-    take, trained_on = with_expected(take, split.train) if settings.expected else (take, split.train)
-    player = SynthPlayer(preset, take, features, settings.fresh_noise, settings.seed)
+    objective = Objective(take, preset, split, settings)
     mapping = make_mapping(take, preset, settings)
     if settings.warm_start:
         from timbrekit.training.warm_start import WarmStart
 
-        WarmStart(mapping, take, player.differences, trained_on, settings, settings.seed, weights).run()
-
-    def loss_of(
-        model: torch.nn.Module, inputs: Tensor, hits: Tensor, source: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Of hits ``(batch,)`` heard as ``inputs`` ``(batch, 3)``: the feature difference loss and the penalty."""
-        parameters, penalty = model(inputs)
-        parameters = parameters.clone()  # so that the gradient of the penalty is not clipped
-        if parameters.requires_grad:
-            parameters.register_hook(lambda gradient: clipping.clip(gradient[None])[0])
-        played = player.differences(parameters, hits, torch.Generator().manual_seed(draw_seed(source)))
-        return feature_difference_loss(played, take.intended[hits], weights), settings.l2_penalty * penalty
-
-    model = _Played(mapping)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
-    clipping = GradientClipping(settings.gradient_clip)
-    epochs = settings.epochs or epochs_for(len(trained_on), settings.batch_size)
-    optimiser = torch.optim.Adam(model.parameters(), settings.learning_rate)
-    schedule = _schedule(optimiser, epochs * math.ceil(len(trained_on) / settings.batch_size), settings)
-    checked = torch.from_numpy(split.validation)[take.lengths[split.validation].argsort(stable=True)]
-    checked_inputs = _draw(take, settings, torch.Generator().manual_seed(settings.seed))
+        about = objective.take, objective.player.differences, objective.hits, settings, settings.seed
+        WarmStart(mapping, *about, objective.weights).run()
+    average = AveragedModel(mapping, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+    epochs = settings.epochs or epochs_for(len(objective.hits), settings.batch_size)
+    optimiser = torch.optim.Adam(mapping.parameters(), settings.learning_rate)
+    schedule = _schedule(optimiser, epochs * math.ceil(len(objective.hits) / settings.batch_size), settings)
+    generator = torch.Generator().manual_seed(settings.seed)
 
     history, least, best, interrupted = [], math.inf, None, False
     try:
         for number in range(1, epochs + 1):
-            inputs, train_loss = _draw(take, settings, generator), 0.0
-            for hits in shuffled_batches(trained_on, take, settings, generator):
-                loss, penalty = loss_of(model, inputs[hits], hits, generator)
+            inputs, train_loss = objective.draw_inputs(generator), 0.0
+            for hits in shuffled_batches(objective.hits, objective.take, settings, generator):
+                loss, penalty = objective(mapping, inputs, hits, generator)
                 optimiser.zero_grad()
                 (loss + penalty).backward()
                 optimiser.step()
                 if not settings.plateau:
                     schedule.step()
-                average.update_parameters(model)
-                train_loss += float(loss.detach()) * len(hits) / len(trained_on)
-            source, validation_loss = torch.Generator().manual_seed(settings.seed + 1), 0.0
-            with torch.no_grad():
-                for hits in checked.split(settings.batch_size) if len(checked) else ():
-                    loss, _ = loss_of(average, checked_inputs[hits], hits, source)
-                    validation_loss += float(loss) * len(hits) / len(checked)
-            if not len(checked):
-                validation_loss = train_loss
+                average.update_parameters(mapping)
+                train_loss += float(loss.detach()) * len(hits) / len(objective.hits)
+            validation_loss = objective.validate(average.module) if len(split.validation) else train_loss
             if settings.plateau:
                 schedule.step(validation_loss)
             check_finite(preset.name, train_loss + validation_loss)
             judged = judged_loss(validation_loss, train_loss, split, settings)
             if judged < least:
-                least, best = judged, [values.detach().clone() for values in average.parameters()]
+                least, best = judged, copy.deepcopy(average.module)
             left = (time.perf_counter() - began) / number * (epochs - number)
             history.append(Epoch(number, epochs, train_loss, validation_loss, left))
             if progress:
@@ -142,11 +117,47 @@ def train(
         if best is None:
             raise
         interrupted = True
-    with torch.no_grad():
-        for values, kept in zip(mapping.parameters(), best, strict=True):
-            values.copy_(kept)
-    mapping = mapping.eval().requires_grad_(False)
+    mapping = best.eval().requires_grad_(False)
     return Trained(mapping, split, history, time.perf_counter() - began, interrupted, settings)
+
+
+class Objective:
+    """How far a preset, modulated by a mapping, is from following a take (section 3.3, with a penalty beside)."""
+
+    def __init__(self, take: Take, preset: "Preset", split: Split, settings: Settings):
+        self.settings = settings
+        self.weights = spread_weights(take.intended) if settings.balanced else None
+        self.take, self.hits = with_expected(take, split.train) if settings.expected else (take, split.train)
+        gated = settings.features == "gated"
+        features = TimbreFeatures.for_training(take.hits.sample_rate, gated, settings.thinned)
+        self.player = SynthPlayer(preset, self.take, features, settings.fresh_noise, settings.seed)
+        self.clipping = GradientClipping(settings.gradient_clip)
+        validation = torch.from_numpy(split.validation)
+        self.validation = validation[take.lengths[validation].argsort(stable=True)]
+
+    def __call__(
+        self, mapping: Mapping, inputs: Tensor, hits: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Of hits ``(batch,)``, heard as ``inputs`` ``(n, 3)`` say: the feature difference loss and the L2 penalty."""
+        parameters, penalty = mapping.parameters_and_penalty(inputs[hits])
+        noise = torch.Generator().manual_seed(draw_seed(generator))
+        played = self.player.differences(clipped(parameters, self.clipping), hits, noise)
+        loss = feature_difference_loss(played, self.take.intended[hits], self.weights)
+        return loss, self.settings.l2_penalty * penalty
+
+    @torch.no_grad()
+    def validate(self, mapping: Mapping) -> float:
+        """Mean loss of the validation hits, augmented and rendered with the same draws every time."""
+        seed, batches = self.settings.seed, self.validation.split(self.settings.batch_size)
+        inputs = self.draw_inputs(torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed + 1)
+        total = sum(float(self(mapping, inputs, hits, generator)[0]) * len(hits) for hits in batches)
+        return total / len(self.validation)
+
+    def draw_inputs(self, generator: torch.Generator) -> Tensor:
+        """``(n, 3)`` inputs of an epoch, augmented."""
+        probabilities = self.settings.shift_probability, self.settings.growing_probability
+        return draw_inputs(self.take, *probabilities, generator, jitter=self.settings.jitter)[0]
 
 
 def make_mapping(take: Take, preset: "Preset", settings: Settings) -> Mapping:
@@ -235,21 +246,12 @@ class GradientClipping:
         return gradients * shares[..., None]
 
 
-class _Played(torch.nn.Module):
-    """A mapping called for what it plays and the penalty on it."""
-
-    def __init__(self, mapping: Mapping):
-        super().__init__()
-        self.mapping = mapping
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return self.mapping.parameters_and_penalty(inputs)
-
-
-def _draw(take: Take, settings: Settings, generator: torch.Generator) -> Tensor:
-    """``(n, 3)`` inputs of an epoch, augmented."""
-    probabilities = settings.shift_probability, settings.growing_probability
-    return draw_inputs(take, *probabilities, generator, jitter=settings.jitter)[0]
+def clipped(parameters: Tensor, clipping: GradientClipping) -> Tensor:
+    """``(batch, …)`` parameters whose gradient is clipped hit by hit; not that of the penalty on them."""
+    parameters = parameters.clone()
+    if parameters.requires_grad:
+        parameters.register_hook(lambda each: clipping.clip(each.flatten(1)[None])[0].view_as(each))
+    return parameters
 
 
 def _schedule(

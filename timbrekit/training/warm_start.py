@@ -33,7 +33,7 @@ BESIDE_STEPS = 900  # of the surrogate, while the mapping is fitted
 RELEARN_STEPS = 500  # … and then from what the mapping has chosen
 SURROGATE_WIDTH = 64
 FIRST_PENALTY = 10.0  # times the penalty at first: the surrogate knows best what is near the preset
-BEND = 0.3  # of an error of the surrogate, beyond which it counts by its size, not its square
+SMOOTH_L1_BETA = 0.3  # of an error of the surrogate, beyond which it counts by its size, not its square
 JITTER = 0.05  # by which a mapping's choices are also tried displaced: gradients for the surrogate to learn
 LARGEST_DIFFERENCE = 200.0  # in spreads of the take: what is farther off is far enough
 FACTORS = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.0)  # on the fitted modulation, tried while they help
@@ -141,7 +141,7 @@ class WarmStart:
 
     def learn(self, steps: int) -> None:
         """Let the surrogate learn from all that was ever rendered."""
-        self.fit_surrogate(lesson(torch.cat(self.seen), torch.cat(self.heard), steps, self.generator))
+        self.fit_surrogate(sample_batches(torch.cat(self.seen), torch.cat(self.heard), steps, self.generator))
 
     def mapping_batches(self, penalty: float) -> list[Tensor]:
         """For each step inputs, rings and intended differences of some hits, and the weight of the penalty."""
@@ -153,7 +153,7 @@ class WarmStart:
         return [inputs, self.rings[hits][some], self.intended[some], penalties]
 
     def fit_surrogate(self, batches: Sequence[Tensor]) -> None:
-        """A step of Adam for each batch of :func:`lesson`."""
+        """A step of Adam for each batch of :func:`sample_batches`."""
         _fit_surrogate(self.surrogate.network, batches)
 
     def fit_mapping(self, batches: Sequence[Tensor]) -> None:
@@ -169,7 +169,7 @@ class WarmStart:
         """Fit the mapping to what the surrogate knows, while that learns on from ``seen`` and ``heard``."""
         learner = copy.deepcopy(self.surrogate.network)
         self.fit_mapping(self.mapping_batches(penalty))
-        _fit_surrogate(learner, lesson(seen, heard, steps, torch.Generator().manual_seed(seed)))
+        _fit_surrogate(learner, sample_batches(seen, heard, steps, torch.Generator().manual_seed(seed)))
         self.surrogate.network.load_state_dict(learner.state_dict())
 
     def _draw(self, passes: int) -> Tensor:
@@ -195,7 +195,7 @@ def surrogate_network(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-def lesson(seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator) -> list[Tensor]:
+def sample_batches(seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator) -> list[Tensor]:
     """Batches of what was rendered."""
     some = torch.randint(len(seen), (steps, SURROGATE_BATCH), generator=generator).to(seen.device)
     return [seen[some], heard[some]]
@@ -203,7 +203,7 @@ def lesson(seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator) 
 
 def _fit_surrogate(network: nn.Sequential, batches: Sequence[Tensor]) -> None:
     def loss(inputs: Tensor, wanted: Tensor) -> Tensor:
-        return nn.functional.smooth_l1_loss(network(inputs), wanted, beta=BEND)
+        return nn.functional.smooth_l1_loss(network(inputs), wanted, beta=SMOOTH_L1_BETA)
 
     _fit(network, loss, batches, SURROGATE_RATE)
 

@@ -87,9 +87,8 @@ class NnChain(NnAttributes):
         self.previous = 0.0
         self.countdown = 0
         self.triggered = False
-        self.window_end = (
-            -1
-        )  # the sample, of this block or a later one, up to which detections are dropped; else -1
+        # the sample, of this block or a later one, up to which detections are dropped; else -1
+        self.window_end = -1
         self.origin = 0  # sample of the last detection that counts; of this block, or negative
         self.look = len(self.listener.delays)  # number of the answer to it that comes next
         self.voice.restart(self.sample_rate)

@@ -64,9 +64,8 @@ def at_rate(waves: Tensor, rate: int) -> Tensor:
     taps = sinc * torch.i0(5.0 * torch.sqrt(1.0 - (at / half).square()))
     taps = taps * (up / taps.sum())
     length = waves.shape[1]
-    places = (
-        torch.arange((length * up + down - 1) // down) * down
-    )  # in samples of the common multiple of both rates
+    # in samples of the common multiple of both rates
+    places = torch.arange((length * up + down - 1) // down) * down
     first = torch.div(places - half + up - 1, up, rounding_mode="floor")
     samples = first.unsqueeze(1) + torch.arange(2 * half // up + 1)
     which = places.unsqueeze(1) - samples * up + half

@@ -154,9 +154,8 @@ class TrainingRun:
 
     def _validation_losses(self) -> Tensor:
         total = torch.zeros(len(self.players), device=self.device)
-        generators = [
-            torch.Generator().manual_seed(seed + 1) for seed in self.seeds
-        ]  # the same noises every time
+        # the same noises every time
+        generators = [torch.Generator().manual_seed(seed + 1) for seed in self.seeds]
         for indices in _batches(self.validated, self.settings.batch_size):
             batch = self.batch(self.validation_inputs, indices, generators)
             total += self.learner.losses(batch) * indices.shape[1]

@@ -17,13 +17,13 @@ from timbrekit.training.fast.worker import Worker
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import Take
 from timbrekit.training.warm_start import (
-    BEND,
     MAPPING_RATE,
+    SMOOTH_L1_BETA,
     SURROGATE_RATE,
     WIDEST,
     Render,
     WarmStart,
-    lesson,
+    sample_batches,
     surrogate_network,
 )
 
@@ -32,7 +32,7 @@ class FastWarmStart(WarmStart):
     """``WarmStart`` with the same steps, up to rounding.
 
     Args:
-        worker: that teaches the surrogate while the mapping is fitted to what it knew before.
+        worker: that trains the surrogate while the mapping is fitted to what it knew before.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class FastWarmStart(WarmStart):
         if self.device.type == "cuda":
             weights = self._fit_both_by_turns(penalty, seen, heard, steps, seed)
         else:
-            taught = self.small_surrogate.weights, seen, heard, steps, seed
+            learned_from = self.small_surrogate.weights, seen, heard, steps, seed
             _, weights = self.worker.beside(
-                lambda: self.fit_mapping(self.mapping_batches(penalty)), _learn_apart, taught
+                lambda: self.fit_mapping(self.mapping_batches(penalty)), _learn_apart, learned_from
             )
         self.small_surrogate.weights.copy_(weights)
 
@@ -79,7 +79,7 @@ class FastWarmStart(WarmStart):
             network = surrogate_network(seen.shape[1], heard.shape[1])
             self._aside = surrogate_fit(SmallNetwork(network.to(seen.device)))
         self._aside.network.weights.copy_(self.small_surrogate.weights)
-        batches = lesson(seen, heard, steps, torch.Generator().manual_seed(seed))
+        batches = sample_batches(seen, heard, steps, torch.Generator().manual_seed(seed))
         by_turns = self._aside.in_parts(batches), self._mapping_fit.in_parts(self.mapping_batches(penalty))
         for _ in zip_longest(*by_turns):
             pass
@@ -109,9 +109,9 @@ class FastWarmStart(WarmStart):
 
 def surrogate_fit(network: SmallNetwork) -> Fit:
     def backward(inputs: Tensor, wanted: Tensor) -> None:
-        """Of the smooth L1 loss: its gradient grows with the error up to ``BEND`` and then stays."""
+        """Of the smooth L1 loss: its gradient grows with the error up to ``SMOOTH_L1_BETA`` and then stays."""
         error = network(inputs) - wanted
-        network.backward(error.div_(BEND).clamp_(-1, 1).div_(error.numel()), to_inputs=False)
+        network.backward(error.div_(SMOOTH_L1_BETA).clamp_(-1, 1).div_(error.numel()), to_inputs=False)
 
     return Fit(network, backward, SURROGATE_RATE, together=20)
 
@@ -121,5 +121,5 @@ def _learn_apart(_: Any, weights: Tensor, seen: Tensor, heard: Tensor, steps: in
     """The weights of a surrogate after ``steps`` more steps; those given stay."""
     network = SmallNetwork(surrogate_network(seen.shape[1], heard.shape[1]))
     network.weights.copy_(weights)
-    surrogate_fit(network).run(lesson(seen, heard, steps, torch.Generator().manual_seed(seed)))
+    surrogate_fit(network).run(sample_batches(seen, heard, steps, torch.Generator().manual_seed(seed)))
     return network.weights

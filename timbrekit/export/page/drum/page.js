@@ -42,7 +42,7 @@ const sound = new Sound(model, {
     $("forget").disabled = false;
     if (sound.delayed) scope.push(ONSET_TOP, true);
   },
-  // What is heard on while the hit rings, and corrects it.
+  // What the mel listener hears while the hit rings, and corrects it.
   onUpdate({ look, raw, features, normalized, physical }) {
     if (!looks() || physical.length !== model.parameters.length) return; // it came from the instrument before
     if (look === 1) lanes.show(raw, features, trained);
@@ -69,13 +69,13 @@ function showFeatures({ raw, features }) {
   lanes.show(raw, features, fixed ? trained : heard);
 }
 
-// What a model that hears looks says of itself.
+// What a model with the mel listener says of itself.
 function looksHelp() {
   const rate = model.sample_rate;
   const [first, ...later] = answerDelays(model, rate);
   const times = later.map((delay) => Math.round((1000 * (delay - first)) / rate));
   const after = `${times.slice(0, -1).join(", ")} and ${times.at(-1)} ms`;
-  return `The first sound comes ${seconds(first / rate)} after the onset. It hears on, and corrects what rings ${after} later.`;
+  return `The first sound comes ${seconds(first / rate)} after the onset. The mel listener goes on, and corrects what rings ${after} later.`;
 }
 
 function showRanges() {
