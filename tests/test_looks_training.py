@@ -196,6 +196,14 @@ def test_what_is_asked_for_lies_between_the_hits_and_the_reference():
     assert 0.4 < float(share) < 0.75
 
 
+@pytest.mark.parametrize("count, apart", [(40, True), (120, False)])
+def test_of_few_hits_features_that_go_together_are_also_asked_for_apart(count, apart):
+    together = torch.randn(count, 1, generator=torch.Generator().manual_seed(2)).expand(-1, 7)
+    some = torch.arange(count).repeat(50)
+    asked = draw_asked(together, torch.arange(count), some, torch.Generator().manual_seed(3))
+    assert (asked.std(-1).mean() > 0.12) == apart  # the noise on it has 0.1
+
+
 def test_a_mapping_that_is_given_context_answers_as_before_where_there_is_none():
     preset = load_preset("snare-1")
     values, damping = (torch.from_numpy(each) for each in (preset.normalized(), preset.damping_vector()))
