@@ -11,6 +11,7 @@ from timbrekit.presets import load_preset
 from timbrekit.recording.hits import find_hits
 from timbrekit.training.checkpoint import load_checkpoint, save_checkpoint
 from timbrekit.training.fast.train import train
+from timbrekit.training.looks import train_looks
 from timbrekit.training.published import PUBLISHED
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import make_take
@@ -37,23 +38,33 @@ def take():
 
 
 def _weights(trained):
-    return torch.cat([weights.flatten() for weights in trained.mapping.network.parameters()])
+    return torch.cat([weights.flatten() for weights in trained.mapping.parameters()])
 
 
-@pytest.mark.parametrize("settings", [Settings(**QUICK), Settings(**{**PUBLISHED.__dict__, "epochs": 4})])
-def test_a_run_that_was_killed_ends_as_if_it_had_not_been(take, tmp_path, settings):
+@pytest.mark.parametrize(
+    ("train", "settings", "killed_after", "epochs"),
+    [
+        (train, Settings(**QUICK), 2, 4),
+        (train, Settings(**{**PUBLISHED.__dict__, "epochs": 4}), 2, 4),
+        *[(train_looks, Settings(**QUICK, listener="mel", split="whole"), after, 8) for after in (2, 4, 6)],
+    ],
+)
+def test_a_run_that_was_killed_ends_as_if_it_had_not_been(
+    take, tmp_path, train, settings, killed_after, epochs
+):
     preset, checkpoint = load_preset("snare-1"), tmp_path / "with spaces" / "run.pt"
     whole = train(take, preset, settings)
 
-    def kill_after_two(epoch):
-        if epoch.number == 2:
+    def kill(epoch):
+        if epoch.number == killed_after:
             raise Killed
 
     with pytest.raises(Killed):
-        train(take, preset, settings, kill_after_two, checkpoint)
+        train(take, preset, settings, kill, checkpoint)
     told, said = [], []
     resumed = train(take, preset, settings, lambda epoch: told.append(epoch.number), checkpoint, said.append)
-    assert told == [3, 4] and len(said) == 1 and "after 2 of 4" in said[0]
+    assert told == list(range(killed_after + 1, epochs + 1))
+    assert len(said) == 1 and f"after {killed_after} of {epochs}" in said[0]
     assert torch.equal(_weights(resumed), _weights(whole))
     assert [e.validation_loss for e in resumed.history] == [e.validation_loss for e in whole.history]
     told.clear()

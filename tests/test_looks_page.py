@@ -76,7 +76,7 @@ def test_no_late_update_clicks(core, preset):
         plans["both"] = [[0, "trigger", a], [at, "update", b]]
         tasks += [{**task, "events": events, "out": f"{name}{row}"} for name, events in plans.items()]
     assert not any("error" in result for result in core.run(*tasks))
-    around = slice(at // 128, (at + 192 + 512) // 128 + 1)
+    around = slice(at // 128, (at + 512 + 512) // 128 + 1)
     for row in range(rows):
         one, other, both = (flux(core.read(f"{name}{row}")) for name in ("a", "b", "both"))
         assert 0 < both[around].max() < max(one.max(), other.max()), row

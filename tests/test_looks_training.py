@@ -43,13 +43,24 @@ def outcome(tmp_path_factory):
         write_wav(folder / "other.wav", varied_strokes(12, seed=3), RATE)
         (folder / "out").mkdir()
         (folder / "out" / "primer.wav").write_bytes(b"of an earlier training")
-        made = train_model(
-            prepare(folder / "take.wav"),
-            load_preset("snare-1"),
-            folder / "out",
-            Settings(listener="mel", epochs=8),
-        )
+        about = prepare(folder / "take.wav"), load_preset("snare-1"), folder / "out"
+        about, said = (*about, Settings(listener="mel", epochs=8)), []
+        with pytest.raises(OSError, match="killed"):
+            train_model(*about, _kill_after_ten, checkpoint=folder / "unfinished.pt")
+        made = train_model(*about, stage=said.append, checkpoint=folder / "unfinished.pt")
+        (folder / "said").write_text("\n".join(said))
         yield folder, made
+
+
+def _kill_after_ten(epoch):
+    if epoch.number == 10:
+        raise OSError("killed")
+
+
+def test_training_that_was_killed_goes_on_and_leaves_no_checkpoint_beside_the_model(outcome):
+    folder, made = outcome
+    assert "goes on where it was cut off, after 10 of 16 epochs" in (folder / "said").read_text()
+    assert made.model.is_file() and not (folder / "unfinished.pt").exists()
 
 
 def test_training_leaves_a_folder_with_all_but_a_primer(outcome):

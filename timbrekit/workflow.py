@@ -171,7 +171,7 @@ def _train(
 ) -> Trained:
     """For the settings' listener, by their recipe; on the CPU where a GPU fails."""
     if settings.listener == MEL:
-        return train_looks(take, preset, settings, progress)
+        return train_looks(take, preset, settings, progress, checkpoint, stage)
     source, sound = take, preset
     if settings.recipe == "published":
         hits, samples = prepared.hits, prepared.recording.samples

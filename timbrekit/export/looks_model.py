@@ -17,7 +17,7 @@ from timbrekit.export.model_file import LOOKS_SCHEMA, MEL, ModelFile
 from timbrekit.export.torchdrum import serialize_as, write_proved
 from timbrekit.features.mel_looks import FEATURES, LOOKS
 from timbrekit.mapping_looks import LooksMapping, LooksModel
-from timbrekit.synth.updates import GLIDE
+from timbrekit.synth.updates import GLIDES
 
 TOLERANCE = 1e-5  # between the file and the mapping it was written from
 PROBES = 200  # random features
@@ -30,7 +30,7 @@ def describe_looks(metadata: dict[str, Any], mapping: LooksMapping) -> dict[str,
     arrays = ("mean", "scale", "low", "high", "known", "offset", "linear", "weights")
     looks = {
         "windows": [[look.before, look.after, look.bands, look.parts] for look in LOOKS],
-        "glide": GLIDE,
+        "glide": list(GLIDES),
         "hits": len(estimator.known),
         **{name: encode(getattr(estimator, name)) for name in arrays},
         "aims": {name: encode(getattr(aims, name)) for name in ("now", "before", "offset")},

@@ -60,12 +60,12 @@ def render(
     amplitudes = torch.exp((levels_db[..., :3] + levels_db[..., 3:]) * (math.log(10) / 20))
     cutoff_hz, q = filter_at[..., 0].clamp_max(rate / 2 - NYQUIST_MARGIN_HZ), filter_at[..., 1]
 
-    glide = glide_samples(rate)
-    alone = starts[-1] + (glide if len(starts) > 1 else attack_samples(rate))
+    glides = glide_samples(rate)
+    alone = starts[-1] + (glides[len(starts) - 2] if len(starts) > 1 else attack_samples(rate))
     settled = min(alone, samples)  # from here on there is one set of parameters, and its envelopes decay
-    share = shares(starts, settled, glide).to(device)
+    share = shares(starts, settled, glides).to(device)
     turns, tones, hiss = 0, 0, 0  # advance of each sample in cycles; amplitudes of the tones; noise
-    for number, (first, end) in enumerate(spans(starts, samples, glide)):
+    for number, (first, end) in enumerate(spans(starts, samples, glides)):
         if first == end:
             continue
         levels = _envelopes(log_rates[:, number], first, end, rate, dtype)  # (batch, 4, end - first)

@@ -49,20 +49,19 @@ def play(
     noise = white_noise(num_samples, seed) if noise is None else noise
     noise = np.ascontiguousarray(noise, dtype=np.float64)[:num_samples]
     idle = parameters[0, 0] if idle is None else np.asarray(idle, dtype=np.float64)
-    when, rows, is_trigger = _events(triggers, starts, np.asarray(heard, dtype=np.int64), num_samples)
+    when, rows, number = _events(triggers, starts, np.asarray(heard, dtype=np.int64), num_samples)
     rows = np.vstack([idle, parameters.reshape(-1, NUM_PARAMETERS)[rows]])
-    glide, attack = glide_samples(sample_rate), attack_samples(sample_rate)
-    return _stream(rows, when, is_trigger, noise, float(sample_rate), glide, attack)
+    glides = np.array((1, *glide_samples(sample_rate)))[number]
+    return _stream(rows, when, number == 0, noise, float(sample_rate), glides, attack_samples(sample_rate))
 
 
 def _events(triggers, starts, heard, num_samples) -> tuple[NDArray, NDArray, NDArray]:
-    """When parameters come, which row of all sets they are, and whether they are a trigger's."""
+    """When parameters come, which row of all sets they are, and which set of their hit (0: the trigger's)."""
     when = triggers[:, None] + starts
     rows = np.arange(when.size).reshape(when.shape)
     following = np.append(triggers[1:], num_samples)
     valid = (np.arange(len(starts)) < heard[:, None]) & (when < following[:, None])
-    is_trigger = np.broadcast_to(np.arange(len(starts)) == 0, when.shape)
-    return when[valid], rows[valid], is_trigger[valid]
+    return when[valid], rows[valid], (rows % len(starts))[valid]
 
 
 @compiled
@@ -91,8 +90,8 @@ def _tick(level, decay):
 
 
 @compiled
-def _stream(rows, when, is_trigger, noise, rate, glide, attack):
-    """Row 0 holds before the first event, row i + 1 from event i on."""
+def _stream(rows, when, is_trigger, noise, rate, glides, attack):
+    """Row 0 holds before the first event, row i + 1 from event i on, after its glide."""
     audio = np.zeros(len(noise), dtype=np.float32)
     old, new = np.zeros(14), np.zeros(14)  # tunings: before the glide, and after
     level, level_old = np.zeros(4), np.zeros(4)  # envelopes: pitch, oscillator 1, oscillator 2, noise
@@ -105,7 +104,7 @@ def _stream(rows, when, is_trigger, noise, rate, glide, attack):
     phase1 = 0.0
     phase2 = 0.0
     since = 0  # samples since the trigger
-    gliding = glide  # samples of the glide that are over
+    glide, gliding = 1, 1  # samples of the glide, and how many are over
     _tune(rows[0], rate, new)
     following = 0
     for i in range(len(noise)):
@@ -126,7 +125,7 @@ def _stream(rows, when, is_trigger, noise, rate, glide, attack):
                         level[e] = new[e] ** risen[e]
                         if level[e] < SILENCE:
                             level[e] = 0.0
-                gliding = 0
+                glide, gliding = glides[following], 0
             state[:] = 0.0
             following += 1
 

@@ -142,7 +142,7 @@ def train(
     name = fingerprint(lesson, settings)
     lesson = lesson.to(settings.device)
     step, best, best_loss, history = 0, instrument.state_dict(), math.inf, []
-    if unfinished and (saved := load_checkpoint(unfinished, name)):
+    if saved := load_checkpoint(unfinished, name):
         instrument.load_state_dict(saved["weights"])
         optimiser.load_state_dict(saved["optimiser"])
         draw.set_state(saved["draw"])

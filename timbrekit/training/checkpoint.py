@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,12 @@ def save_checkpoint(path: str | Path, fingerprint: str, state: dict[str, Any]) -
         temporary.write_bytes(buffer.getvalue())
 
 
-def load_checkpoint(path: str | Path, fingerprint: str) -> dict[str, Any] | None:
+def load_checkpoint(path: str | Path | None, fingerprint: str) -> dict[str, Any] | None:
     """The state that was saved for this very run; None if there is none, or it is another run's, or damaged.
 
     A checkpoint saves work, it holds none that cannot be done again: one that does not fit is no error.
     """
-    path = Path(path)
-    if not path.is_file():
+    if path is None or not Path(path).is_file():
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -47,6 +47,12 @@ def load_checkpoint(path: str | Path, fingerprint: str) -> dict[str, Any] | None
     if not isinstance(content, dict) or content.get("fingerprint") != fingerprint:
         return None
     return content["state"]
+
+
+def goes_on(say: Callable[[str], None] | None, done: int, of: int) -> None:
+    """Tell the user that training is resumed, and after how many epochs."""
+    if say:
+        say(f"Training goes on where it was cut off, after {done} of {of} epochs")
 
 
 def fingerprint_of(take: Take, preset: Preset, settings: Any) -> str:

@@ -14,8 +14,9 @@ Every frame of the sustain counts. Of thinned features updates would learn to pl
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,12 +31,14 @@ from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping import Mapping
 from timbrekit.mapping_looks import Aims, LooksMapping, build_looks_network, with_context
 from timbrekit.recording.hits import pre_roll
+from timbrekit.training.checkpoint import fingerprint_of, goes_on, load_checkpoint, save_checkpoint
 from timbrekit.training.inverse import NOISE, InverseWarmStart, draw_asked
 from timbrekit.training.objective import SynthPlayer, draw_together
 from timbrekit.training.settings import Settings
 from timbrekit.training.split import split_hits
 from timbrekit.training.take import Take
 from timbrekit.training.train import (
+    FEWEST_STEPS,
     Epoch,
     GradientClipping,
     Trained,
@@ -107,6 +110,8 @@ def train_looks(
     preset: "Preset",
     settings: Settings | None = None,
     progress: Callable[[Epoch], None] | None = None,
+    checkpoint: str | Path | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train a mapping over looks. On the CPU, in one process.
 
@@ -116,6 +121,7 @@ def train_looks(
         settings: of which seed, split, batch size, penalty, clipping, averaging and epochs (of each of the two rounds
             of training) count.
         progress: called after each epoch. If it raises KeyboardInterrupt, training ends and what there is is kept.
+        checkpoint, say: as in ``timbrekit.training.fast.train.train``.
 
     Returns:
         As ``timbrekit.training.train.train``; its history is that of the second round, through the updates.
@@ -149,12 +155,19 @@ def train_looks(
     )
     model = LooksMapping(estimator, Aims(len(LOOKS), wanted), mapping)
     generator = torch.Generator().manual_seed(settings.seed)
-    if settings.warm_start:
+    fingerprint = fingerprint_of(take, preset, settings)
+    resumed = load_checkpoint(checkpoint, fingerprint)
+    if settings.warm_start and not resumed:
         InverseWarmStart(mapping, take, player.differences, split.train, settings, settings.seed).run()
 
     epochs = settings.epochs or epochs_for(len(hits), settings.batch_size)
     history: list[Epoch] = []
     clipping = GradientClipping(settings.gradient_clip)
+    if resumed:
+        history = [Epoch(*told) for told in resumed["history"]]
+        clipping.medians = resumed["medians"]
+        generator.set_state(resumed["generator"])
+        goes_on(say, len(history), 2 * epochs)
 
     def inverse_loss(some: Tensor) -> Tensor:
         asked = draw_asked(take.intended * weights, hits, some, generator)
@@ -182,18 +195,24 @@ def train_looks(
             {"params": model.aims.parameters(), "lr": AIMS_RATE},
         ]
 
-    interrupted = False
+    interrupted, first = False, len(history)
+    rounds = (inverse_loss, inverse_groups), (updates_loss, updates_groups)
     try:
-        for loss_of, groups in ((inverse_loss, inverse_groups), (updates_loss, updates_groups)):
-            for loss in _train_round(
-                model, loss_of, groups(), epochs, split.train, take, settings, generator
+        for loss_of, groups in rounds[int(first > epochs) :]:
+            for loss, state in _train_round(
+                model, loss_of, groups(), epochs, split.train, take, settings, generator, resumed
             ):
                 check_finite(preset.name, loss)
                 number, of = len(history) + 1, 2 * epochs
-                left = (time.perf_counter() - began) / number * (of - number)
+                left = (time.perf_counter() - began) / (number - first) * (of - number)
                 history.append(Epoch(number, of, loss, loss, left))
+                if checkpoint:
+                    state |= {"history": [astuple(told) for told in history], "medians": clipping.medians}
+                    state |= {"generator": generator.get_state()}
+                    save_checkpoint(checkpoint, fingerprint, state)
                 if progress:
                     progress(history[-1])
+            resumed = None  # it was of that round
     except KeyboardInterrupt:
         if len(history) <= epochs:  # it has not learned to correct anything yet
             raise
@@ -211,20 +230,27 @@ def _train_round(
     take: Take,
     settings: Settings,
     generator: torch.Generator,
-) -> Iterator[float]:
-    """Each epoch's mean loss. At the end, also where it is interrupted, the model has the average of its weights."""
+    resumed: dict[str, Any] | None,
+) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Each epoch's mean loss, and the state from which the round can be resumed after it.
+
+    At the end, also where it is interrupted, the model has the average of its weights.
+    """
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     optimiser = torch.optim.Adam(groups)
-    steps = epochs * math.ceil(len(hits) / settings.batch_size)
+    batches = math.ceil(len(hits) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
         [group["lr"] for group in groups],
-        total_steps=max(steps, 20) + 1,
+        total_steps=max(epochs * batches, FEWEST_STEPS) + 1,
         pct_start=0.1,
         cycle_momentum=False,
     )
+    parts = {"model": model, "average": average, "optimiser": optimiser, "schedule": schedule}
+    for name, part in parts.items() if resumed else ():
+        part.load_state_dict(resumed[name])
     try:
-        for _ in range(epochs):
+        for _ in range(schedule.last_epoch // batches, epochs):
             total = 0.0
             for some in shuffled_batches(hits, take, settings, generator):
                 loss, penalty = loss_of(some)
@@ -234,7 +260,7 @@ def _train_round(
                 schedule.step()
                 average.update_parameters(model)
                 total += float(loss.detach()) * len(some) / len(hits)
-            yield total
+            yield total, {name: part.state_dict() for name, part in parts.items()}
     finally:
         with torch.no_grad():
             for values, kept in zip(model.parameters(), average.module.parameters(), strict=True):

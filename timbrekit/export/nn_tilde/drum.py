@@ -19,7 +19,7 @@ from timbrekit.synth.drum_model import END_FADE
 from timbrekit.synth.drum_parts import DB, HIGHEST
 from timbrekit.synth.modes import ATTACK, BLOCK
 from timbrekit.synth.noise_bands import PERIOD
-from timbrekit.synth.updates import GLIDE
+from timbrekit.synth.updates import GLIDES
 
 
 class DrumVoice(NnVoice):
@@ -33,7 +33,7 @@ class DrumVoice(NnVoice):
     FAINT: Final[float] = -28.0  # a mode below e^-28 is over
     BLOCK: Final[int] = BLOCK
     PERIOD: Final[int] = PERIOD
-    GLIDE: Final[int] = GLIDE
+    GLIDES: Final[list[int]] = list(GLIDES)
 
     numbers: dict[str, Tensor]  # what the drum is, and the one that it is blended with: float64
     strokes: list[dict[str, Tensor]]  # that still sound
@@ -54,7 +54,10 @@ class DrumVoice(NnVoice):
         none: list[dict[str, Tensor]] = []
         self.strokes = none
         octaves = math.log(rate / 48000.0) / math.log(2.0)
-        self.glide = int(self.GLIDE * math.pow(2.0, math.floor(octaves + 0.5)))
+        factor = math.pow(2.0, math.floor(octaves + 0.5))
+        self.glide = [1] + [
+            int(glide * factor) for glide in self.GLIDES
+        ]  # samples, to each set of parameters
         self.position = 0  # samples played
         self.start = -1  # of the noise in its table: not known before the first sample
         # Made when the first sound is: as large as fifty such files.
@@ -72,7 +75,8 @@ class DrumVoice(NnVoice):
         for stroke in self.strokes:
             clock: list[int] = stroke["clock"].tolist()
             if clock[1] < 0:
-                stroke["clock"] = torch.tensor([clock[0], clock[0], clock[2], clock[3]])
+                clock[1] = clock[0]
+                stroke["clock"] = torch.tensor(clock)
         self.strokes.append(self.struck(self.values))
 
     @torch.jit.export
@@ -82,11 +86,11 @@ class DrumVoice(NnVoice):
         if len(self.strokes) > 0:
             ringing = self.strokes[len(self.strokes) - 1]
             clock: list[int] = ringing["clock"].tolist()
-            age, cut, came = clock[0], clock[1], clock[2]
-            if cut < 0:
-                ringing["clock"] = torch.tensor([age, cut, came, age])
+            if clock[1] < 0:
+                clock[3] = clock[0]
+                ringing["clock"] = torch.tensor(clock)
                 stroke = self.struck(values)
-                stroke["clock"] = torch.tensor([age, cut, age, -1])
+                stroke["clock"] = torch.tensor([clock[0], -1, clock[0], -1, clock[4] + 1])
                 self.strokes.append(stroke)
 
     @torch.jit.export
@@ -149,8 +153,9 @@ class DrumVoice(NnVoice):
         angle = radians[glides:].unsqueeze(1) * fine
         size = torch.exp(decay[glides:].unsqueeze(1) * -fine)
         return {
-            # Samples: its age, and that at which the next stroke came, it came by an update, another came; or -1.
-            "clock": torch.tensor([0, -1, -1, -1]),
+            # Samples: its age, and that at which the next stroke came, it came by an update, another came; or -1. And
+            # how many updates there were before.
+            "clock": torch.tensor([0, -1, -1, -1, 0]),
             # Samples that it lasts; drive and level in dB; the glide in semitones and ms.
             "knobs": torch.tensor(
                 [
@@ -225,9 +230,9 @@ class DrumVoice(NnVoice):
         if cut >= 0:
             sound = sound * (1.0 - (places - cut) / self.cut()).clamp(0.0, 1.0)
         if clock[2] >= 0:
-            sound = sound * self.risen(places, clock[2])
+            sound = sound * self.risen(places, clock[2], clock[4])
         if clock[3] >= 0:
-            sound = sound * (1.0 - self.risen(places, clock[3]))
+            sound = sound * (1.0 - self.risen(places, clock[3], clock[4] + 1))
         return sound.to(torch.float32)
 
     def goes_on(self, stroke: dict[str, Tensor], count: int) -> bool:
@@ -235,15 +240,16 @@ class DrumVoice(NnVoice):
         knobs: list[float] = stroke["knobs"].tolist()
         clock: list[int] = stroke["clock"].tolist()
         age = clock[0] + count
-        stroke["clock"] = torch.tensor([age, clock[1], clock[2], clock[3]])
+        clock[0] = age
+        stroke["clock"] = torch.tensor(clock)
         gone = (clock[1] >= 0 and age - clock[1] >= self.cut()) or (
-            clock[3] >= 0 and age - clock[3] >= self.glide
+            clock[3] >= 0 and age - clock[3] >= self.glide[clock[4] + 1]
         )
         return age < knobs[0] and not gone
 
-    def risen(self, places: Tensor, start: int) -> Tensor:
-        """How far the glide has come that an update begins at this age: 0 to 1."""
-        u = ((places - start + 1) / self.glide).clamp(0.0, 1.0)
+    def risen(self, places: Tensor, start: int, update: int) -> Tensor:
+        """How far the glide has come that an update, number 1 …, begins at this age: 0 to 1."""
+        u = ((places - start + 1) / self.glide[update]).clamp(0.0, 1.0)
         return u * u * (3.0 - 2.0 * u)
 
     def cut(self) -> int:

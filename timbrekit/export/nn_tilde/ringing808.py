@@ -12,7 +12,7 @@ from torch import Tensor
 from timbrekit.export.nn_tilde.dsp import filtered, high_pass, rate_factor
 from timbrekit.export.nn_tilde.voice import NnVoice
 from timbrekit.synth.parameters import ATTACK_MS, DECAY_LOG, NYQUIST_MARGIN_HZ, PARAMETERS, SILENCE
-from timbrekit.synth.updates import GLIDE
+from timbrekit.synth.updates import GLIDES
 
 
 class Ringing808Voice(NnVoice):
@@ -23,7 +23,7 @@ class Ringing808Voice(NnVoice):
     DECAY: Final[float] = DECAY_LOG * 1000
     MARGIN: Final[float] = NYQUIST_MARGIN_HZ
     SILENCE: Final[float] = SILENCE
-    GLIDE: Final[int] = GLIDE
+    GLIDES: Final[list[int]] = list(GLIDES)
 
     def __init__(self, rate: int):
         super().__init__()
@@ -34,7 +34,7 @@ class Ringing808Voice(NnVoice):
     def restart(self, rate: int) -> None:
         self.rate = float(rate)
         self.attack = max(1, int(rate * self.ATTACK))  # samples
-        self.glide = max(1, int(self.GLIDE * rate_factor(float(rate))))  # samples
+        self.glides = [max(1, int(glide * rate_factor(float(rate)))) for glide in self.GLIDES]  # samples
         self.phase1 = 0.0  # cycles
         self.phase2 = 0.0
         self.state = [0.0, 0.0]  # of the noise filter; TorchScript may make one list of two that look alike
@@ -43,6 +43,8 @@ class Ringing808Voice(NnVoice):
         self.tops = [0, 0, 0, 0]  # samples after the trigger at which each was 1 first
         self.since = 0  # samples since the trigger
         self.struck = False
+        self.updates = 0  # since the trigger
+        self.glide = 1  # samples
         self.gliding = self.glide  # samples of the glide that are over
         self.tuned = False
 
@@ -67,6 +69,7 @@ class Ringing808Voice(NnVoice):
             self.tops[e] = top
         self.since = 0
         self.struck = True
+        self.updates = 0
         self.gliding = self.glide
         self.state = [0.0, 0.0]
 
@@ -76,6 +79,8 @@ class Ringing808Voice(NnVoice):
         self.old_state = self.state
         self.tuning = self.coming
         self.state = [0.0, 0.0]
+        self.glide = self.glides[self.updates]
+        self.updates += 1
         self.gliding = 0
 
     def level(self, e: int) -> float:

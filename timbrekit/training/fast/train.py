@@ -9,7 +9,7 @@ import torch
 
 from timbrekit.errors import GpuError, first_line
 from timbrekit.presets import Preset
-from timbrekit.training.checkpoint import load_checkpoint, save_checkpoint
+from timbrekit.training.checkpoint import goes_on, load_checkpoint, save_checkpoint
 from timbrekit.training.fast.run import TrainingRun, Variant
 from timbrekit.training.fast.small_network import one_thread
 from timbrekit.training.settings import Settings
@@ -87,11 +87,10 @@ def _go_through(
 ) -> bool:
     """Warm start and all epochs, or those that a checkpoint leaves. Whether it was ended early."""
     began = time.perf_counter()
-    resumed = load_checkpoint(checkpoint, run.fingerprint) if checkpoint else None
+    resumed = load_checkpoint(checkpoint, run.fingerprint)
     if resumed:
         run.load_state(resumed)
-        if say:
-            say(f"Training goes on where it was cut off, after {len(run.history)} of {run.epochs} epochs")
+        goes_on(say, len(run.history), run.epochs)
     elif run.settings.warm_start:
         run.warm_start()
     first = len(run.history) + 1

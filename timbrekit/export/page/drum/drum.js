@@ -18,7 +18,7 @@ class OwnDrum {
     this.rate = rate;
     this.drums = [drum, drum.other].filter(Boolean).map(readDrum);
     this.cut = Math.floor(END_FADE * rate); // samples
-    this.glide = glideSamples(rate); // samples in which an update takes over
+    this.glides = glideSamples(rate); // samples in which each update of a stroke takes over
     this.octaves = bandCentres().map((hertz) => Math.log2(hertz / NOISE_PIVOT));
     this.bands = this.drums.length * BANDS;
     const shapes = this.drums.map(({ noise_shape }) => noise_shape);
@@ -75,7 +75,7 @@ class OwnDrum {
     const ringing = this.strokes.at(-1);
     if (!ringing || ringing.cutAt < Infinity) return;
     ringing.goes = ringing.age;
-    this.strokes.push(new Stroke(this, values, ringing.age));
+    this.strokes.push(new Stroke(this, values, ringing.age, ringing.updates + 1));
   }
 
   next(noise) {

@@ -16,13 +16,15 @@ function risen(since, glide) {
   return passedOver((since + 1) / glide);
 }
 
-// What one set of parameters makes of a stroke, from an age on; 0 unless it is an update.
+// What one set of parameters makes of a stroke, from an age on and after so many updates; 0 unless it is an update.
 class Stroke {
   cutAt = Infinity; // age at which the next stroke came
   goes = Infinity; // age at which an update came
 
-  constructor(voice, values, age = 0) {
+  constructor(voice, values, age = 0, updates = 0) {
     this.age = age; // samples
+    this.updates = updates;
+    [this.glideTo, this.glideFrom = 1] = [1, ...voice.glides].slice(updates); // samples
     this.came = age || -Infinity;
     const [pitch, glideAmount, glideTime, ...others] = values;
     const [modesLevel, brightness, modesDecay, tilt, noiseLevel, noiseColour, noiseDecay, ...more] = others;
@@ -115,7 +117,7 @@ class Stroke {
 
   get over() {
     const { age, voice } = this;
-    return age >= this.seconds * voice.rate || age - this.cutAt >= voice.cut || age - this.goes >= voice.glide;
+    return age >= this.seconds * voice.rate || age - this.cutAt >= voice.cut || age - this.goes >= this.glideFrom;
   }
 
   // One sample of what still rings. at: place of the noise's bands in the table.
@@ -127,7 +129,7 @@ class Stroke {
     if (age < this.onset.length) sound += this.onset[age];
     sound *= clip((this.seconds - age / voice.rate) / END_FADE, 0, 1);
     const cut = clip(1 - (age - this.cutAt) / voice.cut, 0, 1);
-    const share = risen(age - this.came, voice.glide) - risen(age - this.goes, voice.glide);
+    const share = risen(age - this.came, this.glideTo) - risen(age - this.goes, this.glideFrom);
     this.age += 1;
     return (Math.tanh(sound * drive) / drive) * this.level * cut * share;
   }

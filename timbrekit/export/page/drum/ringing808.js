@@ -9,7 +9,7 @@ class Ringing808 extends Snare808 {
   constructor(rate) {
     super(rate);
     this.attack = Math.max(1, Math.floor(0.001 * rate)); // samples
-    this.glide = glideSamples(rate);
+    this.glides = glideSamples(rate);
   }
 
   silence() {
@@ -22,6 +22,8 @@ class Ringing808 extends Snare808 {
     this.filter = new Float64Array(2); // state
     this.oldFilter = new Float64Array(2);
     this.since = 0; // samples since the trigger
+    this.updates = 0; // since the trigger
+    this.glide = 0; // samples
     this.gliding = Infinity; // samples of the glide that are over
   }
 
@@ -49,6 +51,7 @@ class Ringing808 extends Snare808 {
     this.starts.set(this.levels);
     this.rising.fill(true);
     this.since = 0;
+    this.updates = 0;
     this.gliding = Infinity;
     this.filter.fill(0);
   }
@@ -65,6 +68,7 @@ class Ringing808 extends Snare808 {
       const level = decay ** this.risen[e]; // as if it had decayed like this all along
       this.levels[e] = level < SILENCE ? 0 : level;
     });
+    this.glide = this.glides[this.updates++];
     this.gliding = 0;
   }
 
