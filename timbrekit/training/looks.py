@@ -134,13 +134,14 @@ def train_looks(
     hits = torch.from_numpy(split.train)
     if len(hits) < LEAST_HITS:
         raise TrainingError(
-            f"{len(hits)} hits are too few for the mel listener: it needs {LEAST_HITS} to train on (60 or more make a "
-            "good model). Play more hits, or train for TorchDrum."
+            f"{len(hits)} hits to learn from are too few for an instrument that follows closer (page, Max and Pd "
+            f"only): it needs {LEAST_HITS}, and 60 or more make a good one. Play more hits, or train an instrument "
+            "that hears each hit once."
         )
     if not hasattr(preset.instrument(), "render_updates"):
         raise TrainingError(
-            f"The synthesiser {preset.synth} cannot be updated while it rings, which the mel listener needs. Choose a "
-            "preset of the 808 or of a drum, or train for TorchDrum."
+            f"The synthesiser {preset.synth} cannot change its sound while it rings, as an instrument that follows "
+            "closer must. Choose a preset of the 808 or of a drum, or train an instrument that hears each hit once."
         )
     heard, weights = hear_take(take), spread_weights(take.intended)
     estimator, estimates = estimate_apart(take, heard, weights, hits)
