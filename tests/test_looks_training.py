@@ -26,7 +26,8 @@ from timbrekit.recording import write_wav
 from timbrekit.recording.prepare import prepare
 from timbrekit.results.measure import measure_model
 from timbrekit.training.inverse import draw_asked
-from timbrekit.training.looks import SHIFTS, hear_take, hold_last, train_looks
+from timbrekit.training.looks import train_looks
+from timbrekit.training.looks_objective import SHIFTS, hear_take, hold_last
 from timbrekit.training.recipes import make_settings
 from timbrekit.training.settings import Settings
 from timbrekit.workflow import rehearse_file, train_model
