@@ -16,10 +16,10 @@ from timbrekit.notebook.drum_journey import (
     MEDIAN,
     TOM,
     DrumJourney,
-    _flac,
     sample_hits,
 )
 from timbrekit.notebook.journey import Journey
+from timbrekit.notebook.player import flac
 from timbrekit.presets import load_preset
 from timbrekit.synth.struck_tom import STRENGTHS, struck_tom
 
@@ -32,7 +32,7 @@ def drum(tmp_path, monkeypatch):
 
 
 def uploads(*strengths):
-    return [Upload(f"hit {s}.flac", _flac(0.7 * struck(s))) for s in strengths]
+    return [Upload(f"hit {s}.flac", flac(0.7 * struck(s), RATE, 24)) for s in strengths]
 
 
 @pytest.mark.usefixtures("forked_guard")
@@ -91,12 +91,12 @@ def test_two_drums_become_one_and_the_other_is_kept_too(drum):
 def test_uploaded_hits_become_a_drum_and_bad_ones_are_answered_in_words(drum):
     drum.choose_hits("upload one to eight hits")
     assert "Choose the hits above" in drum.panel.text
-    drum.panel.take([Upload("loop.flac", _flac(np.concatenate([struck(), struck()])))])
+    drum.panel.take([Upload("loop.flac", flac(np.concatenate([struck(), struck()]), RATE, 24))])
     assert "2 strokes or more" in drum.panel.text and drum.panel.made is None
     assert not (drum.journey.session.folder / "hits").exists()
     drum.panel.take(uploads(0.3, 1.0))
     assert drum.panel.made.preset.name == "hit-0-3" and len(drum.panel.made.drum.loudness) == 2
-    drum.panel.take([Upload("snare-1.flac", _flac(struck()))])
+    drum.panel.take([Upload("snare-1.flac", flac(struck(), RATE, 24))])
     assert drum.journey.work.preset().name == "snare-1-of-my-own"  # not the 808's
 
 

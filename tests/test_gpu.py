@@ -193,10 +193,10 @@ def test_direct_optimisation_gets_as_near_as_on_the_cpu():
 
 
 def test_a_tone_learns_what_it_learns_on_the_cpu():
-    lesson = prepare(reed(40.0))
+    data = prepare(reed(40.0))
     settings = ToneSettings(steps=4, batch=2, hops=40, warm_up=8, validate_every=4)
     here, there = (
-        train_tone(lesson, replace(settings, device=device)).history[-1] for device in ("cpu", "cuda")
+        train_tone(data, replace(settings, device=device)).history[-1] for device in ("cpu", "cuda")
     )
     assert there.train_loss == pytest.approx(here.train_loss, rel=1e-3)
     assert there.validation_loss == pytest.approx(here.validation_loss, rel=1e-3)

@@ -26,7 +26,8 @@ from timbrekit.recording import write_wav
 from timbrekit.recording.prepare import prepare
 from timbrekit.results.measure import measure_model
 from timbrekit.training.inverse import draw_asked
-from timbrekit.training.looks import SHIFTS, hear_take, hold_last, train_looks
+from timbrekit.training.looks import train_looks
+from timbrekit.training.looks_objective import SHIFTS, hear_take, hold_last
 from timbrekit.training.recipes import make_settings
 from timbrekit.training.settings import Settings
 from timbrekit.workflow import rehearse_file, train_model
@@ -184,12 +185,35 @@ def test_what_a_look_tells_is_estimated():
     assert estimates.isfinite().all() and estimates.abs().max() < 100
 
 
+def test_what_parts_of_a_take_do_not_tell_of_the_others_is_not_estimated():
+    """Strokes played one after the other, that tell loudness alike. What else differs is each stroke's own chance."""
+    generator = torch.Generator().manual_seed(4)
+    stroke = torch.arange(60) // 5
+    louder = torch.randn(60, 1, generator=generator)
+    features = torch.randn(12, FEATURES[-1], generator=generator)[stroke] - 40 + 6 * louder
+    chance = torch.randn(12, 1, generator=generator)[stroke]
+    estimator, apart, _ = fit_estimator(
+        features[None], torch.cat([louder, chance], 1), torch.arange(60), FEATURES
+    )
+    estimates = estimator(features)
+    assert (estimates[:, -1, 1] == 0).all() and (apart[..., -1, 1] == 0).all()
+    assert (estimates[:, -1, 0] - louder[:, 0]).abs().mean() < 0.1
+
+
 def test_what_is_asked_for_lies_between_the_hits_and_the_reference():
     differences = torch.randn(30, 7, generator=torch.Generator().manual_seed(2))
     some = torch.arange(30).repeat(200)
     asked = draw_asked(differences, torch.arange(30), some, torch.Generator().manual_seed(3))
     share = torch.linalg.lstsq(differences[some].flatten()[:, None], asked.flatten()[:, None]).solution
     assert 0.4 < float(share) < 0.75
+
+
+@pytest.mark.parametrize("count, apart", [(40, True), (120, False)])
+def test_of_few_hits_features_that_go_together_are_also_asked_for_apart(count, apart):
+    together = torch.randn(count, 1, generator=torch.Generator().manual_seed(2)).expand(-1, 7)
+    some = torch.arange(count).repeat(50)
+    asked = draw_asked(together, torch.arange(count), some, torch.Generator().manual_seed(3))
+    assert (asked.std(-1).mean() > 0.12) == apart  # the noise on it has 0.1
 
 
 def test_a_mapping_that_is_given_context_answers_as_before_where_there_is_none():
@@ -229,12 +253,12 @@ def test_a_drum_is_trained_too_and_a_synthesiser_without_updates_is_refused(shor
     played = rehearse_looks(LooksModel(trained.mapping), samples, RATE, synth=preset.instrument())
     assert np.abs(played.audio).max() > 0.01 and played.parameters.shape == (16, len(preset.parameters))
     monkeypatch.setitem(timbrekit.synth.SYNTHS, "toy", ToySynth)
-    with pytest.raises(TrainingError, match="toy cannot be updated"):
+    with pytest.raises(TrainingError, match="toy cannot change its sound while it rings"):
         train_looks(tiny_take(16), toy_preset(), settings)
 
 
 def test_too_few_hits_are_refused_in_words():
-    with pytest.raises(TrainingError, match="too few for the mel listener"):
+    with pytest.raises(TrainingError, match=r"5 hits to learn from are too few .* follows closer .* needs 8"):
         train_looks(tiny_take(6), load_preset("snare-1"))
 
 

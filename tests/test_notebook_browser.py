@@ -292,7 +292,7 @@ def test_one_click_changes_to_the_kind_that_follows_closer_and_one_goes_back(pag
     page.wait_for_function(
         "field => field.value.endsWith('as Snare 1, mel listener')", arg=name.element_handle()
     )
-    show(train, page, "11-listens-on")
+    show(train, page, "11-mel-listener")
     train.frame_locator("iframe").locator("#pads button").nth(2).click()
     train.frame_locator("iframe").locator("#count", has_text="1 so far").wait_for()
     cell(page, "7 · Verdict").get_by_text("So TorchDrum").wait_for(timeout=LONGEST_RUN_MS)

@@ -381,7 +381,7 @@ def test_each_kind_is_trained_once_and_a_click_changes_between_them(short_take, 
     shown = []
     monkeypatch.setattr("timbrekit.notebook.journey.show_html", shown.append)
     again.show_instruments()
-    assert shown[0].count("<tr>") == 3 and "<td style='text-align: left'>on</td>" in shown[0]
+    assert shown[0].count("<tr>") == 3 and "<td style='text-align: left'>mel</td>" in shown[0]
 
 
 def test_both_go_on_as_far_as_they_can(session, short_take, monkeypatch):

@@ -16,7 +16,7 @@ from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER, WHERE
 from timbrekit.plugin.primer import Primer
 from timbrekit.presets import load_preset
 from timbrekit.results.auditory_image import ImageMatch
-from timbrekit.results.report import build_report, detector_json, measure_held_out, with_verdict, write_card
+from timbrekit.results.report import build_report, measure_held_out, with_verdict, write_card
 from timbrekit.results.unseen import Unseen
 from timbrekit.training.settings import Settings
 from timbrekit.training.split import Split
@@ -134,7 +134,7 @@ def test_the_card_names_the_files_beside_it():
 def test_the_card_has_what_a_player_dials_in():
     report, _ = report_of(other_rate=as_played(0.7))
     detector = replace(tiny_take().hits.settings, on_threshold=12.5, off_threshold=3.0, hold=2000)
-    card = write_card({**report, "detector": detector_json(detector)}, SNARE)
+    card = write_card({**report, "detector": detector.to_json()}, SNARE)
     words = " ".join(card.split())  # its lines are wrapped
     for wanted in (
         "12.5 dB",

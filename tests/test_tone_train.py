@@ -26,25 +26,25 @@ SMALL = Settings(steps=4, batch=2, hops=40, warm_up=8, validate_every=2)
 
 
 @pytest.fixture(scope="module")
-def lesson():
+def data():
     return prepare(reed(SECONDS))
 
 
 @pytest.fixture(scope="module")
-def trained(lesson):
+def trained(data):
     """As long as it takes to be better than at the start by far; loudness weighs more than in a longer run."""
     return train(
-        lesson, Settings(steps=110, batch=2, hops=60, warm_up=20, validate_every=55, loudness_weight=0.5)
+        data, Settings(steps=110, batch=2, hops=60, warm_up=20, validate_every=55, loudness_weight=0.5)
     )
 
 
-def test_a_step_and_a_performance_stay_on_the_device_they_were_given(lesson, monkeypatch):
+def test_a_step_and_a_performance_stay_on_the_device_they_were_given(data, monkeypatch):
     """Torch's device "meta" has shapes and no arithmetic, and refuses to mix with the CPU as a GPU does."""
     leaps = torch.zeros(3, 2, dtype=torch.long, device="meta")
     monkeypatch.setattr(
         torch, "nonzero", lambda values: leaps
     )  # how many there are, only arithmetic could tell
-    instrument, there = Instrument(lesson.ranges).to("meta"), lesson.to("meta")
+    instrument, there = Instrument(data.ranges).to("meta"), data.to("meta")
     starts, white = torch.zeros(2, dtype=torch.long), torch.zeros(2, 48, 514)
     loss, beside = training.crop_losses(instrument, there, SMALL, starts, white, (4096, 128))
     (loss + beside).backward()
@@ -62,13 +62,13 @@ def kinds(samples: np.ndarray, tmp_path) -> set[str]:
     return {finding.kind for finding in tone_findings(take, hear(take.samples))}
 
 
-def test_the_parts_of_a_recording_are_contiguous_and_cover_it_once(lesson):
-    parts = lesson.parts
+def test_the_parts_of_a_recording_are_contiguous_and_cover_it_once(data):
+    parts = data.parts
     stretches = sorted(stretch for stretches in parts.values() for stretch in stretches)
-    assert stretches[0][0] == 0 and stretches[-1][1] == len(lesson.heard)
+    assert stretches[0][0] == 0 and stretches[-1][1] == len(data.heard)
     assert all(a[1] == b[0] for a, b in itertools.pairwise(stretches))
     assert len(parts["test"]) == len(parts["validation"]) == 1
-    share = (parts["test"][0][1] - parts["test"][0][0]) / len(lesson.heard)
+    share = (parts["test"][0][1] - parts["test"][0][0]) / len(data.heard)
     assert 0.05 < share < 0.16
 
 
@@ -80,11 +80,11 @@ def test_borders_lie_where_it_is_soft():
     assert divide(heard)["test"] == [(1900, 2300)]
 
 
-def test_the_sound_to_learn_is_the_one_that_was_heard(lesson):
+def test_the_sound_to_learn_is_the_one_that_was_heard(data):
     """The middle of a hop's window, 1024 samples before its end, stands at that end in what training compares with."""
     samples = reed(SECONDS)
-    assert np.array_equal(lesson.samples[CENTRE:].numpy(), samples[: len(lesson.samples) - CENTRE])
-    assert lesson.ranges.pitch == pytest.approx((min(SCALE), max(SCALE)), abs=0.1)
+    assert np.array_equal(data.samples[CENTRE:].numpy(), samples[: len(data.samples) - CENTRE])
+    assert data.ranges.pitch == pytest.approx((min(SCALE), max(SCALE)), abs=0.1)
 
 
 def test_crops_lie_within_their_stretches_and_reach_all_of_them():
@@ -96,39 +96,39 @@ def test_crops_lie_within_their_stretches_and_reach_all_of_them():
         draw_starts([(0, 10)], 20, 1, draw)
 
 
-def test_training_gets_better_and_follows(trained, lesson):
+def test_training_gets_better_and_follows(trained, data):
     torch.manual_seed(0)
-    untrained = training.part_loss(Instrument(lesson.ranges), lesson, "validation")
+    untrained = training.part_loss(Instrument(data.ranges), data, "validation")
     assert trained.history[-1].validation_loss < 0.75 * untrained
-    measured = measure_held_out(trained.instrument, lesson)
+    measured = measure_held_out(trained.instrument, data)
     assert measured.pitch_cents_median < 5
     assert measured.octave_error_share < 0.02
     assert measured.loudness_rank > 0.9
 
 
-def test_what_training_keeps_is_what_validated_best(trained, lesson):
+def test_what_training_keeps_is_what_validated_best(trained, data):
     best = min(entry.validation_loss for entry in trained.history)
-    assert training.part_loss(trained.instrument, lesson, "validation") == pytest.approx(best, abs=1e-3)
+    assert training.part_loss(trained.instrument, data, "validation") == pytest.approx(best, abs=1e-3)
 
 
-def test_equal_runs_give_equal_weights(lesson):
-    one, two = (train(lesson, SMALL).instrument.state_dict() for _ in range(2))
+def test_equal_runs_give_equal_weights(data):
+    one, two = (train(data, SMALL).instrument.state_dict() for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_training_that_was_cut_off_goes_on_to_the_same_end(lesson, tmp_path):
+def test_training_that_was_cut_off_goes_on_to_the_same_end(data, tmp_path):
     class CutOff(Exception):
         pass
 
     def cut(progress):
         raise CutOff
 
-    whole = train(lesson, SMALL)
+    whole = train(data, SMALL)
     with pytest.raises(CutOff):
-        train(lesson, SMALL, cut, tmp_path / "unfinished.pt")
+        train(data, SMALL, cut, tmp_path / "unfinished.pt")
     assert (tmp_path / "unfinished.pt").is_file()
     seen = []
-    resumed = train(lesson, SMALL, seen.append, tmp_path / "unfinished.pt")
+    resumed = train(data, SMALL, seen.append, tmp_path / "unfinished.pt")
     assert [progress.number for progress in seen] == [4]
     assert len(resumed.history) == 2
     weights, expected = resumed.instrument.state_dict(), whole.instrument.state_dict()
@@ -136,7 +136,7 @@ def test_training_that_was_cut_off_goes_on_to_the_same_end(lesson, tmp_path):
     assert not (tmp_path / "unfinished.pt").exists()
 
 
-def test_another_runs_state_and_a_damaged_one_are_not_taken_up(lesson, tmp_path):
+def test_another_runs_state_and_a_damaged_one_are_not_taken_up(data, tmp_path):
     path = tmp_path / "unfinished.pt"
     for content in (b"damaged", None):
         if content:
@@ -144,15 +144,15 @@ def test_another_runs_state_and_a_damaged_one_are_not_taken_up(lesson, tmp_path)
         else:
             torch.save({"fingerprint": "another", "state": {}}, path)
         seen = []
-        train(lesson, SMALL, seen.append, path)
+        train(data, SMALL, seen.append, path)
         assert [progress.number for progress in seen] == [2, 4]
 
 
-def test_ctrl_c_keeps_the_best_so_far(lesson):
+def test_ctrl_c_keeps_the_best_so_far(data):
     def interrupt(progress):
         raise KeyboardInterrupt
 
-    stopped = train(lesson, SMALL, interrupt)
+    stopped = train(data, SMALL, interrupt)
     assert stopped.interrupted and len(stopped.history) == 1
 
 
@@ -214,10 +214,10 @@ def test_the_verdict_says_what_falls_short():
     assert "nan" in verdict(Measured(4, float("nan"), 0.0, 0.99))
 
 
-def test_the_picture_is_a_png(trained, lesson):
-    assert picture(trained, lesson)[:8] == b"\x89PNG\r\n\x1a\n"
+def test_the_picture_is_a_png(trained, data):
+    assert picture(trained, data)[:8] == b"\x89PNG\r\n\x1a\n"
     untrained = Trained(trained.instrument, [], True)
-    assert picture(untrained, lesson)[:4] == b"\x89PNG"
+    assert picture(untrained, data)[:4] == b"\x89PNG"
 
 
 def test_the_commands_train_play_and_export(tmp_path, capsys):

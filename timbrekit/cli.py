@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from timbrekit import SAMPLE_RATE, __version__
-from timbrekit.commands.arguments import add_command, whole
+from timbrekit import __version__
+from timbrekit.commands.arguments import add_command, add_device, add_rate, whole
 from timbrekit.commands.drum_options import add_command as add_drum_command
 from timbrekit.commands.export_options import add_command as add_export_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.commands.tone_options import add_commands as add_tone_commands
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER
-from timbrekit.training.names import DEFAULT_MODELS, DEVICES, LISTENERS, MODEL_NAMES, RECIPES
+from timbrekit.training.names import DEFAULT_MODELS, LISTENERS, MODEL_NAMES, RECIPES
 
 MODEL = "model.pt, as train writes it"
 
@@ -96,19 +96,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--epochs", type=whole(1), help="times through all hits (default: as the recipe has it)"
     )
     train.add_argument("--seed", type=whole(0), default=0, help="of everything random (default: %(default)s)")
-    train.add_argument(
-        "--device",
-        choices=DEVICES,
-        default="auto",
-        help="to train on (default: a GPU that works, else the CPU)",
-    )
-    train.add_argument(
-        "--sample-rate",
-        type=whole(1),
-        default=SAMPLE_RATE,
-        metavar="HZ",
-        help="of your DAW (default: %(default)s)",
-    )
+    add_device(train)
+    add_rate(train, of_daw=True)
     train.add_argument(
         "--bounds",
         action="store_true",
@@ -145,13 +134,13 @@ def build_parser() -> argparse.ArgumentParser:
     rehearse.add_argument(
         "--seed", type=whole(0), default=0, help="of the instrument's noise (default: %(default)s)"
     )
-    rehearse.add_argument("--sample-rate", type=whole(1), metavar="HZ", help="default: the recording's own")
+    add_rate(rehearse, of_daw=False)
     rehearse.add_argument("--primer", type=Path, help="sound sent through the plug-in first")
     _detector_arguments(rehearse, "what the model was trained with")
 
     onsets = add_command(choices, "onsets", "onsets", "show what the plug-in would trigger on")
     onsets.add_argument("recording", type=Path, help="of drumming")
-    onsets.add_argument("--sample-rate", type=whole(1), metavar="HZ", help="default: the recording's own")
+    add_rate(onsets, of_daw=False)
     _detector_arguments(onsets, "as the plug-in opens")
 
     add_command(choices, "presets", "presets", "list the presets")
@@ -172,13 +161,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     inspect = add_command(choices, "inspect", "inspect", "show what is wrong with a recording")
     inspect.add_argument("recording", type=Path, help="that you think of training on")
-    inspect.add_argument(
-        "--sample-rate",
-        type=whole(1),
-        default=SAMPLE_RATE,
-        metavar="HZ",
-        help="of your DAW (default: %(default)s)",
-    )
+    add_rate(inspect, of_daw=True)
     _detector_arguments(inspect, "what suits the recording")
 
     page = add_command(choices, "page", "page", "write a model as a page that plays in any browser")
@@ -214,12 +197,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--first-seed", type=whole(0), help="number of the first one (default: 0); each holds out other hits"
     )
     experiment.add_argument("--epochs", type=whole(1), help="default: as each recipe has it")
-    experiment.add_argument(
-        "--device",
-        choices=DEVICES,
-        default="auto",
-        help="to train on (default: a GPU that works, else the CPU)",
-    )
+    add_device(experiment)
     experiment.add_argument(
         "--jobs", type=whole(1), metavar="N", help="processes on this machine (default: 1)"
     )

@@ -89,9 +89,7 @@ def archive_name() -> str:
         llvmlite.binding.get_host_cpu_name(),
         *(f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite", "numpy")),
         f"timbrekit {__version__}",
-        str(
-            Path(numba.__file__).parent
-        ),  # of one environment; in it numba tells sources apart by their paths
+        str(Path(numba.__file__).parent),  # numba tells sources apart by their paths
     )
     return f"numba-{hashlib.sha256(repr(written_by).encode()).hexdigest()[:16]}.zip"
 

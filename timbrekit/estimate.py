@@ -3,7 +3,8 @@
 The estimate is what the network of a mapping over looks is given. There are few hits to learn it from, and so it has
 no weights that are searched for: hits that look alike sound alike (a kernel), and what grows in a look grows in the
 sound (a linear part). How far to trust the linear part, and how much to shrink the whole (kernel ridge regression;
-Saunders et al., 1998), is chosen by leaving hits out, each with all its near-copies.
+Saunders et al., 1998), is chosen by leaving hits out, each with all its near-copies. A hit that is left out has others
+of its stroke beside it. So whole parts of the take are left out as well: what cannot be told of them is not estimated.
 """
 
 import math
@@ -17,6 +18,9 @@ LINEAR = (0.1, 0.3, 1.0)  # shares of the linear part that are tried
 RIDGE = (0.01, 0.03, 0.1, 0.3, 1.0)  # shrinkages that are tried
 SOFTEN = 1.0  # dB added to each feature's standard deviation: what hardly moves is not blown up
 FOLDS = 8
+PARTS = (3, 4, 5)  # equal parts of the take, each of which is left out
+# Errors on these, in those of saying nothing: up to the first an estimate counts whole, from the second on not at all.
+WHOLE, NONE = 0.8, 1.0
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ def fit_estimator(
     """Fit an estimator to hits, and say what it would estimate of each of them if it did not know it.
 
     Args:
-        features: ``(shifts, n, D)`` dB: of hits heard earlier and later, those in the middle as they are detected.
-            The regression learns from these alone.
+        features: ``(shifts, n, D)`` dB: of hits in the order in which they were played, heard earlier and later, those
+            in the middle as they are detected. The regression learns from these alone.
         wanted: ``(n, m)`` what to estimate, each of about unit size.
         groups: ``(n,)`` numbers, equal for near-copies.
         sizes: how many features have been heard at each look.
@@ -98,13 +102,9 @@ def fit_estimator(
         seen = known[:, :size]
         chosen = _choose(seen, wanted, groups)
         every.append(chosen)
-        parts.append(_solve(seen, wanted, chosen))
-        estimates = x.new_zeros(len(x), *wanted.shape)
-        for fold in folds.unique():
-            rest, own = seen[folds != fold], x[:, folds == fold, :size]
-            offset, linear, weights = _solve(rest, wanted[folds != fold], chosen)
-            estimates[:, folds == fold] = offset + own @ linear + _kernel(own, rest) @ weights
-        apart.append(estimates)
+        trust = _trust(seen, wanted, chosen)
+        parts.append(tuple(each * trust for each in _solve(seen, wanted, chosen)))
+        apart.append(_left_out(x[..., :size], seen, wanted, folds, chosen) * trust)
     return Estimator(mean, scale, known, parts), torch.stack(apart, 2).float(), every
 
 
@@ -120,6 +120,24 @@ def _solve(seen: Tensor, wanted: Tensor, chosen: Chosen) -> tuple[Tensor, Tensor
     )
     weights = torch.linalg.solve(matrix, wanted - offset)
     return offset, share * seen.T @ weights, weights
+
+
+def _left_out(x: Tensor, seen: Tensor, wanted: Tensor, folds: Tensor, chosen: Chosen) -> Tensor:
+    """``(…, n, m)`` estimates of ``(…, n, D)`` by regressions fitted without the fold ``(n,)`` of each."""
+    estimates = x.new_zeros(*x.shape[:-1], wanted.shape[1])
+    for fold in folds.unique():
+        rest, own = seen[folds != fold], x[..., folds == fold, :]
+        offset, linear, weights = _solve(rest, wanted[folds != fold], chosen)
+        estimates[..., folds == fold, :] = offset + own @ linear + _kernel(own, rest) @ weights
+    return estimates
+
+
+def _trust(seen: Tensor, wanted: Tensor, chosen: Chosen) -> Tensor:
+    """``(m,)`` in [0, 1]: how far to follow what is said of each number, by parts of the take that are left out."""
+    parted = [torch.arange(len(seen)) * parts // len(seen) for parts in PARTS]
+    errors = [(_left_out(seen, seen, wanted, folds, chosen) - wanted).abs().mean(0) for folds in parted]
+    error = torch.stack(errors).mean(0) / wanted.abs().mean(0).clamp_min(1e-9)
+    return ((NONE - error) / (NONE - WHOLE)).clamp(0, 1)
 
 
 def _choose(seen: Tensor, wanted: Tensor, groups: Tensor) -> Chosen:

@@ -25,7 +25,7 @@ from timbrekit.results.looks import measure_looks_held_out
 from timbrekit.results.measure import detector_of
 from timbrekit.results.naming import check_name, default_name
 from timbrekit.results.plots import save_report_picture
-from timbrekit.results.report import build_report, detector_json, measure_held_out, write_card
+from timbrekit.results.report import build_report, measure_held_out, write_card
 from timbrekit.results.situations import measure_situations
 from timbrekit.results.unseen import error_bars, other_take
 from timbrekit.synth import find_synth
@@ -235,6 +235,6 @@ def rehearse_file(
         "seconds": read.duration_s,
         "triggers": len(rehearsal.triggers),
         "dropped": len(rehearsal.dropped),
-        "detector": detector_json(settings),
+        "detector": settings.to_json(),
         "detector_from": whose,
     }

@@ -25,7 +25,7 @@ from timbrekit.tone.loss import SCALES, spectral_loss
 from timbrekit.tone.measure import measure_held_out
 from timbrekit.tone.pitch import HOP, RATE, Heard, hear
 from timbrekit.tone.synth import NOISE_FRAME, glide, harmonics, noise, noise_window, room, white_noise
-from timbrekit.tone.train import Lesson, Settings, Trained, draw_starts, part_loss, prepare, train
+from timbrekit.tone.train import Dataset, Settings, Trained, draw_starts, part_loss, prepare, train
 
 PARTIALS, BANDS, UNITS = 100, 65, 512
 TRIED = 20  # steps, for a guess of how many fit
@@ -74,26 +74,22 @@ class Published(nn.Module):
             return self(heard.pitch[None], heard.voiced[None], heard.loudness[None], white)[0]
 
 
-def train_published(lesson: Lesson, cpu_seconds: float) -> tuple[Published, int]:
+def train_published(data: Dataset, cpu_seconds: float) -> tuple[Published, int]:
     """Train for so long with timbrekit's crops. Returns the network and the steps it took."""
     torch.manual_seed(0)
     draw = torch.Generator().manual_seed(0)
-    network, settings = Published(lesson.heard), Settings()
+    network, settings = Published(data.heard), Settings()
     optimiser = torch.optim.Adam(network.parameters(), 1e-3)
     length, skipped = settings.warm_up + settings.hops, settings.warm_up * HOP
     best, best_loss, steps, began = None, math.inf, 0, time.process_time()
     while (spent := time.process_time() - began) < cpu_seconds:
         share = 0.5 + 0.5 * math.cos(math.pi * spent / cpu_seconds)
         optimiser.param_groups[0]["lr"] = 1e-3 * (0.05 + 0.95 * share)
-        starts = draw_starts(lesson.parts["train"], length, settings.batch, draw)
+        starts = draw_starts(data.parts["train"], length, settings.batch, draw)
         places = starts.unsqueeze(1) + torch.arange(length)
-        heard = (
-            values[places] for values in (lesson.heard.pitch, lesson.heard.voiced, lesson.heard.loudness)
-        )
+        heard = (values[places] for values in (data.heard.pitch, data.heard.voiced, data.heard.loudness))
         sound = network(*heard, white_noise(settings.batch, length, draw))
-        target = torch.stack(
-            [lesson.samples[s * HOP + skipped : (s + length) * HOP] for s in starts.tolist()]
-        )
+        target = torch.stack([data.samples[s * HOP + skipped : (s + length) * HOP] for s in starts.tolist()])
         chosen = torch.randperm(len(SCALES), generator=draw)[: settings.scales_a_step].tolist()
         loss = 2 * spectral_loss(sound[:, skipped:], target, tuple(SCALES[i] for i in chosen))
         optimiser.zero_grad()
@@ -102,21 +98,21 @@ def train_published(lesson: Lesson, cpu_seconds: float) -> tuple[Published, int]
         optimiser.step()
         steps += 1
         if steps % 100 == 0:
-            validation = part_loss(network, lesson, "validation")
+            validation = part_loss(network, data, "validation")
             print(f"  step {steps}, {spent:.0f} CPU s, loss {validation:.3f}", flush=True)
             if validation < best_loss:
                 best_loss, best = validation, {k: v.clone() for k, v in network.state_dict().items()}
-    if best and best_loss < part_loss(network, lesson, "validation"):
+    if best and best_loss < part_loss(network, data, "validation"):
         network.load_state_dict(best)
     return network.eval(), steps
 
 
-def train_ours(lesson: Lesson, cpu_seconds: float) -> Trained:
+def train_ours(data: Dataset, cpu_seconds: float) -> Trained:
     """Train timbrekit's instrument for about so long: as many steps as fit, by the time that the first ones take."""
     began = time.process_time()
-    train(lesson, Settings(steps=TRIED, validate_every=TRIED))
+    train(data, Settings(steps=TRIED, validate_every=TRIED))
     steps = int(TRIED * cpu_seconds / (time.process_time() - began))
-    return train(lesson, Settings(steps=max(steps, 1)))
+    return train(data, Settings(steps=max(steps, 1)))
 
 
 def _layer(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
@@ -137,19 +133,19 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     samples = read_recording(options.recording).samples
-    lesson = prepare(samples, hear(samples))
-    network, steps = train_published(lesson, options.cpu_seconds)
+    data = prepare(samples, hear(samples))
+    network, steps = train_published(data, options.cpu_seconds)
     weights = sum(values.numel() for values in network.parameters())
-    print(f"published: {weights} weights, {steps} steps, {measure_held_out(network, lesson)}", flush=True)
+    print(f"published: {weights} weights, {steps} steps, {measure_held_out(network, data)}", flush=True)
     if options.model:
         ours, words = load_instrument(options.model)[0], str(options.model)
     else:
         began = time.process_time()
-        trained = train_ours(lesson, options.cpu_seconds)
+        trained = train_ours(data, options.cpu_seconds)
         ours = trained.instrument
         words = f"{trained.history[-1].number} steps, {time.process_time() - began:.0f} CPU s with finding out how many"
     weights = sum(values.numel() for values in ours.decoder.parameters())
-    print(f"timbrekit: {weights} weights, {words}, {measure_held_out(ours, lesson)}")
+    print(f"timbrekit: {weights} weights, {words}, {measure_held_out(ours, data)}")
 
 
 if __name__ == "__main__":

@@ -57,10 +57,10 @@ console.log(`page in node: real-time factor ${factors}`);
 def main(model: str, recording: str, phrase: str) -> None:
     torch.set_num_threads(1)
     instrument, about = load_instrument(model)
-    lesson = prepare(read_recording(recording).samples)
-    print("held out, own listener:", measure_held_out(instrument, lesson))
-    for start, end in lesson.parts["test"]:
-        asked = lesson.heard.part(start, end)
+    data = prepare(read_recording(recording).samples)
+    print("held out, own listener:", measure_held_out(instrument, data))
+    for start, end in data.parts["test"]:
+        asked = data.heard.part(start, end)
         print("held out, PESTO:", by_pesto(asked, instrument.play(asked).numpy(), 0))
     samples = read_recording(phrase).samples
     for loudness in ("fit", "as-is"):

@@ -10,7 +10,7 @@ import shlex
 import sys
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from timbrekit import SAMPLE_RATE
 from timbrekit.commands.output import (
@@ -126,7 +126,6 @@ def onsets(options: argparse.Namespace) -> int:
     from timbrekit.recording import read_recording
     from timbrekit.recording.onsets import DetectorSettings, detect
     from timbrekit.recording.suggest import suggest_settings
-    from timbrekit.results.report import detector_json
 
     recording = read_recording(options.recording, options.sample_rate)
     rate = recording.sample_rate
@@ -165,12 +164,12 @@ def onsets(options: argparse.Namespace) -> int:
         {
             "sample_rate": recording.sample_rate,
             "detections": found.positions.tolist(),
-            "suggested": detector_json(suggestion.settings),
+            "suggested": suggestion.settings.to_json(),
             "suggested_detections": suggested.positions.tolist(),
             "reference_onsets": suggestion.reference_onsets.tolist(),
             "missed": suggestion.missed.tolist(),
             "unsure": suggestion.unsure.tolist(),
-            "detector": detector_json(settings),
+            "detector": settings.to_json(),
         },
     )
     return OK
@@ -183,7 +182,8 @@ def presets(options: argparse.Namespace) -> int:
     if not options.json:
         for preset in presets:
             say(f"{preset.name:14} {preset.description}")
-    finish(options, {"presets": [preset.to_json() for preset in presets], "parameters": _parameter_table()})
+    table = [asdict(parameter) for parameter in PARAMETERS]
+    finish(options, {"presets": [preset.to_json() for preset in presets], "parameters": table})
     return OK
 
 
@@ -209,7 +209,6 @@ def check(options: argparse.Namespace) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     from timbrekit.recording.prepare import prepare
-    from timbrekit.results.report import detector_json
 
     prepared = prepare(options.recording, options.sample_rate, _detector(options))
     recording, hits = prepared.recording, prepared.hits
@@ -233,7 +232,7 @@ def inspect(options: argparse.Namespace) -> int:
             "channels": recording.channels,
             "hits": len(hits),
             "sample_rate": recording.sample_rate,
-            "detector": detector_json(hits.settings),
+            "detector": hits.settings.to_json(),
         },
     )
     return OK
@@ -276,7 +275,3 @@ def _knobs(settings: DetectorSettings) -> str:
         f"Trigger Threshold {settings.on_threshold:g}, Retrigger Threshold {settings.off_threshold:g}, "
         f"Hold Time {settings.hold}"
     )
-
-
-def _parameter_table() -> list[dict[str, Any]]:
-    return [asdict(parameter) for parameter in PARAMETERS]

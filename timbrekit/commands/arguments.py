@@ -1,8 +1,11 @@
 """What the parsers of several commands share. Without torch: help and usage errors are answered at once."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from timbrekit import SAMPLE_RATE
+from timbrekit.training.names import DEVICES
 
 LARGEST_NUMBER = 2**31 - 1
 
@@ -26,6 +29,20 @@ def whole(least: int) -> Callable[[str], int]:
 
     parse.__name__ = "whole number"  # argparse says "invalid whole number value"
     return parse
+
+
+def add_device(parser: argparse.ArgumentParser, devices: Sequence[str] = DEVICES) -> None:
+    parser.add_argument(
+        "--device", choices=devices, default="auto",
+        help="to train on (default: a GPU that works, else the CPU)",
+    )  # fmt: skip
+
+
+def add_rate(parser: argparse.ArgumentParser, of_daw: bool) -> None:
+    """``of_daw``: that of the DAW, 48 kHz by default; else the recording's own by default."""
+    default, words = SAMPLE_RATE if of_daw else None, "of your DAW (default: %(default)s)"
+    words = words if of_daw else "default: the recording's own"
+    parser.add_argument("--sample-rate", type=whole(1), default=default, metavar="HZ", help=words)
 
 
 def _sentence(words: str) -> str:

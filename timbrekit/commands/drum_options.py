@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-HELP = "turn one to eight hits of your own drum into an instrument to train"
+from timbrekit.commands import arguments
 
 
 def add_command(choices: Any) -> None:
@@ -12,8 +12,8 @@ def add_command(choices: Any) -> None:
     Args:
         choices: what ``ArgumentParser.add_subparsers`` returned.
     """
-    parser = choices.add_parser("drum", help=HELP, description=HELP[0].upper() + HELP[1:] + ".")
-    parser.set_defaults(run="drum.drum")
+    words = "turn one to eight hits of your own drum into an instrument to train"
+    parser = arguments.add_command(choices, "drum", "drum.drum", words)
     parser.add_argument(
         "hits",
         type=Path,
@@ -35,4 +35,3 @@ def add_command(choices: Any) -> None:
     parser.add_argument(
         "--stems", type=Path, metavar="DIR", help="also write modes, noise, onset and their sum as WAV"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")

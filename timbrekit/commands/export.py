@@ -32,7 +32,6 @@ def _midi(options: argparse.Namespace) -> int:
     from timbrekit.export.midi import hits_of, write_midi
     from timbrekit.recording import read_recording
     from timbrekit.results.measure import detector_of
-    from timbrekit.results.report import detector_json
 
     for read in (options.model, options.recording):
         keep(read, options.out)
@@ -53,7 +52,7 @@ def _midi(options: argparse.Namespace) -> int:
             "hits": len(rehearsal.triggers),
             "seconds": recording.duration_s,
             "sample_rate": recording.sample_rate,
-            "detector": detector_json(rehearsal.settings),
+            "detector": rehearsal.settings.to_json(),
         },
     )
 

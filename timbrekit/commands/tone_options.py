@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from timbrekit.commands.arguments import add_command, whole
+from timbrekit.commands.arguments import add_command, add_device, whole
 
 HELP = "turn minutes of an instrument into one that you play with anything"
 MODEL = "tone.pt, as tone train writes it"
@@ -28,10 +28,7 @@ def add_commands(choices: Any) -> None:
     train.add_argument("--out", type=Path, required=True, help="folder for tone.pt and its report")
     train.add_argument("--steps", type=whole(1), default=STEPS, help="of training (default: %(default)s)")
     train.add_argument("--seed", type=whole(0), default=0, help="of everything random (default: 0)")
-    train.add_argument(
-        "--device", choices=DEVICES, default="auto",
-        help="to train on (default: a GPU that works, else the CPU)",
-    )  # fmt: skip
+    add_device(train, DEVICES)
 
     play = add_command(commands, "play", "tone.play", "play an instrument with a recording of something else")
     play.add_argument("model", type=Path, help=MODEL)

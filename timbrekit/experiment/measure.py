@@ -3,11 +3,14 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from timbrekit.experiment.rows import DIRECT, INFORMATION, LOUDNESS, UNCHANGED, Row, World
 from timbrekit.export.metadata import build_metadata
@@ -21,6 +24,7 @@ from timbrekit.recording import read_recording
 from timbrekit.recording.hits import Hits, cut_windows
 from timbrekit.recording.prepare import Prepared
 from timbrekit.results.report import measure_held_out
+from timbrekit.results.situations import in_torchdrum
 from timbrekit.results.unseen import OtherTake, match_played, other_take, velocity_model
 from timbrekit.training.bounds import optimize_directly, predict_from_onsets
 from timbrekit.training.fast.train import Variant, train_many
@@ -67,10 +71,35 @@ class Source:
     def take(self, window: int = ONSET_WINDOW) -> Take:
         """The take with onset features of windows that begin where the plug-in's begin."""
         if window not in self._takes:
-            hits, features = self._hits, self.world.features(self._hits.sample_rate)
-            windows = None if window == ONSET_WINDOW else cut_windows(self._samples, hits.triggers, window)
-            self._takes[window] = make_take(hits, features, windows)
+            self._takes[window] = self._make(window, None)
         return self._takes[window]
+
+    def unseen_by(self, trained_on: Take, window: int) -> "UnseenTake":
+        """The same for a plug-in that knows the ranges of another take, with differences from its reference hit."""
+        made = self._make(window, trained_on)
+        return UnseenTake(
+            **{part.name: getattr(made, part.name) for part in fields(Take)}, trained_on=trained_on
+        )
+
+    def _make(self, window: int, against: Take | None) -> Take:
+        hits, features = self._hits, self.world.features(self._hits.sample_rate)
+        windows = None if window == ONSET_WINDOW else cut_windows(self._samples, hits.triggers, window)
+        return make_take(hits, features, windows, against)
+
+
+@dataclass(frozen=True)
+class UnseenTake(Take):
+    """Another take as a plug-in hears it that knows the ranges of the one trained on."""
+
+    trained_on: Take
+
+    @cached_property
+    def minimum(self) -> Tensor:
+        return self.trained_on.minimum
+
+    @cached_property
+    def maximum(self) -> Tensor:
+        return self.trained_on.maximum
 
 
 def measure_row(
@@ -81,6 +110,7 @@ def measure_row(
     iterations: int = SEARCH["iterations"],
     device: str = "auto",
     split: SplitName = "random",
+    test: Source | None = None,
 ) -> list[Measured]:
     """Train a row's models of the paper's table on one drum, all together, and measure them on held-out hits.
 
@@ -92,25 +122,33 @@ def measure_row(
         iterations: of the direct search.
         device: see ``timbrekit.training.settings.make_settings``.
         split: how hits are held out; at random, as published.
+        test: another take of the drum, all of whose hits they are measured on instead.
 
     Raises:
         KeyboardInterrupt: a training run was ended early: half-trained models are not for a table.
         TrainingError: as ``timbrekit.training.fast.train.train_many``.
     """
-    if row.recipe is None:
-        return [_without_network(source, row, variant, iterations, device, split) for variant in variants]
     world, take = source.world, source.take(row.window)
-    features, measured = world.features(take.hits.sample_rate), []
-    sounds = variants
+    tested = test.unseen_by(take, row.window) if test else take
+    every, measured = np.arange(len(tested)), []
+    if row.recipe is None:
+        search = {**SEARCH, "iterations": iterations, "gated": world.gated, "fresh_noise": world.gated}
+        for variant in variants:
+            hits = every if test else split_hits(take, split, variant.seed).test
+            measured.append(_without_network(tested, row, variant, hits, device, search))
+        return measured
+    features, sounds = world.features(take.hits.sample_rate), variants
     if row.as_published:
         sounds = [replace(variant, preset=published_preset(variant.preset)) for variant in variants]
     all_trained, seconds = _train(take, sounds, world.settings(row, epochs, device, split))
     for variant, trained in zip(variants, all_trained, strict=True):
-        followed = measure_held_out(take, trained, variant.preset, features, world.gated)
-        test, history = trained.split.test, len(trained.history)
-        heard = np.tile(take.inputs[test, 0].numpy(), len(followed.played) // len(test))
+        if test:
+            trained = replace(trained, split=Split(every[:0], every[:0], every))
+        followed = measure_held_out(tested, trained, variant.preset, features, world.gated)
+        hits, history = trained.split.test, len(trained.history)
+        heard = np.tile(tested.inputs[hits, 0].numpy(), len(followed.played) // len(hits))
         measured.append(
-            Measured(followed.played, followed.intended, "held out", len(test), history, seconds, heard)
+            Measured(followed.played, followed.intended, "held out", len(hits), history, seconds, heard)
         )
     return measured
 
@@ -125,21 +163,17 @@ def _train(take: Take, variants: Sequence[Variant], settings: Settings) -> tuple
 
 
 def _without_network(
-    source: Source, row: Row, variant: Variant, iterations: int, device: str, split: SplitName
+    take: Take, row: Row, variant: Variant, hits: NDArray, device: str, search: dict[str, Any]
 ) -> Measured:
-    take, gated, seed = source.take(), source.world.gated, variant.seed
-    test = split_hits(take, split, seed).test
-    intended, heard = take.intended[test].numpy(), take.inputs[test, 0].numpy()
+    intended, heard = take.intended[hits].numpy(), take.inputs[hits, 0].numpy()
     if row == UNCHANGED:
-        return Measured(np.zeros_like(intended), intended, "held out", len(test), heard=heard)
+        return Measured(np.zeros_like(intended), intended, "held out", len(hits), heard=heard)
     if row != DIRECT:
         raise ValueError(f"{row.key} has neither a network nor a search")
-    search = {**SEARCH, "iterations": iterations, "device": make_settings(device=device).device}
-    began = time.perf_counter()
-    played = optimize_directly(
-        take, variant.preset, test, seed=seed, gated=gated, fresh_noise=gated, **search
-    )
-    return Measured(played, intended, "held out", len(test), iterations, time.perf_counter() - began, heard)
+    device, began = make_settings(device=device).device, time.perf_counter()
+    played = optimize_directly(take, variant.preset, hits, seed=variant.seed, device=device, **search)
+    seconds = time.perf_counter() - began
+    return Measured(played, intended, "held out", len(hits), search["iterations"], seconds, heard)
 
 
 def measure_played(
@@ -198,22 +232,17 @@ def _situations(
     other: OtherTake | None,
 ) -> list[Measured]:
     """Play the take cold, after its primer and again, and what is unseen: another take, or the held-out end."""
-    synth, rate, detector = preset.instrument(), take.hits.sample_rate, take.hits.settings
-    cold = measure_as_played(module, samples, take, synth=synth)
-    ranges = cold.rehearsal.ranges
-    again = measure_as_played(module, samples, take, synth=synth, initial_ranges=ranges, static=cold.static)
-    primer = make_primer(samples, rate, detector)
-    primed = measure_as_played(module, samples, take, primer=primer.samples, synth=synth)
-    measured = [
-        Measured(
-            each.played,
-            each.intended,
-            situation,
-            len(each.played),
-            first_hits_error_ratio=each.first_hits_error_ratio,
+    synth = preset.instrument()
+    primer = make_primer(samples, take.hits.sample_rate, take.hits.settings).samples
+    situations = in_torchdrum(module, samples, take, primer, synth, elsewhere=False)
+    measured = []
+    for name in ("second_pass", "after_primer", "cold"):
+        each, words = situations[name], name.replace("_", " ")
+        first = each.first_hits_error_ratio
+        measured.append(
+            Measured(each.played, each.intended, words, len(each.played), first_hits_error_ratio=first)
         )
-        for situation, each in (("second pass", again), ("after primer", primed), ("cold", cold))
-    ]
+    again, ranges = situations["second_pass"], situations["cold"].rehearsal.ranges
     if other is not None:
         played = measure_as_played(module, other.samples, other.take, synth=synth, initial_ranges=ranges)
         heard, rows = other.take, np.arange(len(played.played))

@@ -136,8 +136,8 @@ def _harm_of_graph(model: torch.jit.ScriptModule) -> list[str]:
         if _is_about_memory(error):
             raise MemoryError from error
         return ["The model has no forward method that takes the three features."]
-    nodes = list(_nodes(graph))
-    operators = {node.kind() for node in nodes}
+    every = list(nodes(graph))
+    operators = {node.kind() for node in every}
     problems = []
     # A frozen module has no such attribute: it cannot be in training mode.
     in_training = any(getattr(module, "training", False) for module in model.modules())
@@ -145,26 +145,27 @@ def _harm_of_graph(model: torch.jit.ScriptModule) -> list[str]:
         problems.append(
             "The model was saved in training mode, so its dropout or batch norm stays random: call eval()."
         )
-    forms = {node.schema().partition("(")[0] for node in nodes if node.schema() != "(no schema)"}
+    forms = {node.schema().partition("(")[0] for node in every if node.schema() != "(no schema)"}
     unknown = sorted((operators - ALLOWED_OPERATORS) | (forms & FORBIDDEN_FORMS))
     if unknown:
         problems.append(
             f"The model uses {', '.join(unknown[:10])}, which is none of the plain arithmetic that is known to work in "
             "the plug-in (libtorch 2.1.1); the plug-in's host can crash on an operator that it lacks."
         )
-    if len(nodes) > MAX_OPERATIONS:
+    if len(every) > MAX_OPERATIONS:
         problems.append(
-            f"The model takes {len(nodes)} operations, more than {MAX_OPERATIONS}; the plug-in runs it on the audio "
+            f"The model takes {len(every)} operations, more than {MAX_OPERATIONS}; the plug-in runs it on the audio "
             "thread at every hit."
         )
     return problems
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
+def nodes(graph: Any) -> Iterator[Any]:
+    """All of a TorchScript graph, those in its loops and branches among them."""
     for node in graph.nodes():
         yield node
         for block in node.blocks():
-            yield from _nodes(block)
+            yield from nodes(block)
 
 
 def _problems_of_output(model: torch.jit.ScriptModule, parameters: int, hears_looks: bool) -> list[str]:

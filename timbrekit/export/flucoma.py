@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbrekit.errors import ModelFileError, OutputError, first_line
-from timbrekit.export.metadata import decode
+from timbrekit.export.metadata import decode, onset_ranges
 from timbrekit.export.model_file import ModelFile
 from timbrekit.files import atomic_path
 from timbrekit.plugin.rehearse import NUM_FEATURES, run_network
@@ -45,7 +45,7 @@ def write_flucoma(model: ModelFile, out: str | Path) -> tuple[Path, Path]:
     _, preset = run_network(model.module, np.zeros((0, NUM_FEATURES), np.float32))
     try:
         mapping = {"layers": _layers(metadata["network"]["layers"], preset, model.name)}
-        normalizer = _normalizer(metadata["onset_features"])
+        normalizer = _normalizer(metadata)
         contents = [json.dumps(content, allow_nan=False) + "\n" for content in (mapping, normalizer)]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
@@ -120,10 +120,8 @@ def _layer(weights: NDArray, biases: NDArray, activation: int) -> dict[str, Any]
     }
 
 
-def _normalizer(features: dict[str, Any]) -> dict[str, Any]:
-    minimum, maximum = ([float(value) for value in features[key]] for key in ("minimum", "maximum"))
-    if len(minimum) != NUM_FEATURES or len(maximum) != NUM_FEATURES:
-        raise ValueError("the ranges of the onset features are not three numbers each")
+def _normalizer(metadata: dict[str, Any]) -> dict[str, Any]:
+    minimum, maximum = onset_ranges(metadata).tolist()
     for i in range(NUM_FEATURES):
         if minimum[i] == maximum[i]:  # FluCoMa makes 0 of an empty range, the plug-in 0.5
             minimum[i], maximum[i] = minimum[i] - 0.5, maximum[i] + 0.5

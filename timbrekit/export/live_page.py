@@ -30,16 +30,7 @@ DRUM_PAGE = PageKind(
 )
 
 # What the page reads of a model's metadata. Provenance that it does not show stays out of the file.
-MODEL_KEYS = (
-    "name",
-    "date",
-    "sample_rate",
-    "preset",
-    "parameters",
-    "network",
-    "onset_features",
-    "detector",
-)
+MODEL_KEYS = "name date sample_rate preset parameters network onset_features detector".split()
 
 
 def build_page(metadata: dict[str, Any], out: str | Path) -> Path:

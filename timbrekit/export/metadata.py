@@ -108,11 +108,7 @@ def build_metadata(
             "maximum": [float(value) for value in feature_maximum],
             **({} if feature_median is None else {"median": [float(value) for value in feature_median]}),
         },
-        "detector": {
-            "on_threshold": float(detector.on_threshold),
-            "off_threshold": float(detector.off_threshold),
-            "hold": int(detector.hold),
-        },
+        "detector": detector.to_json(),
         "network": {"layers": network_layers(mapping)},
         "training": training or {},
         "versions": {"timbrekit": __version__, "torch": torch.__version__.split("+")[0]},

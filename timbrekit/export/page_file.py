@@ -17,18 +17,9 @@ from timbrekit.files import atomic_path
 
 FURNITURE = Path(__file__).parent / "page"
 COMMON = ("common.js", "ensemble.js")  # what the cores of all instruments begin with
-SCRIPTS = (
-    "instrument.js",
-    "output.js",
-    "wav.js",
-    "sound.js",
-    "view.js",
-    "messages.js",
-    "inputs.js",
-    "midi.js",
-    "instruments.js",
-    "stage.js",
-    "controls.js",
+SCRIPTS = tuple(
+    f"{name}.js"
+    for name in "instrument output wav sound view messages inputs midi instruments stage controls".split()
 )
 OUTPUT = "@@output@@"  # in below.html: where recording and latency stand
 

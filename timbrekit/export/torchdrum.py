@@ -9,7 +9,7 @@ import copy
 import io
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +113,6 @@ def serialize_as(
 
 def _prove(content: bytes, mapping: Mapping, most_bytes: int) -> torch.jit.ScriptModule:
     """The model in the file, once it is known to answer as the mapping does."""
-    loaded = load(content)
-    verdict = examine_module(loaded, len(mapping.preset))
-    problems = verdict.harm or verdict.problems
-    if problems:
-        raise ModelFileError("The model file would not work in the plug-in: " + " ".join(problems))
     if len(content) > most_bytes:
         raise ModelFileError(
             f"The model file would be {len(content) / 1024:.0f} KiB, more than {most_bytes // 1024}."
@@ -125,11 +120,28 @@ def _prove(content: bytes, mapping: Mapping, most_bytes: int) -> torch.jit.Scrip
     corners = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1.0])] * NUM_INPUTS)
     probes = torch.cat([corners, torch.rand(PROBES, NUM_INPUTS, generator=torch.Generator().manual_seed(0))])
     with torch.no_grad():
-        played = loaded(probes)
         expected = (
             (PluginModel(mapping)(probes), TOLERANCE),
             (torch.cat([mapping(probes), mapping.preset[None]]), FOLDING_TOLERANCE),
         )
+    return load_proved(content, len(mapping.preset), probes, expected)
+
+
+def load_proved(
+    content: bytes,
+    parameters: int,
+    probes: Tensor,
+    expected: Sequence[tuple[Tensor, float]],
+    hears_looks: bool = False,
+) -> torch.jit.ScriptModule:
+    """The model in a file, once it is known to work, and to answer ``probes`` as ``expected``, within tolerances."""
+    loaded = load(content)
+    verdict = examine_module(loaded, parameters, hears_looks)
+    problems = verdict.harm or verdict.problems
+    if problems:
+        raise ModelFileError("The model file would not work: " + " ".join(problems))
+    with torch.no_grad():
+        played = loaded(probes)
     for answers, tolerance in expected:
         difference = float((played - answers).abs().max())
         if not difference <= tolerance:  # put this way, NaN does not pass

@@ -37,9 +37,7 @@ def k_weighting(sample_rate: int) -> tuple[tuple[NDArray, NDArray], ...]:
 
     High shelf 4 dB at 1500 Hz, Q 0.7071; high-pass 38 Hz, Q 0.5 (RBJ cookbook forms).
     """
-    from pyloudnorm import (
-        IIRfilter,  # here: it brings scipy.signal, which most that loads this has no need of
-    )
+    from pyloudnorm import IIRfilter  # here: it brings scipy.signal, which few that load this need
 
     shelf = IIRfilter(4.0, math.sqrt(0.5), 1500.0, sample_rate, "high_shelf")
     high_pass = IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass")

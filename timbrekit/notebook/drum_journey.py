@@ -3,18 +3,16 @@
 Once there is a drum, the steps are those of every other preset (``timbrekit.notebook.journey``).
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import soundfile
 
 from timbrekit.drums import MadeDrum, median_hit
 from timbrekit.notebook import colab
 from timbrekit.notebook.colab import Upload
 from timbrekit.notebook.drum_panel import DrumPanel
 from timbrekit.notebook.journey import Journey
+from timbrekit.notebook.player import flac
 from timbrekit.notebook.recording_panel import SAMPLE, RecordingPanel
 from timbrekit.notebook.widgets import in_words
 from timbrekit.presets import load_preset, preset_names, save_preset
@@ -82,7 +80,7 @@ class DrumJourney:
         recording = work.recording()
         hits = find_hits(recording.samples, recording.sample_rate, work.detector())
         stem = Path(recording.name).stem
-        return Upload(f"{stem}, one hit.flac", _flac(median_hit(make_take(hits))))
+        return Upload(f"{stem}, one hit.flac", flac(median_hit(make_take(hits)), ONSET_RATE, 24))
 
     def _keep(self, made: MadeDrum, files: Sequence[Upload], others: Sequence[Upload]) -> None:
         """Its hits, itself among the user's own presets, and the session's choice."""
@@ -104,12 +102,6 @@ class DrumJourney:
 def sample_hits() -> list[Upload]:
     """Three strokes of a tom, soft to hard."""
     return [
-        Upload(f"tom {number}.flac", _flac(struck_tom(strength)))
+        Upload(f"tom {number}.flac", flac(struck_tom(strength), ONSET_RATE, 24))
         for number, strength in enumerate(STRENGTHS, 1)
     ]
-
-
-def _flac(samples: object) -> bytes:
-    content = io.BytesIO()
-    soundfile.write(content, samples, ONSET_RATE, format="FLAC", subtype="PCM_24")
-    return content.getvalue()

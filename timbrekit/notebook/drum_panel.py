@@ -1,6 +1,5 @@
 """A drum of one's own: the hits that it is made of, and how it sounds, whole and in parts."""
 
-import html
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.colab import Upload
 from timbrekit.notebook.player import player_html
 from timbrekit.notebook.plots import plot_spectrogram
-from timbrekit.notebook.widgets import NOTHING, picture_widget, show_panel, uploaded_files
+from timbrekit.notebook.widgets import NOTHING, paragraphs, picture_widget, show_panel, uploaded_files
 from timbrekit.recording.formats import AUDIO_ENDINGS
 from timbrekit.results.plots import new_figure, to_png
 from timbrekit.session import safe_name
@@ -147,7 +146,7 @@ class DrumPanel:
 
     def _say(self, sentences: Sequence[str]) -> None:
         self.text = "\n".join(sentences)
-        self._words.value = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
+        self._words.value = paragraphs(sentences)
 
 
 def _written(files: Sequence[Upload], folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.features import onset_features
 from timbrekit.notebook.player import Marks, marks_html, new_id, player_html
-from timbrekit.notebook.widgets import hits_html, slider
+from timbrekit.notebook.widgets import hits_html, paragraphs, slider
 from timbrekit.plugin.knobs import HOLD, RETRIGGER, TRIGGER
 from timbrekit.recording import Recording
 from timbrekit.recording.hits import onset_windows
@@ -149,7 +149,7 @@ class HitsPanel:
     def note(self, sentences: list[str]) -> None:
         """What is to be said of the hits that the present settings find. It goes when they change."""
         self._noted = sentences
-        self._notes.value = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
+        self._notes.value = paragraphs(sentences)
 
     def _moved(self, _change: object) -> None:
         if not self._moving:

@@ -263,7 +263,7 @@ class Journey:
         rename(folder, name, self.work.preset())
         verdict = self._panel(VERDICT)
         if verdict is not None:
-            verdict.read_again()
+            verdict.redraw()
 
     def _ask_for_another(self, source: str, on_change: Callable[[], None]) -> Session:
         """A session of its own for another take, with a way to hand it over."""

@@ -43,16 +43,11 @@ def new_id() -> str:
     return f"timbrekit-{uuid.uuid4().hex[:10]}"
 
 
-def flac(samples: ArrayLike, sample_rate: int) -> bytes:
-    """The sound as a FLAC file of 16 bits, clipped at full scale.
-
-    Args:
-        samples: ``(samples,)`` full scale ±1.
-        sample_rate: Hz.
-    """
+def flac(samples: ArrayLike, sample_rate: int, bits: int = 16) -> bytes:
+    """The sound ``(samples,)`` as a FLAC file, clipped at full scale."""
     content = io.BytesIO()
     samples = np.clip(np.asarray(samples, np.float32), -1, 1)
-    soundfile.write(content, samples, sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(content, samples, sample_rate, format="FLAC", subtype=f"PCM_{bits}")
     return content.getvalue()
 
 

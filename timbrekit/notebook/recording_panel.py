@@ -1,6 +1,5 @@
 """Getting a recording: uploaded, recorded here, from Drive or the sample; shown with its health in words."""
 
-import html
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ import ipywidgets
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.player import player_html
-from timbrekit.notebook.widgets import NOTHING, path_field, show_panel, upload_button
+from timbrekit.notebook.widgets import NOTHING, paragraphs, path_field, show_panel, upload_button
 from timbrekit.recording import Recording, describe, read_recording
 from timbrekit.results.plots import new_figure, plot_hits, set_title, to_png
 from timbrekit.session import Session, safe_name
@@ -187,4 +186,4 @@ class RecordingPanel:
 
     def _say(self, sentences: list[str]) -> None:
         self.text = "\n".join(sentences)
-        self.words.value = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
+        self.words.value = paragraphs(sentences)

@@ -10,7 +10,7 @@ from typing import Protocol
 import ipywidgets
 
 from timbrekit.errors import TimbrekitError
-from timbrekit.notebook.widgets import NOTHING, show_panel
+from timbrekit.notebook.widgets import NOTHING, paragraphs, show_panel
 
 OUTDATED = "timbrekit-outdated"  # CSS class of what is greyed out
 STYLE = f"<style>.{OUTDATED} {{ opacity: 0.4; pointer-events: none; }}</style>"
@@ -112,8 +112,7 @@ class Step:
 
     def _say(self, words: str) -> None:
         sentences = re.split(r"(?<=[.…!?])\n", words)  # lines that were broken for print are whole again
-        lines = [html.escape(" ".join(lines.split())) for lines in sentences if lines.strip()]
-        self._said.value = "".join(f"<p>{line}</p>" for line in lines)
+        self._said.value = paragraphs([" ".join(each.split()) for each in sentences if each.strip()])
 
 
 def in_order(steps: dict[str, Step], first: str, order: tuple[str, ...]) -> None:

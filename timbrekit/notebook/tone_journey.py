@@ -1,19 +1,17 @@
 """From a recording of an instrument to one that is played with anything: what the cells of 09_sing_it call."""
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets
 import numpy as np
-import soundfile
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.notebook import colab
 from timbrekit.notebook.journey import Journey
 from timbrekit.notebook.live import PagePanel
-from timbrekit.notebook.player import player_html
+from timbrekit.notebook.player import flac, player_html
 from timbrekit.notebook.recording_panel import LAST, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
 from timbrekit.notebook.widgets import (
@@ -27,7 +25,7 @@ from timbrekit.notebook.widgets import (
 from timbrekit.recording import Recording, describe, read_recording
 from timbrekit.results.plots import new_figure, to_png
 from timbrekit.session import Session
-from timbrekit.tone.instrument import Instrument, load_instrument
+from timbrekit.tone.instrument import load_instrument
 from timbrekit.tone.live_page import render_tone_page
 from timbrekit.tone.make import CONTENTS, MODEL, UNFINISHED, Listened, make_instrument, write_tone_bundle
 from timbrekit.tone.pitch import RATE
@@ -100,7 +98,7 @@ class ToneJourney:
     @in_words
     def listen(self, to: str = BASS, transpose: float = 0.0) -> None:
         """Play the instrument with something else (one of ``TUNES``) and show players and spectrograms."""
-        instrument = self._instrument()
+        instrument, _ = load_instrument(self._need_instrument() / MODEL)
         picture, sounds = ipywidgets.Image(format="png"), ipywidgets.HTML()
         box = ipywidgets.VBox([sounds, picture])
 
@@ -155,14 +153,9 @@ class ToneJourney:
             raise TimbrekitError("There is no instrument yet. Run the step that trains one first.")
         return self.folder
 
-    def _instrument(self) -> Instrument:
-        return load_instrument(self._need_instrument() / MODEL)[0]
-
 
 def _sample() -> tuple[str, bytes]:
-    content = io.BytesIO()
-    soundfile.write(content, reed(SAMPLE_SECONDS), RATE, format="FLAC", subtype="PCM_24")
-    return "a reed, made by timbrekit.flac", content.getvalue()
+    return "a reed, made by timbrekit.flac", flac(reed(SAMPLE_SECONDS), RATE, 24)
 
 
 def _spectrograms(sounds: dict[str, np.ndarray]) -> bytes:

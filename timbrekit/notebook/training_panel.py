@@ -1,6 +1,5 @@
 """Training to watch: the error as it falls, the time that is left, and how to stop and keep the best."""
 
-import html
 import os
 import time
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from typing import Any
 
 import ipywidgets
 
-from timbrekit.notebook.widgets import picture_widget
+from timbrekit.notebook.widgets import paragraphs, picture_widget
 from timbrekit.results.plots import new_figure, plot_losses, to_png
 from timbrekit.time_left import OF_MEL, PARTS, Ticker, TimeLeft
 from timbrekit.training.train import Epoch
@@ -110,4 +109,4 @@ class TrainingPanel:
 
     def _say(self, words: str) -> None:
         self.text = words
-        self.words.value = f"<p>{html.escape(words)}</p>"
+        self.words.value = paragraphs([words])

@@ -1,7 +1,6 @@
 """The verdict in a word and three ticks, the card, and the errors; measured anew when something else is played."""
 
 import html
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,13 @@ import ipywidgets
 
 from timbrekit.errors import TimbrekitError
 from timbrekit.export.model_file import TORCHDRUM, listener_of
-from timbrekit.files import atomic_path, write_json
 from timbrekit.notebook.widgets import picture_widget
 from timbrekit.presets import Preset
 from timbrekit.results.measure import measure_model
+from timbrekit.results.naming import read_report, write_report
 from timbrekit.results.panel_picture import panel_picture
 from timbrekit.results.plots import new_figure, plot_feature_errors, to_png
-from timbrekit.results.report import with_verdict, write_card
+from timbrekit.results.report import with_verdict
 from timbrekit.results.unseen import error_bars
 from timbrekit.synth import SNARE808
 
@@ -34,11 +33,11 @@ class VerdictPanel:
         self.words, self.card, self.picture = ipywidgets.HTML(), ipywidgets.HTML(), picture_widget(b"")
         self.panel = picture_widget(b"")  # of the plug-in, with this model's values
         shown = [self.words, self.picture, self.card]
-        if preset.synth == SNARE808 and listener_of(self._report()) == TORCHDRUM:
-            self.panel.value = panel_picture(self._report()["detector"])
+        if preset.synth == SNARE808 and listener_of(read_report(self.folder)) == TORCHDRUM:
+            self.panel.value = panel_picture(read_report(self.folder)["detector"])
             shown.append(self.panel)
         self.box = ipywidgets.VBox(shown)
-        self._redraw()
+        self.redraw()
 
     @property
     def png(self) -> bytes:
@@ -50,24 +49,15 @@ class VerdictPanel:
         try:
             unseen = measure_model(self.folder / "model.pt", path, self._recording)
         except TimbrekitError as error:
-            self._redraw()
+            self.redraw()
             self.words.value += f"<p>{html.escape(str(error))}</p>"
             return
-        report = with_verdict(self._report(), unseen)
-        write_json(self.folder / "report.json", report)
-        with atomic_path(self.folder / "card.txt") as temporary:
-            temporary.write_text(write_card(report, self._preset), encoding="utf-8")
-        self._redraw()
+        write_report(self.folder, with_verdict(read_report(self.folder), unseen), self._preset)
+        self.redraw()
 
-    def read_again(self) -> None:
+    def redraw(self) -> None:
         """Show what the files say by now."""
-        self._redraw()
-
-    def _report(self) -> dict[str, Any]:
-        return json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
-
-    def _redraw(self) -> None:
-        report = self._report()
+        report = read_report(self.folder)
         card = (self.folder / "card.txt").read_text(encoding="utf-8")
         ticks = "   ".join(f"{tick} {name}" for name, tick in report.get("ticks", {}).items())
         self.text = "\n".join(filter(None, [ticks, card]))

@@ -1,6 +1,5 @@
 """What the steps of a notebook compute from the session, each thing once."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from timbrekit.recording.hits import find_hits
 from timbrekit.recording.onsets import DetectorSettings, detect
 from timbrekit.recording.suggest import Suggestion, suggest_settings
 from timbrekit.results.audition import Audition, make_audition
+from timbrekit.results.naming import read_report
 from timbrekit.session import Session
 from timbrekit.training.names import MEL
 from timbrekit.training.settings import Settings
@@ -94,7 +94,7 @@ class Work:
         return make_audition(module, samples, SAMPLE_RATE, settings, synth=synth, initial_ranges=ranges)
 
     def report(self) -> dict[str, Any]:
-        return json.loads((self.session.model_dir / "report.json").read_text(encoding="utf-8"))
+        return read_report(self.session.model_dir)
 
     def rate(self) -> int:
         """Sample rate in Hz that the model was trained for."""

@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.errors import RecordingError
-from timbrekit.features import onset_features
-from timbrekit.plugin.rehearse import normalize_running
+from timbrekit.plugin.rehearse import normalize_running, raw_features
 from timbrekit.recording import resample
 from timbrekit.recording.hits import onset_windows
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings, detect
@@ -118,9 +116,7 @@ def primed_deviation(
 def _measure(samples, rate, settings) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Triggers and raw features, (n,) and (n, 3)."""
     triggers = detect(samples, rate, settings).triggers
-    if not len(triggers):
-        return triggers, np.zeros((0, 3), dtype=np.float32)
-    return triggers, onset_features(torch.from_numpy(onset_windows(samples, triggers)), rate).numpy()
+    return triggers, raw_features(onset_windows(samples, triggers), rate)
 
 
 def _choose_cuts(samples, sample_rate, settings, takes) -> list[tuple[int, int]]:

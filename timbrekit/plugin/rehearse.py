@@ -138,10 +138,9 @@ def run_network(
     Raises:
         ModelFileError: an answer has another shape than (2, parameters), or the network fails.
     """
-    with torch.inference_mode():
-        # The plug-in's test call first.
-        patch = _call(module, np.ones((1, NUM_FEATURES), dtype=np.float32), num_parameters)[1]
-        rows = [_call(module, row[None], num_parameters)[0] for row in normalized]
+    shape = 2, num_parameters
+    patch = answer_of(module, torch.ones(1, NUM_FEATURES), shape)[1]  # the plug-in's test call first
+    rows = [answer_of(module, torch.from_numpy(row[None]), shape)[0] for row in normalized]
     return np.array(rows, dtype=np.float32).reshape(-1, num_parameters), patch
 
 
@@ -211,17 +210,25 @@ def raw_features(windows: ArrayLike, sample_rate: int) -> NDArray[np.float32]:
     return onset_features(torch.from_numpy(windows), sample_rate).numpy().astype(np.float32)
 
 
-def _call(module, features, num_parameters) -> NDArray[np.float32]:
+def answer_of(module: Network, features: torch.Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """What a model makes of ``features``, once it has the ``shape`` that it should have.
+
+    Raises:
+        ModelFileError: it has another, or the model fails.
+    """
     try:
-        answer = module(torch.from_numpy(features))
+        with torch.inference_mode():
+            answer = module(features)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1][:120]
-        raise ModelFileError(f"The model fails on three onset features: {reason}. Train it again.") from error
-    if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != (2, num_parameters):
-        shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
         raise ModelFileError(
-            f"The model answers with {shape}, and (2, {num_parameters}) is needed: modulation and preset. "
-            "Export it again with timbrekit."
+            f"The model fails on {features.shape[1]} features: {reason}. Train it again."
+        ) from error
+    if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != shape:
+        given = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+        raise ModelFileError(
+            f"The model answers with {given}, and {shape} is needed: modulation and preset. Export it again with "
+            "timbrekit."
         )
     return answer.detach().to(torch.float32).numpy()
 

@@ -10,9 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from timbrekit.errors import ModelFileError
 from timbrekit.features.mel_looks import LOOKS, hear_looks, look_delays, look_starts, looks_heard
-from timbrekit.plugin.rehearse import SENSITIVITY_RANGE, Network, Rehearsal, check_range, modulated_parameters
+from timbrekit.plugin.rehearse import (
+    SENSITIVITY_RANGE,
+    Network,
+    Rehearsal,
+    answer_of,
+    check_range,
+    modulated_parameters,
+)
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings, detect
 from timbrekit.synth import find_synth
 from timbrekit.synth.base import Synth
@@ -25,10 +31,6 @@ class LooksRehearsal(Rehearsal):
     ``normalized_features``. ``modulation`` and ``parameters`` are each hit's last ones."""
 
     looks: NDArray[np.int64]  # (n,) how many looks at each hit were answered
-    # (n, looks, parameters); those that were not answered mean nothing
-    modulation_of_looks: NDArray[np.float32]
-    # (n, looks, parameters) physical units, after the host's rounding
-    parameters_of_looks: NDArray[np.float32]
 
 
 def rehearse_looks(
@@ -65,11 +67,12 @@ def rehearse_looks(
     modulation, patch = answers[:-1], answers[-1, 0]
     count, sets, each = modulation.shape
     parameters = modulated_parameters(synth, patch, modulation.reshape(count * sets, each), sensitivity)
+    parameters = parameters.reshape(count, sets, each)
     preset = modulated_parameters(synth, patch, np.zeros((1, each)), 0.0)[0]
     looks = looks_heard(detections, sample_rate)
     triggers = detections + look_delays(sample_rate)[0]
     wet = synth.stream_updates(
-        parameters.reshape(count, sets, each),
+        parameters,
         looks,
         triggers,
         look_starts(sample_rate),
@@ -78,7 +81,7 @@ def rehearse_looks(
         white_noise(len(samples), seed) if noise is None else noise,
         idle=preset,
     )
-    features, rows, sets_of = features.numpy(), np.arange(count), parameters.reshape(count, sets, each)
+    features, last = features.numpy(), (np.arange(count), looks - 1)
     return LooksRehearsal(
         audio=wet if dry_wet == 1.0 else np.float32(dry_wet) * wet + np.float32(1 - dry_wet) * samples,
         sample_rate=sample_rate,
@@ -87,34 +90,15 @@ def rehearse_looks(
         triggers=triggers,
         raw_features=features,
         normalized_features=features,
-        modulation=modulation[rows, looks - 1],
-        parameters=sets_of[rows, looks - 1],
+        modulation=modulation[last],
+        parameters=parameters[last],
         preset=preset,
         ranges=np.stack([features.min(0), features.max(0)]) if count else np.zeros((2, features.shape[1])),
         settings=settings,
         looks=looks,
-        modulation_of_looks=modulation,
-        parameters_of_looks=sets_of,
     )
 
 
 def ask(module: Network, features: torch.Tensor, num_parameters: int) -> NDArray[np.float32]:
-    """``(n + 1, looks, parameters)``.
-
-    Raises:
-        ModelFileError: an answer has another shape, or the model fails.
-    """
-    try:
-        with torch.inference_mode():
-            answers = module(features)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1][:120]
-        raise ModelFileError(f"The model fails on features of looks: {reason}. Train it again.") from error
-    expected = (len(features) + 1, len(LOOKS), num_parameters)
-    if not isinstance(answers, torch.Tensor) or tuple(answers.shape) != expected:
-        shape = tuple(answers.shape) if isinstance(answers, torch.Tensor) else type(answers).__name__
-        raise ModelFileError(
-            f"The model answers with {shape}, and {expected} is needed: modulations at each look, and the preset. "
-            "Export it again with timbrekit."
-        )
-    return answers.to(torch.float32).numpy()
+    """``(n + 1, looks, parameters)``. Raises ModelFileError as ``answer_of`` does."""
+    return answer_of(module, features, (len(features) + 1, len(LOOKS), num_parameters))

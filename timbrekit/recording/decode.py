@@ -213,9 +213,8 @@ def _open(path: Path, beginning: bytes, folder: Path, printed: Callable[[], str]
 
 
 def _open_with_soundfile(path: Path, printed: Callable[[], str]) -> _SoundfileStream | None:
-    if (
-        path.suffix.lower() == ".raw"
-    ):  # soundfile goes by this one ending, and would ask for rate and channels
+    # soundfile goes by this one ending, and would ask for rate and channels
+    if path.suffix.lower() == ".raw":
         return None
     with suppress(soundfile.SoundFileError):
         return _SoundfileStream(path, printed)

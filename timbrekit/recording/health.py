@@ -209,9 +209,8 @@ def _channel_findings(levels: ChannelLevels, loudest: int | None) -> Iterable[Fi
 
 def _level_findings(levels: ChannelLevels, peak: float, offset: float) -> Iterable[Finding]:
     share = float(levels.clipped.max()) / levels.frames
-    if (
-        share > CLIPPED_SHARE and not levels.complaint
-    ):  # where a file is damaged, its noise is not the input's fault
+    # where a file is damaged, its noise is not the input's fault
+    if share > CLIPPED_SHARE and not levels.complaint:
         yield Finding.warning(
             "clipped", share, CLIPPED_SHARE,
             f"{share:.3%} of the samples ({int(levels.clipped.max())}) are clipped: stuck at full scale. "

@@ -8,6 +8,7 @@ Arithmetic repeats the plug-in's types: the filter in float64, everything after 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,16 @@ class DetectorSettings:
         if int(self.hold) != self.hold:
             raise TimbrekitError(f"Hold Time is {self.hold}: give a whole number of samples, such as 1000.")
 
+    def to_json(self) -> dict[str, float]:
+        """As reports, model files and ``--json`` hold them."""
+        thresholds = {"on_threshold": float(self.on_threshold), "off_threshold": float(self.off_threshold)}
+        return {**thresholds, "hold": int(self.hold)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, float]) -> "DetectorSettings":
+        """Raises KeyError, TypeError, ValueError or TimbrekitError where they are none."""
+        return cls(kept["on_threshold"], kept["off_threshold"], int(kept["hold"]))
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -66,11 +77,6 @@ class Detections:
     positions: NDArray[np.int64]  # (d,) every sample at which the detector fired
     triggers: NDArray[np.int64]  # (n,) where the synth is triggered: 257 samples after a kept detection
     dropped: NDArray[np.int64]  # (k,) detections that came while the window of the one before was filling
-
-    @property
-    def kept(self) -> NDArray[np.int64]:
-        """Detections that were not dropped: one per trigger, and one more if its window runs past the end."""
-        return np.setdiff1d(self.positions, self.dropped)
 
 
 def onset_signal(samples: ArrayLike, sample_rate: int) -> NDArray[np.float32]:

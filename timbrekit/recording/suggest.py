@@ -67,8 +67,7 @@ class Suggestion:
     reference_onsets: NDArray[np.int64]  # (r,) the hits as heard by the reference
     caught_default: int  # of these, how many the plug-in's defaults catch
     caught_suggested: int
-    extra_default: int  # triggers that belong to no reference onset, or to one already caught
-    extra_suggested: int
+    extra_suggested: int  # triggers that belong to no reference onset, or to one already caught
     missed: NDArray[np.int64]  # (m,) reference onsets that the suggested settings miss
     # (u,) onsets that are no reference and not triggered: faint, covered, or none at all
     unsure: NDArray[np.int64]
@@ -135,7 +134,6 @@ def suggest_settings(samples: ArrayLike, sample_rate: int) -> Suggestion:
         reference_onsets=sure,
         caught_default=len(caught_default),
         caught_suggested=len(caught),
-        extra_default=len(by_default) - len(caught_default),
         extra_suggested=len(by_suggested) - len(caught),
         missed=np.delete(sure, caught),
         unsure=doubtful,

@@ -34,7 +34,7 @@ class Instrument:
             "name": self.name,
             "follows you": self.word or "not measured",
             **{name: self.ticks.get(name, "") for name in ("loudness", "brightness", "length")},
-            "listens": "on" if self.listener == MEL else "once",
+            "listener": "mel" if self.listener == MEL else "TorchDrum's",
             "preset": self.preset,
             "hits": str(self.hits),
             "trained": f"{self.trained:%Y-%m-%d %H:%M}",

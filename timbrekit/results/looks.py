@@ -6,7 +6,7 @@ from timbrekit.features import TimbreFeatures
 from timbrekit.loss import spread_weights
 from timbrekit.presets import Preset
 from timbrekit.results.report import HeldOut, render_and_compare
-from timbrekit.training.looks import UpdatesPlayer, estimate_apart, hear_take, hold_last
+from timbrekit.training.looks_objective import UpdatesPlayer, estimate_apart, hear_take, hold_last
 from timbrekit.training.take import Take
 from timbrekit.training.train import Trained
 

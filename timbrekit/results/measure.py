@@ -9,6 +9,7 @@ import numpy as np
 
 from timbrekit.errors import ModelFileError, TimbrekitError, TimbrekitWarning
 from timbrekit.export.check import open_model
+from timbrekit.export.metadata import onset_ranges
 from timbrekit.export.model_file import listener_of
 from timbrekit.presets import Preset, parse_preset
 from timbrekit.recording import read_recording
@@ -58,8 +59,7 @@ def measure_model(model: str | Path, recording: str | Path, trained_on: str | Pa
 def detector_of(metadata: dict[str, Any]) -> DetectorSettings | None:
     """The onset controls that a model was trained with; None where its file does not say, or says nonsense."""
     with suppress(TimbrekitError, KeyError, TypeError, ValueError):
-        kept = metadata["detector"]
-        return DetectorSettings(kept["on_threshold"], kept["off_threshold"], int(kept["hold"]))
+        return DetectorSettings.from_json(metadata["detector"])
     return None
 
 
@@ -67,13 +67,8 @@ def _described(metadata: dict[str, Any], name: str) -> tuple[Preset, int, np.nda
     """The preset, the sample rate in Hz and the ranges ``(2, 3)`` that a model was trained with."""
     try:
         kept = metadata["preset"]
-        content = {
-            "values": kept["values"],
-            **{key: metadata[key] for key in ("synth", "drum") if key in metadata},
-        }
-        preset = parse_preset(content, name, kept["name"])
-        features = metadata["onset_features"]
-        ranges = np.array([features["minimum"], features["maximum"]], np.float32)
-        return preset, int(metadata["sample_rate"]), ranges.reshape(2, 3)
+        played = {key: metadata[key] for key in ("synth", "drum") if key in metadata}
+        preset = parse_preset({"values": kept["values"], **played}, name, kept["name"])
+        return preset, int(metadata["sample_rate"]), onset_ranges(metadata)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"The description inside {name} is damaged: train the model again.") from error

@@ -60,7 +60,11 @@ def rename(folder: Path, name: str, preset: Preset) -> None:
     content = pack(read_file(path), {f"extra/{EXTRA_FILE}": document})
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-    report["name"] = name
+    write_report(folder, {**report, "name": name}, preset)
+
+
+def write_report(folder: Path, report: dict[str, Any], preset: Preset) -> None:
+    """Replace a report, and the card that is made of it. Raises OutputError where that fails."""
     with atomic_path(folder / "card.txt") as temporary:
         temporary.write_text(write_card(report, preset), encoding="utf-8")
     write_json(folder / "report.json", report)

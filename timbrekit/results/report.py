@@ -17,7 +17,6 @@ from timbrekit.plugin.as_played import AsPlayed, Followed, by_feature, error_rat
 from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER, WHERE
 from timbrekit.plugin.primer import Primer
 from timbrekit.presets import Preset
-from timbrekit.recording.onsets import DetectorSettings
 from timbrekit.results.unseen import Unseen
 from timbrekit.results.verdict import judge
 from timbrekit.training.objective import SynthPlayer
@@ -126,7 +125,7 @@ def build_report(
         "hits_kept": len(take),
         "hits_dropped": len(take.hits.dropped),
         "dropped": [{"position": d.position, "reason": d.reason} for d in take.hits.dropped],
-        "detector": detector_json(take.hits.settings),
+        "detector": take.hits.settings.to_json(),
         "error_ratio": held_out.error_ratio,
         "error_ratio_per_feature": by_feature(held_out.ratio_per_feature),
         "error_measured_on": held_out.measured_on,
@@ -286,11 +285,3 @@ def _in_torchdrum(report: dict[str, Any], model: str, primer: str) -> list[str]:
         f"4. Leave {NEURALITY.title} at 1. 0 is the preset alone, more is exaggerated.",
         "5. Play at the same gain as in the recording it was trained on.",
     ]
-
-
-def detector_json(settings: DetectorSettings) -> dict[str, float]:
-    return {
-        "on_threshold": float(settings.on_threshold),
-        "off_threshold": float(settings.off_threshold),
-        "hold": int(settings.hold),
-    }

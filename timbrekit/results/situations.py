@@ -73,9 +73,18 @@ def measure_situations(
 
 
 def in_torchdrum(
-    module: Network, samples: NDArray[np.float32], take: Take, primer: NDArray[np.float32], synth: Synth
+    module: Network,
+    samples: NDArray[np.float32],
+    take: Take,
+    primer: NDArray[np.float32],
+    synth: Synth,
+    elsewhere: bool = True,
 ) -> dict[str, AsPlayed]:
-    """The situations in which the plug-in plays one model differently. Arguments as above."""
+    """The situations in which the plug-in plays one model differently. Arguments as above.
+
+    Args:
+        elsewhere: also at the other usual rate.
+    """
     rate, settings = take.hits.sample_rate, take.hits.settings
     cold = measure_as_played(module, samples, take, synth=synth)
     known = {"initial_ranges": cold.rehearsal.ranges, "static": cold.static}
@@ -85,7 +94,7 @@ def in_torchdrum(
         "after_primer": measure_as_played(module, samples, take, primer=primer, synth=synth),
     }
     other_rate = OTHER_RATE.get(rate)
-    if other_rate:
+    if elsewhere and other_rate:
         resampled, primer = (resample(each, rate, other_rate) for each in (samples, primer))
         hits = find_hits(resampled, other_rate, settings)
         if len(hits) > 1:

@@ -51,17 +51,12 @@ def unpack_session(archive: str | Path, folder: str | Path) -> Session:
         with zipfile.ZipFile(archive) as opened:
             members = {entry.filename: entry for entry in opened.infolist() if not entry.is_dir()}
             _check(archive.name, opened, members)
-            for name in sorted(
-                members, key=lambda name: name == STATE_FILE
-            ):  # the choices last: all is there then
+            # the choices last: all is there then
+            for name in sorted(members, key=lambda name: name == STATE_FILE):
                 if not name.startswith("recording/") or not _is_there(opened, members[name], folder / name):
                     _extract(opened, members[name], folder / name)
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:  # the last two: encrypted, odd
+    # the last two: encrypted, odd
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
         raise SessionError(f'"{archive.name}" cannot be unpacked: {error}. {WHICH}') from error
     return Session.open(folder)
 

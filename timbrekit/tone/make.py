@@ -17,7 +17,7 @@ from timbrekit.tone.live_page import build_tone_page
 from timbrekit.tone.measure import measure_held_out
 from timbrekit.tone.pitch import Heard, hear
 from timbrekit.tone.report import about_training, picture
-from timbrekit.tone.train import Lesson, Progress, Settings, Trained, prepare, train
+from timbrekit.tone.train import Dataset, Progress, Settings, Trained, prepare, train
 
 MODEL, UNFINISHED = "tone.pt", "unfinished.pt"
 ZIP = "timbrekit-tone.zip"
@@ -49,7 +49,7 @@ def make_instrument(
     out: Path,
     settings: Settings,
     report: Callable[[Progress], None] = lambda progress: None,
-) -> tuple[Trained, Lesson, dict[str, Any]]:
+) -> tuple[Trained, Dataset, dict[str, Any]]:
     """Train an instrument; write tone.pt, report.json and report.png into ``out``. A run that was killed goes on.
 
     Returns:
@@ -60,17 +60,17 @@ def make_instrument(
         OutputError: something cannot be written.
     """
     began = time.perf_counter()
-    lesson = prepare(listened.recording.samples, listened.heard)
-    trained = train(lesson, settings, report, out / UNFINISHED)
-    measured = measure_held_out(trained.instrument, lesson)
+    data = prepare(listened.recording.samples, listened.heard)
+    trained = train(data, settings, report, out / UNFINISHED)
+    measured = measure_held_out(trained.instrument, data)
     seconds = time.perf_counter() - began
     findings = [asdict(finding) for finding in listened.findings]
-    about = about_training(trained, lesson, measured, seconds, listened.recording.name, findings)
+    about = about_training(trained, data, measured, seconds, listened.recording.name, findings)
     save_instrument(out / MODEL, trained.instrument, about)
     write_json(out / "report.json", about)
     with atomic_path(out / "report.png") as temporary:
-        temporary.write_bytes(picture(trained, lesson))
-    return trained, lesson, about
+        temporary.write_bytes(picture(trained, data))
+    return trained, data, about
 
 
 def write_tone_bundle(folder: Path) -> Path:

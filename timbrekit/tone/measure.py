@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from timbrekit.tone.instrument import Instrument
 from timbrekit.tone.pitch import CENTRE, HOP, PITCHED, Heard, hear
-from timbrekit.tone.train import Lesson, part_loss
+from timbrekit.tone.train import Dataset, part_loss
 
 LAG = CENTRE // HOP  # hops after which what was asked for is heard in the middle of the listener's window
 
@@ -22,18 +22,18 @@ class Measured:
     loudness_rank: float  # Spearman's correlation of loudness asked for and heard
 
 
-def measure_held_out(instrument: Instrument, lesson: Lesson, part: str = "test") -> Measured:
+def measure_held_out(instrument: Instrument, data: Dataset, part: str = "test") -> Measured:
     """Play a part of the recording and listen to what comes out, with the instrument's own listener."""
     distances, asked, got = [], [], []
-    for start, end in lesson.parts[part]:
-        wanted = lesson.heard.part(start, end)
+    for start, end in data.parts[part]:
+        wanted = data.heard.part(start, end)
         distance, loudness = compare(wanted, hear(instrument.play(wanted)))
         distances.append(distance)
         asked.append(loudness[0])
         got.append(loudness[1])
     distance = np.concatenate(distances)
     return Measured(
-        part_loss(instrument, lesson, part),
+        part_loss(instrument, data, part),
         float(100 * np.median(np.abs(distance))) if len(distance) else float("nan"),
         float(octave_errors(distance).mean()) if len(distance) else float("nan"),
         float(spearmanr(np.concatenate(asked), np.concatenate(got)).statistic),

@@ -12,7 +12,7 @@ from timbrekit.results.plots import BLUE, ORANGE, VERMILION, new_figure, set_tit
 from timbrekit.tone.measure import Measured
 from timbrekit.tone.pitch import HOP, PITCHED, RATE, Heard, ranges_of
 from timbrekit.tone.stream import latency_ms
-from timbrekit.tone.train import Lesson, Progress, Trained
+from timbrekit.tone.train import Dataset, Progress, Trained
 
 GOOD_CENTS, GOOD_OCTAVES, GOOD_RANK = 20.0, 0.02, 0.95
 NAMES = "C C# D D# E F F# G G# A A# B".split()
@@ -39,10 +39,10 @@ def verdict(measured: Measured) -> str:
 
 
 def about_training(
-    trained: Trained, lesson: Lesson, measured: Measured, seconds: float, recording: str, findings: list[dict]
+    trained: Trained, data: Dataset, measured: Measured, seconds: float, recording: str, findings: list[dict]
 ) -> dict[str, Any]:
     """Everything the report says, as JSON."""
-    ranges = lesson.ranges
+    ranges = data.ranges
     return {
         "recording": recording,
         "seconds": seconds,
@@ -51,7 +51,7 @@ def about_training(
         **{name: value if math.isfinite(value) else None for name, value in asdict(measured).items()},
         "pitch_range": list(ranges.pitch),
         "loudness_range": list(ranges.loudness),
-        "held_out_seconds": sum(end - start for start, end in lesson.parts["test"]) * HOP / RATE,
+        "held_out_seconds": sum(end - start for start, end in data.parts["test"]) * HOP / RATE,
         "sample_rate": RATE,
         "latency_ms": latency_ms(),
         "findings": findings,
@@ -59,12 +59,12 @@ def about_training(
     }
 
 
-def picture(trained: Trained, lesson: Lesson) -> bytes:
+def picture(trained: Trained, data: Dataset) -> bytes:
     """A PNG: spectrograms of a held-out stretch and of the instrument playing it, what it was told, and the losses."""
-    start, end = lesson.parts["test"][0]
+    start, end = data.parts["test"][0]
     end = min(end, start + int(PICTURED_S * RATE / HOP))
-    heard = lesson.heard.part(start, end)
-    recorded = lesson.samples[start * HOP : end * HOP]
+    heard = data.heard.part(start, end)
+    recorded = data.samples[start * HOP : end * HOP]
     played = trained.instrument.play(heard)
     figure, axes = new_figure(
         12, 11, mosaic=[["recorded"], ["played"], ["told"], ["losses"]], height_ratios=(1.2, 1.2, 0.8, 0.8)

@@ -44,17 +44,16 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class Dataset:
     """A recording as training sees it."""
 
     samples: Tensor  # (hops * 256,) what each hop's controls should sound like: the recording, 1024 later
     heard: Heard
-    parts: dict[
-        str, list[tuple[int, int]]
-    ]  # "train", "validation", "test": first and last+1 hop of each stretch
+    # "train", "validation", "test": first and last+1 hop of each stretch
+    parts: dict[str, list[tuple[int, int]]]
     ranges: Ranges
 
-    def to(self, device: str) -> "Lesson":
+    def to(self, device: str) -> "Dataset":
         return replace(self, samples=self.samples.to(device), heard=self.heard.to(device))
 
 
@@ -78,7 +77,7 @@ class Trained:
     interrupted: bool
 
 
-def prepare(samples: np.ndarray, heard: Heard | None = None) -> Lesson:
+def prepare(samples: np.ndarray, heard: Heard | None = None) -> Dataset:
     """Listen to a recording and divide it by time.
 
     Args:
@@ -101,7 +100,7 @@ def prepare(samples: np.ndarray, heard: Heard | None = None) -> Lesson:
             "instrument that plays one note at a time."
         )
     late = np.concatenate([np.zeros(CENTRE, np.float32), samples[: len(heard) * HOP]])[: len(heard) * HOP]
-    return Lesson(torch.from_numpy(late), heard, divide(heard), ranges_of(heard))
+    return Dataset(torch.from_numpy(late), heard, divide(heard), ranges_of(heard))
 
 
 def divide(heard: Heard) -> dict[str, list[tuple[int, int]]]:
@@ -116,7 +115,7 @@ def divide(heard: Heard) -> dict[str, list[tuple[int, int]]]:
 
 
 def train(
-    lesson: Lesson,
+    data: Dataset,
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     unfinished: Path | None = None,
@@ -124,10 +123,10 @@ def train(
     """Train an instrument. Ctrl-C ends it early and keeps what was best.
 
     Args:
-        lesson: of :func:`prepare`.
+        data: of :func:`prepare`.
         settings: hyperparameters.
         report: called after each validation.
-        unfinished: file that holds the run's state after each validation; a run of the same lesson and settings goes
+        unfinished: file that holds the run's state after each validation; a run of the same data and settings goes
             on from it. It is removed at the end.
 
     Raises:
@@ -136,11 +135,11 @@ def train(
     """
     settings = settings or Settings()
     torch.manual_seed(settings.seed)
-    instrument = Instrument(lesson.ranges).to(settings.device)
+    instrument = Instrument(data.ranges).to(settings.device)
     optimiser = torch.optim.Adam(instrument.parameters(), settings.learning_rate)
     draw = torch.Generator().manual_seed(settings.seed)
-    name = fingerprint(lesson, settings)
-    lesson = lesson.to(settings.device)
+    name = fingerprint(data, settings)
+    data = data.to(settings.device)
     step, best, best_loss, history = 0, instrument.state_dict(), math.inf, []
     if saved := load_checkpoint(unfinished, name):
         instrument.load_state_dict(saved["weights"])
@@ -153,11 +152,11 @@ def train(
         while step < settings.steps:
             share = 0.5 + 0.5 * math.cos(math.pi * step / settings.steps)
             optimiser.param_groups[0]["lr"] = settings.learning_rate * (0.01 + 0.99 * share)
-            losses.append(train_step(instrument, optimiser, lesson, settings, draw))
+            losses.append(train_step(instrument, optimiser, data, settings, draw))
             step += 1
             if step % settings.validate_every and step < settings.steps:
                 continue
-            loss = part_loss(instrument, lesson, "validation")
+            loss = part_loss(instrument, data, "validation")
             train_loss = float(sum(losses)) / len(losses)
             if not math.isfinite(loss + train_loss):
                 raise TrainingError("Training ran away: its loss is not a number. Try another --seed.")
@@ -182,16 +181,16 @@ def train(
 def train_step(
     instrument: Instrument,
     optimiser: torch.optim.Optimizer,
-    lesson: Lesson,
+    data: Dataset,
     settings: Settings,
     draw: torch.Generator,
 ) -> Tensor:
     """One step of gradient descent on random crops. Returns the spectral loss, scaled to all resolutions."""
     length = settings.warm_up + settings.hops
-    starts = draw_starts(lesson.parts["train"], length, settings.batch, draw)
+    starts = draw_starts(data.parts["train"], length, settings.batch, draw)
     white = white_noise(settings.batch, length, draw)
     chosen = torch.randperm(len(SCALES), generator=draw)[: settings.scales_a_step].tolist()
-    loss, beside = crop_losses(instrument, lesson, settings, starts, white, tuple(SCALES[i] for i in chosen))
+    loss, beside = crop_losses(instrument, data, settings, starts, white, tuple(SCALES[i] for i in chosen))
     optimiser.zero_grad()
     (loss + beside).backward()
     torch.nn.utils.clip_grad_norm_(instrument.parameters(), settings.gradient_norm)
@@ -201,18 +200,18 @@ def train_step(
 
 def crop_losses(
     instrument: Instrument,
-    lesson: Lesson,
+    data: Dataset,
     settings: Settings,
     starts: Tensor,
     white: Tensor,
     scales: tuple[int, ...],
 ) -> tuple[Tensor, Tensor]:
     """Losses over the crops that begin at hops ``starts``: the spectral one, and what is added to it."""
-    device, length = lesson.samples.device, settings.warm_up + settings.hops
+    device, length = data.samples.device, settings.warm_up + settings.hops
     places = (starts.unsqueeze(1) + torch.arange(length)).to(device)
-    controls = (values[places] for values in (lesson.heard.pitch, lesson.heard.voiced, lesson.heard.loudness))
+    controls = (values[places] for values in (data.heard.pitch, data.heard.voiced, data.heard.loudness))
     sound = instrument(*controls, white.to(device))[:, settings.warm_up * HOP :]
-    target = lesson.samples.unflatten(0, [-1, HOP])[places[:, settings.warm_up :]].flatten(1)
+    target = data.samples.unflatten(0, [-1, HOP])[places[:, settings.warm_up :]].flatten(1)
     loss = spectral_loss(sound, target, scales) * (len(SCALES) / len(scales))
     louder = loudness_loss(sound, target, listening_tables())
     return loss, settings.loudness_weight * louder + settings.room_penalty * instrument.room_energy()
@@ -235,19 +234,19 @@ def draw_starts(stretches: list[tuple[int, int]], length: int, count: int, draw:
     )
 
 
-def part_loss(instrument: Instrument, lesson: Lesson, part: str) -> float:
+def part_loss(instrument: Instrument, data: Dataset, part: str) -> float:
     """Spectral loss over the stretches of a part, weighted by their length."""
     total = hops = 0.0
-    for start, end in lesson.parts[part]:
-        sound = instrument.play(lesson.heard.part(start, end))
-        target = lesson.samples[start * HOP : end * HOP]
+    for start, end in data.parts[part]:
+        sound = instrument.play(data.heard.part(start, end))
+        target = data.samples[start * HOP : end * HOP]
         total += (end - start) * float(spectral_loss(sound[None], target[None]))
         hops += end - start
     return total / hops
 
 
-def fingerprint(lesson: Lesson, settings: Settings) -> str:
+def fingerprint(data: Dataset, settings: Settings) -> str:
     """Equal for runs that give the same result: same recording, settings and versions."""
-    digest = hashlib.sha256(lesson.samples.numpy().tobytes())
+    digest = hashlib.sha256(data.samples.numpy().tobytes())
     digest.update(repr((asdict(settings), __version__, torch.__version__)).encode())
     return digest.hexdigest()

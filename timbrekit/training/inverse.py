@@ -5,6 +5,7 @@ from torch import Tensor
 
 from timbrekit.loss import feature_difference_loss
 from timbrekit.training import warm_start
+from timbrekit.training.expected import ENOUGH
 from timbrekit.training.fast.warm_start import FastWarmStart
 from timbrekit.training.fast.worker import Worker
 from timbrekit.training.settings import Settings
@@ -13,11 +14,15 @@ from timbrekit.training.warm_start import Render
 
 LEAST_ASKED, MOST_ASKED = 0.2, 1.15  # of a hit's differences
 MIXED = 0.5  # share of what is asked for that is mixed with another hit, by up to a half
+ALONE = 0.5  # share of what is asked for in which each feature has an amount of its own, of few hits
 NOISE = 0.1  # standard deviation, in spreads of the take, on what is asked for and on estimates
 
 
 def draw_asked(differences: Tensor, hits: Tensor, some: Tensor, generator: torch.Generator) -> Tensor:
     """What the synthesiser is asked to sound like for hits ``some`` ``(batch,)``, in spreads of the take.
+
+    Few hits are few strokes, in each of which the features go together. Of a take with less than ``ENOUGH`` the network
+    also learns to move them apart.
 
     Args:
         differences: ``(n, 7)`` intended differences of the take's hits, in spreads.
@@ -25,6 +30,12 @@ def draw_asked(differences: Tensor, hits: Tensor, some: Tensor, generator: torch
     """
     size = len(some), 1
     amount = LEAST_ASKED + (MOST_ASKED - LEAST_ASKED) * torch.rand(size, generator=generator)
+    alone = ALONE * min(1.0, max(0.0, ENOUGH / len(hits) - 1))
+    if alone:
+        own = LEAST_ASKED + (MOST_ASKED - LEAST_ASKED) * torch.rand(
+            len(some), differences.shape[1], generator=generator
+        )
+        amount = torch.where(torch.rand(size, generator=generator) < alone, own, amount)
     other = differences[hits[torch.randint(len(hits), (len(some),), generator=generator)]]
     share = 0.5 * torch.rand(size, generator=generator) * (torch.rand(size, generator=generator) < MIXED)
     asked = amount * torch.lerp(differences[some], other, share)

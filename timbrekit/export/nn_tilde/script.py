@@ -3,7 +3,7 @@
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export.examine import ALLOWED_OPERATORS
+from timbrekit.export.examine import ALLOWED_OPERATORS, nodes
 
 SUFFIX = ".ts"  # nn~ looks for no other
 INT, FLOAT = 1, 2  # nn~'s codes of an attribute's type
@@ -100,14 +100,7 @@ def load_as_nn_tilde(
 def operators(module: torch.jit.ScriptModule) -> set[str]:
     """The operators that a module's methods call."""
     methods = [module._c._get_method(name) for name in module._c._method_names()]
-    return {node.kind() for method in methods for node in _nodes(method.inlined_graph)}
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    for node in graph.nodes():
-        yield node
-        for block in node.blocks():
-            yield from _nodes(block)
+    return {node.kind() for method in methods for node in nodes(method.inlined_graph)}
 
 
 def play_in_blocks(

@@ -82,11 +82,8 @@ def _build(network: torch.jit.ScriptModule, synth: Synth, metadata: dict[str, An
         _, patch = run_network(network, np.zeros((0, NUM_FEATURES), np.float32), count)
     preset = modulated_parameters(synth, patch, np.zeros((1, count)), 0.0)[0]
     try:
-        detector = metadata["detector"]
         ranges = None if looks else torch.from_numpy(onset_ranges(metadata))
-        settings = DetectorSettings(
-            detector["on_threshold"], detector["off_threshold"], int(detector["hold"])
-        )
+        settings = DetectorSettings.from_json(metadata["detector"])
         sample_rate = int(metadata["sample_rate"])
         if sample_rate <= 0:
             raise ValueError(f"a sample rate of {sample_rate}")
