@@ -1,6 +1,7 @@
 """The nn~ module, called as nn~ calls it, against the plug-in's vectors and rehearsal."""
 
 import copy
+import json
 from functools import cache
 
 import numpy as np
@@ -9,7 +10,7 @@ import soundfile
 import torch
 
 from timbrekit.errors import ModelFileError, OutputError
-from timbrekit.export.check import open_model
+from timbrekit.export.check import check_model, open_model
 from timbrekit.export.metadata import build_metadata
 from timbrekit.export.nn_tilde import write as nn_tilde
 from timbrekit.export.nn_tilde.script import NN_OPERATORS, operators, play_in_blocks
@@ -312,7 +313,9 @@ def test_the_file_describes_itself_and_not_its_maker(exported, model):
     torch.jit.load(str(exported), _extra_files=extra)
     original = {"timbrekit.json": ""}
     torch.jit.load(str(model.path), _extra_files=original)
-    assert extra == original
+    described = json.loads(extra["timbrekit.json"])
+    assert described.pop("made_for") == "nn-tilde"
+    assert described == json.loads(original["timbrekit.json"])
     assert str(nn_tilde.__file__).encode() not in exported.read_bytes()
     assert exported.stat().st_size < 100_000
 
@@ -342,6 +345,13 @@ def test_a_file_that_would_sound_otherwise_is_not_handed_over(model, tmp_path, m
             write_nn_tilde(model, out)
     assert out.read_text() == "what was there before"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_elsewhere_the_file_is_named_as_what_it_is(exported):
+    result = check_model(exported)
+    assert not result.ready and "for nn~ in Max and Pure Data" in result.problems[0]
+    with pytest.raises(ModelFileError, match="Everything else takes"):
+        open_model(exported)
 
 
 @pytest.mark.usefixtures("forked_guard")

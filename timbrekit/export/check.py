@@ -52,10 +52,10 @@ def check_model(path: str | Path) -> CheckResult:
     try:
         content = read_file(Path(path))
         entries = unpack(content)
+        metadata, undescribed = description(entries)
     except NotAModel as problem:
         return CheckResult(False, [str(problem)], [], {})
     notes = []
-    metadata, undescribed = description(entries)
     if undescribed and f"extra/{EXTRA_FILE}" in entries:
         notes.append(f"{undescribed} The plug-in does not look at it.")
     verdict = _examine_guarded(content, entries, metadata)

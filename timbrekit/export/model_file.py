@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SCHEMA = 1  # of the description (``timbrekit.export.metadata``)
 LOOKS_SCHEMA = 3  # of one with a mapping over looks, which readers of 1 would take for another model
 EXTRA_FILE = "timbrekit.json"  # its name in the archive
+MADE_FOR = "made_for"  # key of the host that a file was made for, in one that no other plays
 MOST_PARAMETERS = 200  # of a synthesiser
 # What people call the hosts, the synthesisers that each has a voice for, and the listeners that it hears with.
 HOSTS = {
@@ -128,6 +129,9 @@ def description(entries: dict[str, bytes]) -> tuple[dict[str, Any], str | None]:
 
     Args:
         entries: its parts, from ``timbrekit.export.archive.unpack``.
+
+    Raises:
+        NotAModel: it was made for nn~ alone.
     """
     document = entries.get(f"extra/{EXTRA_FILE}")
     if document is None:
@@ -138,6 +142,11 @@ def description(entries: dict[str, bytes]) -> tuple[dict[str, Any], str | None]:
         metadata = None
     if not isinstance(metadata, dict):
         return {}, "The description inside the file (timbrekit.json) is damaged."
+    if MADE_FOR in metadata:
+        raise NotAModel(
+            "This file is for nn~ in Max and Pure Data, which plays it. Everything else takes the model.pt from which "
+            "it was made."
+        )
     if metadata.get("schema") != (LOOKS_SCHEMA if listener_of(metadata) == MEL else SCHEMA):
         return metadata, (
             f"The description inside the file has schema {str(metadata.get('schema'))[:20]}, and this timbrekit reads "

@@ -13,7 +13,7 @@ import torch
 from timbrekit.errors import ModelFileError, TimbrekitError, first_line
 from timbrekit.export.archive import pack
 from timbrekit.export.metadata import onset_ranges
-from timbrekit.export.model_file import EXTRA_FILE, MEL, ModelFile, listener_of
+from timbrekit.export.model_file import EXTRA_FILE, MADE_FOR, MEL, ModelFile, listener_of
 from timbrekit.export.nn_tilde.attributes import ATTRIBUTES, LOOKS_ATTRIBUTES
 from timbrekit.export.nn_tilde.chain import NnChain
 from timbrekit.export.nn_tilde.drum import DrumVoice
@@ -67,7 +67,7 @@ def write_nn_tilde(model: ModelFile, out_path: str | Path) -> Path:
     metadata = model.for_export("nn-tilde").metadata
     synth = find_synth(model.synth, metadata.get("drum"))
     chain = _build(model.module, synth, metadata, model.name)
-    content = pack(scripted(chain, EXTRA_FILE, metadata))
+    content = pack(scripted(chain, EXTRA_FILE, metadata | {MADE_FOR: "nn-tilde"}))
     with atomic_path(out_path) as temporary:
         temporary.write_bytes(content)
         _prove(temporary, model, synth)
