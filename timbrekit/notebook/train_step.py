@@ -26,7 +26,7 @@ LAST_PLACE, EVERYWHERE, CLOSER, BOTH = PLACES = (
     "both, one after the other",
 )
 LISTENERS_FOR = {EVERYWHERE: (TORCHDRUM,), CLOSER: (MEL,), BOTH: (TORCHDRUM, MEL)}
-OF_A_DRUM = ("TorchDrum's listener", "mel listener: follows closer", BOTH)  # TorchDrum plays none
+OF_A_DRUM = ("hears each hit once", "listens on while it rings: follows closer", BOTH)  # TorchDrum plays none
 SETTING = {"end of take": "On the end of your take", "second take": "On the other recording"}
 
 
@@ -159,4 +159,4 @@ def _names(work: Work) -> dict[str, str]:
     """What the models of the listeners are called."""
     if work.preset().synth == SNARE808:
         return {TORCHDRUM: "the one for everywhere", MEL: "the one for page, Max and Pd"}
-    return {TORCHDRUM: "the one with TorchDrum's listener", MEL: "the one with the mel listener"}
+    return {TORCHDRUM: "the one that hears each hit once", MEL: "the one that listens on"}
