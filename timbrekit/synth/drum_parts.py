@@ -37,7 +37,7 @@ def at_strike(t: dict[str, Tensor], strike: Tensor, whose: str = "") -> dict[str
     """Levels and phases of modes, levels of noise ``(batch, …)``: between those of the nearest hits, or beyond them.
 
     Args:
-        t: those of every hit ``(hits, …)``, from soft to hard, and how they go on beyond, under names with ``whose`` before.
+        t: those of every hit ``(hits, …)``, from soft to hard, and how they go on, under names with ``whose`` before.
         strike: ``(batch, 1)`` dB.
     """
     level, phase, noise, loudness = (
