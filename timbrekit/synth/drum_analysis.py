@@ -17,7 +17,7 @@ MODES_FROM = 0.015  # s before which the modes' fit counts little
 NOISE_FROM = 0.010
 LOUDNESS_SECONDS = 0.1
 # dB^2. How strongly a level's growth is drawn to 1: as much as two hits 4 dB apart.
-SLOPE_RIDGE = 16.0
+GROWTH_RIDGE = 16.0
 EARLY, LATE = (0.01, 0.08), (0.25, 0.6)  # s in which the noise of several hits is compared
 
 
@@ -50,7 +50,7 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
     early, late = (np.stack([mean_levels(sound, rate, *span) for sound in left]) for span in (EARLY, LATE))
     # How modes grow is asked of bands, not of each mode: modes that lie close partly cancel, and have to go on so.
     struck = np.stack([mean_levels(hit, rate, *EARLY) for hit in hits])
-    growth = _slopes(struck, harder, reference)
+    growth = _growth(struck, harder, reference)
     return Drum(
         kind=kind,
         seconds=len(hits[reference]) / rate,
@@ -65,8 +65,8 @@ def analyse(hits: Sequence[NDArray], progress: Callable[[str], None] | None = No
         gliding=modes.gliding.astype(float),
         level_slope=np.interp(np.log(modes.frequency), np.log(band_centres()), growth),
         noise_level=np.stack([each.level for each in noise]).clip(SILENT_DB),
-        noise_slope=_slopes(early, harder, reference),
-        late_slope=_slopes(late, harder, reference),
+        noise_slope=_growth(early, harder, reference),
+        late_slope=_growth(late, harder, reference),
         noise_shape=noise[reference].shape,
         onset=onset,
     )
@@ -97,10 +97,10 @@ def _found(hits: list[NDArray], order: list[int], rate: float, with_glide: bool)
     return Modes(modes.frequency, modes.gliding, modes.decay[back], modes.gain[back], modes.glide)
 
 
-def _slopes(values: NDArray, harder: NDArray, reference: int) -> NDArray:
+def _growth(values: NDArray, harder: NDArray, reference: int) -> NDArray:
     """By how many dB levels ``(hits, …)`` grow for every dB of loudness ``(hits,)``."""
     risen = (values - values[reference]).clip(-60, 60)
-    return ((harder @ risen + SLOPE_RIDGE) / (harder @ harder + SLOPE_RIDGE)).clip(-1, 3)
+    return ((harder @ risen + GROWTH_RIDGE) / (harder @ harder + GROWTH_RIDGE)).clip(-1, 3)
 
 
 def loudness_of(hit: NDArray, rate: float) -> float:

@@ -46,11 +46,11 @@ def at_strike(t: dict[str, Tensor], strike: Tensor, whose: str = "") -> dict[str
     shares = nearest(strike, loudness)
     beyond = strike - strike.clamp(float(loudness[0]), float(loudness[-1]))
     early, late = t[whose + "noise_slope"], t[whose + "late_slope"]
-    slope = early[..., None] + (late - early)[..., None] * t["lateness"]
+    growth = early[..., None] + (late - early)[..., None] * t["lateness"]
     return {
         whose + "level": shares @ level + t[whose + "level_slope"] * beyond,
         whose + "phase": shares @ phase,
-        whose + "noise_level": torch.tensordot(shares, noise, 1) + slope * beyond[..., None],
+        whose + "noise_level": torch.tensordot(shares, noise, 1) + growth * beyond[..., None],
     }
 
 

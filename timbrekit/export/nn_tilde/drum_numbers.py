@@ -74,13 +74,13 @@ def at_strike(t: dict[str, Tensor], strike: float, whose: str) -> dict[str, Tens
     shares = nearest(loudness, strike).unsqueeze(1)
     beyond = strike - min(max(strike, float(loudness[0])), float(loudness[-1]))
     early, late = t[whose + "noise_slope"].unsqueeze(1), t[whose + "late_slope"].unsqueeze(1)
-    slope = early + (late - early) * t["lateness"]
+    growth = early + (late - early) * t["lateness"]
     return {
         "frequency": t[whose + "frequency"],
         "decay": t[whose + "decay"],
         "level": (shares * t[whose + "level"]).sum(0) + t[whose + "level_slope"] * beyond,
         "phase": (shares * t[whose + "phase"]).sum(0),
-        "noise_level": (shares.unsqueeze(2) * t[whose + "noise_level"]).sum(0) + slope * beyond,
+        "noise_level": (shares.unsqueeze(2) * t[whose + "noise_level"]).sum(0) + growth * beyond,
         "single": t[whose + "single"],
     }
 

@@ -35,16 +35,18 @@ function atStrike(drum, strike) {
   const { loudness } = drum;
   const shares = nearest(strike, loudness);
   const beyond = strike - clip(strike, loudness[0], loudness.at(-1));
-  const mixed = (rows) => shares.reduce((sum, [hit, near]) => sum.map((v, i) => v + near * rows[hit][i]), rows[0].map(() => 0));
-  const steeper = (band) => drum.late_slope[band] - drum.noise_slope[band];
+  const mixed = (rows) => rows[0].map((_, i) => shares.reduce((sum, [hit, near]) => sum + near * rows[hit][i], 0));
+  const noise = (band, node) => shares.reduce((sum, [hit, near]) => sum + near * drum.noise_level[hit][band][node], 0);
+  const growth = (band, node) => {
+    const early = drum.noise_slope[band];
+    return early + (drum.late_slope[band] - early) * LATENESS[node];
+  };
   return {
     ...drum,
     level: mixed(drum.level).map((level, i) => level + drum.level_slope[i] * beyond),
     phase: mixed(drum.phase),
-    noise_level: drum.noise_level[0].map((_, band) =>
-      mixed(drum.noise_level.map((bands) => bands[band])).map(
-        (level, node) => level + (drum.noise_slope[band] + steeper(band) * LATENESS[node]) * beyond,
-      ),
+    noise_level: drum.noise_level[0].map((curve, band) =>
+      curve.map((_, node) => noise(band, node) + growth(band, node) * beyond),
     ),
   };
 }
