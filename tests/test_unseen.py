@@ -44,6 +44,15 @@ def test_a_take_against_itself_is_the_take():
     assert same.reference is None and same.gain == take.gain
 
 
+def test_a_take_against_another_is_heard_with_that_ones_ranges():
+    take = tiny_take()
+    softer = replace(take.hits, surroundings=take.hits.surroundings * np.float32(10 ** (-6 / 20)))
+    heard = make_take(softer, against=take)
+    span = take.maximum[0] - take.minimum[0]
+    assert torch.equal(heard.ranges, take.ranges)
+    assert torch.allclose(heard.inputs[:, 0], take.inputs[:, 0] - 6 / span, atol=1e-3)
+
+
 def test_a_second_take_played_softer_differs_by_that_much_from_the_first_ones_reference():
     take = tiny_take()
     softer = replace(take.hits, segments=take.hits.segments * np.float32(10 ** (-6 / 20)))

@@ -3,14 +3,12 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from timbrekit.experiment.rows import DIRECT, INFORMATION, LOUDNESS, UNCHANGED, Row, World
 from timbrekit.export.metadata import build_metadata
@@ -71,35 +69,14 @@ class Source:
     def take(self, window: int = ONSET_WINDOW) -> Take:
         """The take with onset features of windows that begin where the plug-in's begin."""
         if window not in self._takes:
-            self._takes[window] = self._make(window, None)
+            self._takes[window] = self.against(None, window)
         return self._takes[window]
 
-    def unseen_by(self, trained_on: Take, window: int) -> "UnseenTake":
-        """The same for a plug-in that knows the ranges of another take, with differences from its reference hit."""
-        made = self._make(window, trained_on)
-        return UnseenTake(
-            **{part.name: getattr(made, part.name) for part in fields(Take)}, trained_on=trained_on
-        )
-
-    def _make(self, window: int, against: Take | None) -> Take:
+    def against(self, trained_on: Take | None, window: int) -> Take:
+        """The same as ``make_take(..., against=trained_on)`` has it, made anew."""
         hits, features = self._hits, self.world.features(self._hits.sample_rate)
         windows = None if window == ONSET_WINDOW else cut_windows(self._samples, hits.triggers, window)
-        return make_take(hits, features, windows, against)
-
-
-@dataclass(frozen=True)
-class UnseenTake(Take):
-    """Another take as a plug-in hears it that knows the ranges of the one trained on."""
-
-    trained_on: Take
-
-    @cached_property
-    def minimum(self) -> Tensor:
-        return self.trained_on.minimum
-
-    @cached_property
-    def maximum(self) -> Tensor:
-        return self.trained_on.maximum
+        return make_take(hits, features, windows, trained_on)
 
 
 def measure_row(
@@ -129,7 +106,7 @@ def measure_row(
         TrainingError: as ``timbrekit.training.fast.train.train_many``.
     """
     world, take = source.world, source.take(row.window)
-    tested = test.unseen_by(take, row.window) if test else take
+    tested = test.against(take, row.window) if test else take
     every, measured = np.arange(len(tested)), []
     if row.recipe is None:
         search = {**SEARCH, "iterations": iterations, "gated": world.gated, "fresh_noise": world.gated}

@@ -89,9 +89,8 @@ class Work:
         if take is None:
             return None
         module = PluginModel(velocity_mapping(take, preset, EXCERPT_STEEPNESS)).eval()
-        ranges = np.stack([take.minimum, take.maximum])
-        settings, synth = take.hits.settings, preset.instrument()
-        return make_audition(module, samples, SAMPLE_RATE, settings, synth=synth, initial_ranges=ranges)
+        known = {"synth": preset.instrument(), "initial_ranges": take.ranges.numpy()}
+        return make_audition(module, samples, SAMPLE_RATE, take.hits.settings, **known)
 
     def report(self) -> dict[str, Any]:
         return read_report(self.session.model_dir)

@@ -44,7 +44,7 @@ def measure_model(model: str | Path, recording: str | Path, trained_on: str | Pa
     source = read_recording(trained_on, rate)
     take = make_take(find_hits(source.samples, rate, detector_of(opened.metadata)))
     other = other_take(read_recording(recording, rate), take)
-    if not np.allclose(ranges, np.stack([take.minimum, take.maximum]), atol=RANGES_AGREE):
+    if not np.allclose(ranges, take.ranges, atol=RANGES_AGREE):
         warnings.warn(
             f"{source.name} does not sound like the recording that {opened.name} was trained on: its hits span other "
             "ranges. The figures mean something only with that recording.",

@@ -57,7 +57,7 @@ def measure_situations(
     split, synth = trained.split, preset.instrument()
     velocity = velocity_model(take, preset, split.train, trained.settings.seed)
     if primer is None:
-        listener, ranges = MEL, np.stack([take.minimum, take.maximum])
+        listener, ranges = MEL, take.ranges.numpy()
         again = sounding = measure_as_played(module, samples, take, synth=synth, listener=MEL)
         played = {"cold": again}
     else:

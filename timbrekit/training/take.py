@@ -36,6 +36,7 @@ class Take:
     # index of the hit that the unmodulated preset stands for; None: a hit of another take
     reference: int | None
     gain: float  # that brings the recording to the nominal level
+    against: "Take | None" = None  # the take that a model was trained on which is to play this one
 
     def __len__(self) -> int:
         return self.shifted_onset.shape[1]
@@ -51,18 +52,22 @@ class Take:
         return self.timbre - self.reference_timbre
 
     @cached_property
-    def minimum(self) -> Tensor:
-        """``(3,)`` lowest of each onset feature over the take."""
-        return self.onset.amin(0)
+    def ranges(self) -> Tensor:
+        """``(2, 3)`` lowest and highest of each onset feature over the take that the model knows."""
+        onset = self.onset if self.against is None else self.against.onset
+        return torch.stack([onset.amin(0), onset.amax(0)])
 
-    @cached_property
+    @property
+    def minimum(self) -> Tensor:
+        return self.ranges[0]
+
+    @property
     def maximum(self) -> Tensor:
-        """``(3,)`` highest of each onset feature over the take."""
-        return self.onset.amax(0)
+        return self.ranges[1]
 
     @cached_property
     def inputs(self) -> Tensor:
-        """``(n, 3)`` onset features scaled to [0, 1] over the whole take: a plug-in that knows the ranges."""
+        """``(n, 3)`` onset features scaled by these, of its own take to [0, 1]: a plug-in that knows the ranges."""
         return scale_to_range(self.onset, self.minimum, self.maximum)
 
     @cached_property
@@ -143,8 +148,9 @@ def make_take(
         features: timbre features; the gated ones at the hits' sample rate by default.
         onset_windows: ``(n, window)`` other windows than those where the plug-in takes them, for comparisons; hits are
             then heard neither earlier nor later.
-        against: another take, whose reference hit these are compared with, at the level that it was brought to: what a
-            model trained on that take is to make of these hits. By default they have a reference hit of their own.
+        against: another take, whose reference hit these are compared with, at the level that it was brought to, and
+            whose ranges they are heard with: what a model trained on that take is to make of these hits. By default
+            they have a reference hit and ranges of their own.
 
     Raises:
         TrainingError: fewer than two hits; with ``against``, none.
@@ -178,6 +184,7 @@ def make_take(
         lengths=common,
         reference=reference,
         gain=gain,
+        against=against,
     )
 
 
