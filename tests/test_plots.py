@@ -71,6 +71,11 @@ def test_the_best_epoch_is_marked(axes):
     assert (best.get_xdata()[0], best.get_ydata()[0]) == (2, 2)
 
 
+def test_none_is_marked_where_training_keeps_the_last_weights(axes):
+    plots.plot_losses(axes, [3, 2, 1, 1.5], [3, 2, 1, 1.5], keeps_best=False)
+    assert labels(axes) == ["hits it learns from"]
+
+
 def test_epochs_are_whole_numbers_from_1_to_the_last_that_will_be(axes):
     plots.plot_losses(axes, [3, 2, 1, 0.5], [3, 2, 2.5, 2.6], epochs=20)
     assert axes.get_xlim() == (1, 20)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import ipywidgets
@@ -33,11 +34,11 @@ def is_fast() -> bool:
     return os.environ.get(FAST_VARIABLE, "0") not in ("", "0")
 
 
-def losses_picture(history: list[Epoch]) -> bytes:
-    """PNG of the losses so far."""
+def losses_picture(history: list[Epoch], keeps_best: bool = True) -> bytes:
+    """PNG of the losses so far, as ``plot_losses`` draws them."""
     figure, ax = new_figure(9.5, 2.6)
     train, validation = [epoch.train_loss for epoch in history], [epoch.validation_loss for epoch in history]
-    plot_losses(ax, train, validation, history[-1].of if history else 0)
+    plot_losses(ax, train, validation, history[-1].of if history else 0, keeps_best)
     return to_png(figure)
 
 
@@ -50,13 +51,15 @@ class TrainingPanel:
         picture: Callable[[list[Any]], bytes] = losses_picture,
         mel: bool = False,
     ) -> None:
-        """``unit``: of what is counted. ``picture``: PNG of the losses so far. ``mel``: the listener."""
-        self.unit, self._picture = unit, picture
+        """``unit``: of what is counted. ``picture``: PNG of the losses so far. ``mel``: the listener, of which training
+        keeps the average of the last weights, not those of the best epoch."""
+        self.unit, self._mel = unit, mel
+        self._picture = partial(picture, keeps_best=False) if mel else picture
         self._rounds = 2 if mel else 1  # what they learn differs: each has a picture of its own
         self.history: list[Epoch] = []
         self.words, self.hint = ipywidgets.HTML(), ipywidgets.HTML()
         self._say("Getting ready …")
-        self.picture = picture_widget(picture([]))
+        self.picture = picture_widget(self._picture([]))
         self.box = ipywidgets.VBox([self.words, self.hint, self.picture])
         self._drawn = 0.0
         self._doing, self._more, self._left = "Getting ready", "", TimeLeft(OF_MEL if mel else PARTS)
@@ -84,8 +87,9 @@ class TrainingPanel:
             epoch = replace(epoch, number=number + 1, of=each)
         self.history.append(epoch)
         best = min(e.validation_loss for e in self.history)
+        best = "" if self._mel else f", best so far {best:.3f}"
         self._doing = f"{before}{self.unit} {epoch.number} of {epoch.of}"
-        self._more = f" Error {epoch.validation_loss:.3f}, best so far {best:.3f}."
+        self._more = f" Error {epoch.validation_loss:.3f}{best}."
         now = time.monotonic()
         if now - self._drawn > PICTURE_EVERY_SECONDS:
             self.picture.value = self._picture(self.history)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.files import atomic_path
 from timbrekit.synth.base import Parameter
+from timbrekit.training.names import MEL
 
 if TYPE_CHECKING:  # matplotlib takes a second to import; `timbrekit onsets` has no need of it
     from matplotlib.axes import Axes
@@ -116,7 +117,6 @@ def plot_hits(
     """The waveform with its hits: kept (blue lines), dropped (crosses), missed by the detector (triangles).
 
     Args:
-        ax: axes to draw on.
         samples: ``(samples,)`` full scale ±1.
         sample_rate: Hz.
         kept, dropped, missed: sample indices.
@@ -160,7 +160,6 @@ def plot_timbre_space(ax: "Axes", intended: ArrayLike, played: ArrayLike | None 
     Differences from the reference hit (the star, at 0, 0). Short arrows mean that the synthesiser follows.
 
     Args:
-        ax: axes to draw on.
         intended: ``(n, 7)`` how each recorded hit differs from the reference hit.
         played: ``(n, 7)`` how each played hit differs from the preset; None draws the recorded ones alone.
     """
@@ -183,17 +182,19 @@ def plot_timbre_space(ax: "Axes", intended: ArrayLike, played: ArrayLike | None 
     ax.legend(loc="best", **LEGEND)
 
 
-def plot_losses(ax: "Axes", train: Sequence[float], validation: Sequence[float], epochs: int = 0) -> None:
-    """Error over the epochs of training: on the hits trained on, and on those held back; the best is marked.
+def plot_losses(
+    ax: "Axes", train: Sequence[float], validation: Sequence[float], epochs: int = 0, keeps_best: bool = True
+) -> None:
+    """Error over the epochs of training: on the hits trained on, and on those held back.
 
     Where none are held back to choose the epoch, both errors are the same, and one is drawn. The axis reaches as far as
-    there will be ``epochs``.
+    there will be ``epochs``. The lowest error is marked where training keeps the weights of that epoch.
     """
     done = np.arange(1, max(len(train), len(validation)) + 1)
     ax.plot(done[: len(train)], train, color=BLUE, label="hits it learns from")
     if list(validation) != list(train):
         ax.plot(done[: len(validation)], validation, color=ORANGE, label="hits held back to check it")
-    if len(validation) and np.isfinite(validation).any():
+    if keeps_best and len(validation) and np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         ax.plot(best + 1, validation[best], "o", color=VERMILION, markersize=6, label="lowest so far")
     ax.set(xlabel="epoch (once through all hits)", ylabel="error (mean over features)", ylim=(0, None))
@@ -213,7 +214,6 @@ def plot_feature_errors(ax: "Axes", bars: Mapping[str, ArrayLike]) -> None:
     """Error ratio of each timbre feature, a group of bars per feature. 1: as far off as the unmodulated preset.
 
     Args:
-        ax: axes to draw on.
         bars: label to ``(7,)`` ratios, in the order of ``TIMBRE_FEATURES``.
     """
     places = np.arange(len(TIMBRE_FEATURES))
@@ -235,7 +235,6 @@ def plot_modulation(ax: "Axes", modulation: ArrayLike, parameters: Sequence[Para
     """How far each of the parameters is moved at each hit: purple down, orange up, white not at all.
 
     Args:
-        ax: axes to draw on.
         modulation: ``(n, parameters)`` in normalised units: shares of each parameter's range.
         parameters: the synthesiser's table.
     """
@@ -272,10 +271,7 @@ def save_report_picture(
     """report.png on one page: the hits, timbre space, losses and errors by feature. Whole or not at all.
 
     Args:
-        path: the PNG file to write.
         samples: ``(samples,)`` the recording.
-        take: its hits.
-        trained: the training run.
         errors: error ratios by label, as :func:`plot_feature_errors` has them.
         played: the rehearsal that timbre space shows.
         parameters: the synthesiser's table.
@@ -291,8 +287,9 @@ def save_report_picture(
     plot_hits(axes["hits"], samples, hits.sample_rate, hits.detections, dropped, missed)
     plot_timbre_space(axes["space"], played.intended, played.played)
     plot_modulation(axes["modulation"], played.rehearsal.modulation, parameters)
-    history = trained.history
-    plot_losses(axes["losses"], [e.train_loss for e in history], [e.validation_loss for e in history])
+    history, keeps_best = trained.history, trained.settings.listener != MEL
+    losses = [epoch.train_loss for epoch in history], [epoch.validation_loss for epoch in history]
+    plot_losses(axes["losses"], *losses, keeps_best=keeps_best)
     plot_feature_errors(axes["errors"], errors)
     with atomic_path(path) as temporary:
         temporary.write_bytes(to_png(figure))
