@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from timbrekit import __version__
+from timbrekit.commands import drum, export, tone
 from timbrekit.commands.arguments import add_command, add_device, add_rate, whole
-from timbrekit.commands.drum_options import add_command as add_drum_command
-from timbrekit.commands.export_options import add_command as add_export_command
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
-from timbrekit.commands.tone_options import add_commands as add_tone_commands
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
 from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER
 from timbrekit.training.names import DEFAULT_MODELS, LISTENERS, MODEL_NAMES, RECIPES
@@ -168,9 +166,9 @@ def build_parser() -> argparse.ArgumentParser:
     page.add_argument("model", type=Path, help=MODEL)
     page.add_argument("--out", type=Path, required=True, help="file to write, such as play.html")
 
-    add_export_command(choices)
-    add_tone_commands(choices)
-    add_drum_command(choices)
+    export.add_command(choices)
+    tone.add_commands(choices)
+    drum.add_command(choices)
 
     experiment = add_command(
         choices,

@@ -1,12 +1,29 @@
-"""``timbrekit drum``: hits in, a preset and stems out."""
+"""``timbrekit drum``: its options; hits in, a preset and stems out."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import time
+from pathlib import Path
+from typing import Any
 
+from timbrekit.commands import arguments
 from timbrekit.commands.output import OK, finish, keep, quiet_or_say
+
+
+def add_command(choices: Any) -> None:
+    """Add ``drum`` to what ``ArgumentParser.add_subparsers`` returned."""
+    words = "turn one to eight hits of your own drum into an instrument to train"
+    parser = arguments.add_command(choices, "drum", "drum.drum", words)
+    words = "a sound file with one stroke; up to eight, soft to hard"
+    parser.add_argument("hits", type=Path, nargs="+", metavar="HIT", help=words)
+    words = "preset file to write, which train takes as --preset"
+    parser.add_argument("--out", type=Path, required=True, help=words)
+    words = "hits of another drum: one more parameter leads from the one drum to the other"
+    parser.add_argument("--blend", type=Path, nargs="+", default=[], metavar="HIT", help=words)
+    words = "also write modes, noise, onset and their sum as WAV"
+    parser.add_argument("--stems", type=Path, metavar="DIR", help=words)
 
 
 def drum(options: argparse.Namespace) -> int:

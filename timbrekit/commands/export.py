@@ -1,10 +1,24 @@
-"""``timbrekit export``: a model, or what it makes of a recording, for other hosts."""
+"""``timbrekit export``: its options; a model, or what it makes of a recording, for other hosts."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from timbrekit.commands import arguments
 from timbrekit.commands.output import OK, counted, finish, keep, say
 from timbrekit.errors import RecordingError, TimbrekitError
+
+
+def add_command(choices: Any) -> None:
+    """Add ``export`` to what ``ArgumentParser.add_subparsers`` returned."""
+    words = "write a model, or its hits, for other hosts"
+    parser = arguments.add_command(choices, "export", "export.export", words)
+    parser.add_argument("model", type=Path, help="model.pt, as train writes it")
+    words = "nn~ in Max and Pure Data; FluCoMa; or a MIDI file of a recording's hits"
+    parser.add_argument("--to", choices=("nn-tilde", "flucoma", "midi"), required=True, help=words)
+    words = "of drumming, for --to midi: its hits, with what the model makes of them"
+    parser.add_argument("--recording", type=Path, help=words)
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
 
 
 def export(options: argparse.Namespace) -> int:
