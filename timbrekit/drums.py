@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from timbrekit.errors import RecordingError
-from timbrekit.presets import Preset, parse_preset, save_preset
+from timbrekit.presets import Preset, parse_preset
 from timbrekit.recording import resample, write_wav
 from timbrekit.recording.one_shot import check_one_stroke, read_hit
 from timbrekit.results.likeness import beside_floor
@@ -44,10 +44,6 @@ class MadeDrum:
     def figures(self) -> dict[str, float]:
         """How near the preset comes to the hit, as :func:`timbrekit.results.likeness.beside_floor`."""
         return beside_floor(self.render, self.hit)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the preset. See ``timbrekit.presets.save_preset``."""
-        return save_preset(self.preset, path)
 
 
 def make_drum(

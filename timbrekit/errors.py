@@ -46,8 +46,12 @@ class TimbrekitWarning(UserWarning):
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, for use within a sentence. It may quote a stranger's bytes."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    words = (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
-    return "".join(letter if letter.isprintable() else "?" for letter in words)
+    return printable((lines[0] if lines else type(error).__name__)[:200].rstrip("."))
+
+
+def printable(words: str, instead: str = "?") -> str:
+    """Words of a stranger's that may be printed: one line, without control characters."""
+    return "".join(letter if letter.isprintable() else instead for letter in words)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from timbrekit.commands.output import (
     say,
 )
 from timbrekit.errors import ModelFileError
+from timbrekit.plugin.knobs import DETECTOR
 from timbrekit.synth.parameters import PARAMETERS
 from timbrekit.time_left import OF_MEL, OF_PUBLISHED, PARTS, TimeLeft
 
@@ -260,7 +261,7 @@ def page(options: argparse.Namespace) -> int:
 
 def _detector(options: argparse.Namespace) -> DetectorSettings | None:
     """The settings asked for, the plug-in's defaults in place of those left out; None if none were given."""
-    given = {key: getattr(options, key) for key in ("on_threshold", "off_threshold", "hold")}
+    given = {knob.key: getattr(options, knob.key) for knob in DETECTOR}
     given = {key: value for key, value in given.items() if value is not None}
     if not given:
         return None
@@ -271,7 +272,4 @@ def _detector(options: argparse.Namespace) -> DetectorSettings | None:
 
 def _knobs(settings: DetectorSettings) -> str:
     """The settings as the plug-in's controls are called."""
-    return (
-        f"Trigger Threshold {settings.on_threshold:g}, Retrigger Threshold {settings.off_threshold:g}, "
-        f"Hold Time {settings.hold}"
-    )
+    return ", ".join(f"{knob.name} {getattr(settings, knob.key):g}" for knob in DETECTOR)

@@ -28,6 +28,7 @@ def add_command(choices: Any) -> None:
 
 def drum(options: argparse.Namespace) -> int:
     from timbrekit.drums import make_drum, write_stems
+    from timbrekit.presets import save_preset
     from timbrekit.synth.drum import SILENT_DB
 
     for hit in (*options.hits, *options.blend):
@@ -37,7 +38,7 @@ def drum(options: argparse.Namespace) -> int:
     made = make_drum(options.hits, options.out.stem, talk, options.blend)
     talk("Measuring")
     figures = made.figures()
-    made.save(options.out)
+    save_preset(made.preset, options.out)
     written = []
     if options.stems:
         written = [str(path) for path in write_stems(made, options.stems)]

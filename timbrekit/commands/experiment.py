@@ -44,10 +44,8 @@ def _check_experiment(options: argparse.Namespace) -> None:
     if options.jobs and options.scheduler:
         raise OutputError("--jobs has no meaning with --scheduler, whose workers do the work. Leave one out.")
     if options.merge:
-        other, why = (
-            (*RUN_ONLY, *PAPER_ONLY, *PLAYED_ONLY),
-            "has no meaning with --merge, which only makes tables",
-        )
+        other = (*RUN_ONLY, *PAPER_ONLY, *PLAYED_ONLY)
+        why = "has no meaning with --merge, which only makes tables"
     elif options.table == "played":
         other, why = PAPER_ONLY, "belongs to --table paper"
     else:

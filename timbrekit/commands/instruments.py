@@ -3,7 +3,7 @@
 import argparse
 
 from timbrekit.commands.output import OK, counted, finish, say
-from timbrekit.errors import TimbrekitError
+from timbrekit.errors import TimbrekitError, printable
 from timbrekit.results.instruments import find_instruments
 from timbrekit.training.names import MEL
 
@@ -21,7 +21,7 @@ def instruments(options: argparse.Namespace) -> int:
             words = (
                 f"{instrument.name}: {word}, {counted(instrument.hits, 'hit')}{listener}, {instrument.folder}"
             )
-            say("".join(letter if letter.isprintable() else " " for letter in words))  # a stranger's report
+            say(printable(words, " "))  # a stranger's report
         if not found:
             say(f"There is no instrument in {options.folder.resolve()} or below.")
     rows = [

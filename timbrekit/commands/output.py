@@ -47,15 +47,12 @@ def counted(number: int, what: str) -> str:
 
 def hits_found(prepared: Any) -> str:
     """How many hits there are, and what became of the others."""
-    dropped, missed = (
-        len(prepared.hits.dropped),
-        len(prepared.suggestion.missed) if prepared.suggestion else 0,
-    )
     words = f"{counted(len(prepared.hits), 'hit')} found"
-    words += f"; {dropped} more came too soon after another and will not sound" if dropped else ""
-    return words + (
-        f"; about {missed} that an attentive listener would count are not heard" if missed else ""
-    )
+    if dropped := len(prepared.hits.dropped):
+        words += f"; {dropped} more came too soon after another and will not sound"
+    if missed := len(prepared.suggestion.missed) if prepared.suggestion else 0:
+        words += f"; about {missed} that an attentive listener would count are not heard"
+    return words
 
 
 def quiet_or_say(options: argparse.Namespace) -> Callable[[str], None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from timbrekit import SAMPLE_RATE
-from timbrekit.errors import RecordingError
+from timbrekit.errors import RecordingError, printable
 from timbrekit.recording import Recording, resample
 from timbrekit.recording.decode import open_audio, shown
 from timbrekit.recording.prepare import Prepared, prepare
@@ -71,7 +71,7 @@ def _drums_of(path: Path) -> Iterator[Drum]:
     if not path.exists():
         raise RecordingError(f"There is no recording or folder {path}. Check the name and where it is.")
     if not path.is_dir():
-        yield Drum(_printable(path.stem), path)
+        yield Drum(printable(path.stem), path)
         return
     resolved = path.resolve()  # "." has no name of its own
     for folder in [resolved, *sorted(resolved.rglob("*"))]:
@@ -81,7 +81,7 @@ def _drums_of(path: Path) -> Iterator[Drum]:
         seen = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
         files = tuple(each for each in seen if each.suffix.lower() in SOUND_ENDINGS and each.is_file())
         if files:
-            yield Drum(_printable(inside.as_posix() if inside.parts else folder.name), folder, files)
+            yield Drum(printable(inside.as_posix() if inside.parts else folder.name), folder, files)
         elif not any(each.is_dir() for each in seen):
             raise RecordingError(
                 f"The folder {folder} holds no sound file. Put a drum's hits in it as WAV files, or remove it."
@@ -116,7 +116,3 @@ def _read(file: Path, drum: str) -> tuple[np.ndarray, int, int]:
             f"In the drum {drum}: {shown(file)} {what}. Export it again as 24-bit WAV, or take it out of the folder."
         )
     return samples, rate, channels
-
-
-def _printable(name: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in name)

@@ -34,9 +34,8 @@ class Plan:
 
     drums: tuple[str, ...]  # recordings and folders of hits
     table: TableName = "paper"
-    tests: tuple[
-        str, ...
-    ] = ()  # other recordings, in the drums' order, for what is unseen; () takes the drums' ends
+    # other recordings, in the drums' order, for what is unseen; () takes the drums' ends
+    tests: tuple[str, ...] = ()
     presets: tuple[str, ...] = PAPER_PRESETS
     rows: tuple[str, ...] = tuple(ROWS["paper"])
     seeds: int = 1  # how many; a seed decides the first weights and which hits are held out

@@ -37,17 +37,7 @@ def describe_looks(metadata: dict[str, Any], mapping: LooksMapping) -> dict[str,
 
 
 def write_looks_model(mapping: LooksMapping, metadata: dict[str, Any], path: str | Path) -> ModelFile:
-    """Write, reload, prove, and only then put the file in its place.
-
-    Args:
-        mapping: trained.
-        metadata: from ``timbrekit.export.metadata.build_metadata`` of its network; what is before that is added.
-        path: where; what was there before stays if anything fails.
-
-    Raises:
-        ModelFileError: the file would not play what was trained; says why.
-        OutputError: it cannot be written.
-    """
+    """As ``timbrekit.export.torchdrum.write_model``; to the metadata of the network what is before it is added."""
     content = serialize(mapping, describe_looks(metadata, mapping))
     return write_proved(content, path, lambda written: _prove(written, mapping))
 

@@ -94,13 +94,9 @@ class DrumPanel:
         self._name = ""
         self.made: MadeDrum | None = None
         self.png, self.text = NOTHING, ""
-        self._words, self._sound, self._picture = (
-            ipywidgets.HTML(),
-            ipywidgets.HTML(),
-            picture_widget(NOTHING),
-        )
-        self._above = ipywidgets.VBox([])
-        self._below = ipywidgets.VBox([])
+        self._words, self._sound = ipywidgets.HTML(), ipywidgets.HTML()
+        self._picture = picture_widget(NOTHING)
+        self._above, self._below = ipywidgets.VBox([]), ipywidgets.VBox([])
         self.box = ipywidgets.VBox([self._above, self._words, self._below])
 
     def ask(self, other: bool = False) -> None:

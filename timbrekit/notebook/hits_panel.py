@@ -11,34 +11,25 @@ from numpy.typing import ArrayLike, NDArray
 from timbrekit.features import onset_features
 from timbrekit.notebook.player import Marks, marks_html, new_id, player_html
 from timbrekit.notebook.widgets import hits_html, paragraphs, slider
-from timbrekit.plugin.knobs import HOLD, RETRIGGER, TRIGGER
+from timbrekit.plugin.knobs import DETECTOR
 from timbrekit.recording import Recording
 from timbrekit.recording.hits import onset_windows
 from timbrekit.recording.onsets import (
-    HOLD_RANGE,
-    OFF_THRESHOLD_RANGE,
-    ON_THRESHOLD_RANGE,
+    KNOB_RANGES,
     TRIGGER_DELAY,
     Detections,
     DetectorSettings,
     detect_in_signal,
     onset_signal,
 )
-from timbrekit.recording.suggest import TOLERANCE_SECONDS, Suggestion
+from timbrekit.recording.suggest import TOLERANCE_SECONDS, Suggestion, not_near
 from timbrekit.results.plots import new_figure, plot_hits, to_png
 
 
 def missed_onsets(reference: ArrayLike, found: ArrayLike, sample_rate: int) -> NDArray[np.int64]:
-    """Reference onsets with no detection within 25 ms. All are sample indices, ascending."""
-    reference, found = np.asarray(reference, np.int64), np.asarray(found, np.int64)
-    if not len(found):
-        return reference
-    after = np.searchsorted(found, reference)
-    nearest = np.minimum(
-        np.abs(found[np.minimum(after, len(found) - 1)] - reference),
-        np.abs(found[np.maximum(after - 1, 0)] - reference),
-    )
-    return reference[nearest > TOLERANCE_SECONDS * sample_rate]
+    """Reference onsets with no detection within 25 ms. All are sample indices."""
+    reference, found = (np.asarray(each, np.int64) for each in (reference, found))
+    return not_near(reference, found, TOLERANCE_SECONDS * sample_rate)
 
 
 def hit_rows(samples: ArrayLike, sample_rate: int, triggers: ArrayLike) -> list[dict[str, str]]:
@@ -86,15 +77,10 @@ class HitsPanel:
         self._player = new_id()
         self._moving = False
         start = settings or suggestion.settings
-        number, whole = ipywidgets.FloatSlider, ipywidgets.IntSlider
+        kinds = (ipywidgets.FloatSlider, 0.5), (ipywidgets.FloatSlider, 0.01), (ipywidgets.IntSlider, 50)
         self._sliders = {
-            "on_threshold": slider(
-                number, f"{TRIGGER.title}, {TRIGGER.unit}", ON_THRESHOLD_RANGE, 0.5, start.on_threshold
-            ),
-            "off_threshold": slider(
-                number, f"{RETRIGGER.title}, {RETRIGGER.unit}", OFF_THRESHOLD_RANGE, 0.01, start.off_threshold
-            ),
-            "hold": slider(whole, f"{HOLD.title}, {HOLD.unit}", HOLD_RANGE, 50, start.hold),
+            knob.key: slider(kind, f"{knob.title}, {knob.unit}", limits, step, getattr(start, knob.key))
+            for knob, limits, (kind, step) in zip(DETECTOR, KNOB_RANGES, kinds, strict=True)
         }
         for control in self._sliders.values():
             control.observe(self._moved, names="value")

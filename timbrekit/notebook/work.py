@@ -61,9 +61,7 @@ class Work:
 
     def detector(self) -> DetectorSettings:
         kept = self.session.state.detector
-        if kept is None:
-            return self.suggestion().settings
-        return DetectorSettings(**{**kept, "hold": int(kept["hold"])})
+        return self.suggestion().settings if kept is None else DetectorSettings.from_json(kept)
 
     def preset(self) -> Preset:
         kept = self.session.state.preset

@@ -17,7 +17,7 @@ from timbrekit.features import TIMBRE_FEATURES, TIMBRE_SAMPLES, TimbreFeatures
 from timbrekit.features.mel_looks import look_delays
 from timbrekit.plugin.rehearse import Network, Rehearsal, rehearse
 from timbrekit.plugin.rehearse_looks import rehearse_looks
-from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings
+from timbrekit.recording.onsets import TRIGGER_DELAY
 from timbrekit.synth.base import Synth
 from timbrekit.training.names import MEL, TORCHDRUM
 from timbrekit.training.take import Take, gain_to_nominal, measure
@@ -96,7 +96,6 @@ def measure_as_played(
     module: Network,
     samples: ArrayLike,
     take: Take,
-    settings: DetectorSettings | None = None,
     primer: ArrayLike | None = None,
     initial_ranges: ArrayLike | None = None,
     seed: int = 0,
@@ -108,15 +107,14 @@ def measure_as_played(
 
     Args:
         samples: ``(samples,)`` the recording that ``take`` was made of, at the take's rate.
-        take: its hits, found with the same detector settings.
-        settings: the plug-in's onset controls; those of the take by default.
+        take: its hits, found with the detector settings that it is played with.
         module, primer, initial_ranges, seed, synth: see ``timbrekit.plugin.rehearse.rehearse``.
         static: ``(samples,)`` the unmodulated preset, where an earlier measurement played it with the same settings,
             seed and primer.
         listener: that the model has.
     """
     rate = take.hits.sample_rate
-    of_host = {"settings": settings or take.hits.settings, "seed": seed, "primer": primer, "synth": synth}
+    of_host = {"settings": take.hits.settings, "seed": seed, "primer": primer, "synth": synth}
     rehearsal = rehearse_as(listener, module, samples, rate, initial_ranges=initial_ranges, **of_host)
     if static is None:
         static = rehearse_as(listener, module, samples, rate, sensitivity=0.0, **of_host).audio

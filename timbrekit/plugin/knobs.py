@@ -13,6 +13,7 @@ class Knob:
     name: str  # as it stands there
     does: str  # in a drummer's words
     unit: str = ""
+    key: str = ""  # in ``DetectorSettings``, reports and options, of those of the onset detector
 
     @property
     def title(self) -> str:
@@ -20,8 +21,9 @@ class Knob:
         return f"{self.name} ({self.does})"
 
 
-TRIGGER = Knob("Trigger Threshold", "how sudden a hit has to be", "dB")
-RETRIGGER = Knob("Retrigger Threshold", "how calm it has to get before the next", "dB")
-HOLD = Knob("Hold Time", "how long nothing else is a hit", "samples")
+TRIGGER = Knob("Trigger Threshold", "how sudden a hit has to be", "dB", "on_threshold")
+RETRIGGER = Knob("Retrigger Threshold", "how calm it has to get before the next", "dB", "off_threshold")
+HOLD = Knob("Hold Time", "how long nothing else is a hit", "samples", "hold")
+DETECTOR = (TRIGGER, RETRIGGER, HOLD)
 NEURALITY = Knob("Neurality", "how strongly it follows you")
 WHERE = "https://github.com/jorshi/torchdrum-plugin"

@@ -20,7 +20,9 @@ from timbrekit.recording import resample
 from timbrekit.recording.hits import onset_windows
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings, detect
 
-DAW_RATES = (44_100, 48_000)  # Hz
+# Hz, that a primer has to serve besides the recording's: the DAW resamples it to its own. It does not serve others: one
+# made for these two left 0.1 and 0.25 at 96 kHz on two real takes.
+DAW_RATES = (44_100, 48_000)
 TOLERANCE = 0.005  # of a feature's range: half of what a primer may be off by
 GAP_SECONDS = 0.35  # silence around each cut: seven time constants of the detector's slow follower
 LEAD_INS = (0.01, 0.03, 0.1, 0.25)  # s of the recording kept before the first hit of a cut
@@ -47,7 +49,6 @@ def make_primer(
     samples: ArrayLike,
     sample_rate: int,
     settings: DetectorSettings | None = None,
-    rates: tuple[int, ...] = DAW_RATES,
 ) -> Primer:
     """Cut a primer out of a recording.
 
@@ -55,15 +56,13 @@ def make_primer(
         samples: mono audio, full scale ±1, (n,).
         sample_rate: Hz, of the recording and of the primer.
         settings: the plug-in's onset controls as they will be played with; its defaults if None.
-        rates: Hz, that the primer has to serve besides ``sample_rate``; the DAW resamples it to its own. It does
-            not serve other rates: one made for these two left 0.1 and 0.25 at 96 kHz on two real takes.
 
     Raises:
         RecordingError: the recording has no hit.
     """
     settings = settings or DetectorSettings()
     samples = np.ascontiguousarray(samples, dtype=np.float32)
-    rates = tuple(dict.fromkeys((sample_rate, *rates)))
+    rates = tuple(dict.fromkeys((sample_rate, *DAW_RATES)))
     takes = {rate: _measure(resample(samples, sample_rate, rate), rate, settings) for rate in rates}
     if not all(len(raw) for _, raw in takes.values()):
         raise RecordingError(

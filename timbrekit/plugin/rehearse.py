@@ -51,11 +51,9 @@ class Rehearsal:
         Raises:
             OutputError: ``path`` cannot be written.
         """
-        names = ("sample_rate", "detections", "triggers", "raw_features", "normalized_features", "modulation")
+        names = "sample_rate detections triggers raw_features normalized_features modulation parameters"
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file, **{name: getattr(self, name) for name in names}, parameters=self.parameters
-            )
+            np.savez_compressed(file, **{name: getattr(self, name) for name in names.split()})
 
 
 def rehearse(
@@ -94,8 +92,7 @@ def rehearse(
         TimbrekitError: sensitivity or dry/wet are out of range.
     """
     settings = settings or DetectorSettings()
-    check_range("Neurality (sensitivity)", sensitivity, *SENSITIVITY_RANGE)
-    check_range("Dry/wet", dry_wet, 0.0, 1.0)
+    check_amounts(sensitivity, dry_wet)
     synth = synth or find_synth()
     samples = np.asarray(samples, dtype=np.float32)
     lead_in = 0 if primer is None else len(np.asarray(primer))
@@ -112,7 +109,7 @@ def rehearse(
 
     own = found.triggers >= lead_in
     return Rehearsal(
-        audio=wet if dry_wet == 1.0 else np.float32(dry_wet) * wet + np.float32(1 - dry_wet) * samples,
+        audio=mixed(wet, samples, dry_wet),
         sample_rate=sample_rate,
         detections=found.positions[found.positions >= lead_in] - lead_in,
         dropped=found.dropped[found.dropped >= lead_in] - lead_in,
@@ -233,6 +230,14 @@ def answer_of(module: Network, features: torch.Tensor, shape: tuple[int, ...]) -
     return answer.detach().to(torch.float32).numpy()
 
 
-def check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise TimbrekitError(f"{name} is {value}; give a value from {low:g} to {high:g}.")
+def check_amounts(sensitivity: float, dry_wet: float) -> None:
+    """Raises TimbrekitError where one is out of range."""
+    amounts = ("Neurality (sensitivity)", sensitivity, SENSITIVITY_RANGE), ("Dry/wet", dry_wet, (0.0, 1.0))
+    for name, value, (low, high) in amounts:
+        if not low <= value <= high:
+            raise TimbrekitError(f"{name} is {value}; give a value from {low:g} to {high:g}.")
+
+
+def mixed(wet: NDArray[np.float32], dry: NDArray[np.float32], dry_wet: float) -> NDArray[np.float32]:
+    """``dry_wet`` of the synthesiser; the rest is the recording."""
+    return wet if dry_wet == 1.0 else np.float32(dry_wet) * wet + np.float32(1 - dry_wet) * dry

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.features.mel_looks import LOOKS, hear_looks, look_delays, look_starts, looks_heard
 from timbrekit.plugin.rehearse import (
-    SENSITIVITY_RANGE,
     Network,
     Rehearsal,
     answer_of,
-    check_range,
+    check_amounts,
+    mixed,
     modulated_parameters,
 )
 from timbrekit.recording.onsets import TRIGGER_DELAY, DetectorSettings, detect
@@ -57,8 +57,7 @@ def rehearse_looks(
         TimbrekitError: sensitivity or dry/wet are out of range.
     """
     settings, synth = settings or DetectorSettings(), synth or find_synth()
-    check_range("Neurality (sensitivity)", sensitivity, *SENSITIVITY_RANGE)
-    check_range("Dry/wet", dry_wet, 0.0, 1.0)
+    check_amounts(sensitivity, dry_wet)
     samples = np.asarray(samples, dtype=np.float32)
     found = detect(samples, sample_rate, settings)
     detections = found.triggers - TRIGGER_DELAY
@@ -83,7 +82,7 @@ def rehearse_looks(
     )
     features, last = features.numpy(), (np.arange(count), looks - 1)
     return LooksRehearsal(
-        audio=wet if dry_wet == 1.0 else np.float32(dry_wet) * wet + np.float32(1 - dry_wet) * samples,
+        audio=mixed(wet, samples, dry_wet),
         sample_rate=sample_rate,
         detections=found.positions,
         dropped=found.dropped,

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from timbrekit.synth.base import Parameter, Synth
 
 # a preset is about 1 KB, one with a drum of eight hits up to 150; more is another file
 MAX_FILE_BYTES = 512 * 1024
-DAMPING_RANGE = (0.0, 1.0)
+DAMPING_RANGE = (0.0, 1.0, "")  # lowest, highest, unit
 
 
 @dataclass(frozen=True)
@@ -127,10 +126,8 @@ def parse_preset(content: Any, source: str, name: str) -> Preset:
         parameters = parameters_of(synth, drum)
     except PresetError as error:
         raise PresetError(f"{source}: {error}") from error
-    units = {p.key: p.unit for p in parameters}
-    values = _numbers(
-        content["values"], source, "values", {p.key: (p.minimum, p.maximum) for p in parameters}, units
-    )
+    ranges = {p.key: (p.minimum, p.maximum, p.unit) for p in parameters}
+    values = _numbers(content["values"], source, "values", ranges)
     missing = [p.key for p in parameters if p.key not in values]
     if missing:
         raise PresetError(
@@ -141,7 +138,7 @@ def parse_preset(content: Any, source: str, name: str) -> Preset:
         raise PresetError(
             f'{source}: "damping" has to hold a number from 0 to 1 for each parameter it names.'
         )
-    damping = _numbers(given, source, "damping", dict.fromkeys(units, DAMPING_RANGE))
+    damping = _numbers(given, source, "damping", dict.fromkeys(ranges, DAMPING_RANGE))
     texts = {key: content.get(key, default) for key, default in (("title", name), ("description", ""))}
     for key, text in texts.items():
         if not isinstance(text, str) or len(text) > 500 or not text.isprintable():
@@ -172,25 +169,22 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _numbers(
-    given: dict,
-    source: str,
-    entry: str,
-    ranges: dict[str, tuple[float, float]],
-    units: Mapping[str, str] = MappingProxyType({}),
+    given: dict, source: str, entry: str, ranges: dict[str, tuple[float, float, str]]
 ) -> dict[str, float]:
+    """Those of an entry by key, in the order of ``ranges``: lowest, highest, unit."""
     for key, value in given.items():
         if key not in ranges:
             raise PresetError(
                 f"{source}: {str(key)[:40]!r} in {entry!r} is not a parameter. The parameters are {', '.join(ranges)}."
             )
-        low, high = ranges[key]
+        low, high, unit = ranges[key]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not low <= value <= high:  # NaN is in no range
             shown = repr(value) if is_number else json.dumps(value, default=repr)
             shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
             raise PresetError(
-                f"{source}: {key!r} in {entry!r} is {shown}; it has to be a number from {low:g} to {high:g}"
-                f" {units.get(key, '')}".rstrip()
+                f"{source}: {key!r} in {entry!r} is {shown}; it has to be a number from "
+                f"{low:g} to {high:g} {unit}".rstrip()
                 + "."
             )
     return {key: float(given[key]) for key in ranges if key in given}

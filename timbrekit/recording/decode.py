@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from timbrekit.errors import RecordingError
+from timbrekit.errors import RecordingError, printable
 from timbrekit.recording.formats import (
     FFMPEG_FORMATS,
     FFMPEG_SIGNATURES,
@@ -43,27 +43,7 @@ BEGINNING_BYTES = 512  # enough to know a file by
 
 def shown(path: Path) -> str:
     """The file's name, fit for one line of text: unprintable characters become '?'."""
-    name = path.name or str(path)
-    return '"' + "".join(letter if letter.isprintable() else "?" for letter in name) + '"'
-
-
-class AudioStream:
-    """An open sound file.
-
-    ``read()`` gives the next block, ``(frames, channels)`` float32, and an empty one at the end.
-    """
-
-    rate: int  # Hz, as the header says
-    channels: int
-    declared_frames: int | None = None  # what the header promises, where it promises anything
-    full_scale: float = FULL_SCALE  # magnitude from which a sample counts as the largest the format can hold
-    complaint: str = ""  # why reading stopped early, in the decoder's words
-
-    def read(self) -> np.ndarray:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
+    return f'"{printable(path.name or str(path))}"'
 
 
 class _ForwardOnly(soundfile.SoundFile):
@@ -77,7 +57,15 @@ class _ForwardOnly(soundfile.SoundFile):
         return False
 
 
-class _SoundfileStream(AudioStream):
+class AudioStream:
+    """An open sound file."""
+
+    rate: int  # Hz, as the header says
+    channels: int
+    declared_frames: int | None  # what the header promises, where it promises anything
+    full_scale: float = FULL_SCALE  # magnitude from which a sample counts as the largest the format can hold
+    complaint: str = ""  # why reading stopped early, in the decoder's words
+
     def __init__(self, path: Path, printed: Callable[[], str] = str) -> None:
         self._printed = printed
         # Bytes on POSIX: names need not be valid Unicode there. (On Windows they are, and str is required.)
@@ -96,6 +84,7 @@ class _SoundfileStream(AudioStream):
         return self._first is not None and not len(self._first)
 
     def read(self) -> np.ndarray:
+        """The next block, ``(frames, channels)`` float32; an empty one at the end."""
         block, self._first = self._first, None
         return self._read() if block is None else block
 
@@ -191,7 +180,7 @@ def _open(path: Path, beginning: bytes, folder: Path, printed: Callable[[], str]
     if stream and not stream.empty:
         return stream
     if mended := _mended_wav(path, folder):
-        return _SoundfileStream(mended)
+        return AudioStream(mended)
     if words := stranger(beginning):
         raise RecordingError(f"{shown(path)} {words}")
     program = shutil.which("ffmpeg")
@@ -212,12 +201,12 @@ def _open(path: Path, beginning: bytes, folder: Path, printed: Callable[[], str]
     )
 
 
-def _open_with_soundfile(path: Path, printed: Callable[[], str]) -> _SoundfileStream | None:
+def _open_with_soundfile(path: Path, printed: Callable[[], str]) -> AudioStream | None:
     # soundfile goes by this one ending, and would ask for rate and channels
     if path.suffix.lower() == ".raw":
         return None
     with suppress(soundfile.SoundFileError):
-        return _SoundfileStream(path, printed)
+        return AudioStream(path, printed)
     return None
 
 
@@ -239,7 +228,7 @@ def _mended_wav(path: Path, folder: Path) -> Path | None:
     return copy
 
 
-def _open_with_ffmpeg(path: Path, program: str, folder: Path) -> _SoundfileStream | None:
+def _open_with_ffmpeg(path: Path, program: str, folder: Path) -> AudioStream | None:
     """Let ffmpeg write the sound as a WAV file, and open that; None where it finds no sound it can decode."""
     target = folder / "decoded.wav"
     # "file:" and the absolute path keep odd names from being read as an option or another protocol.
@@ -270,7 +259,7 @@ def _open_with_ffmpeg(path: Path, program: str, folder: Path) -> _SoundfileStrea
     if "No space left" in words:
         raise _no_room(path, "no space left")
     with suppress(soundfile.SoundFileError):
-        stream = _SoundfileStream(target)
+        stream = AudioStream(target)
         stream.declared_frames, stream.complaint = None, words[:FFMPEG_WORDS]
         return stream
     return None

@@ -10,11 +10,8 @@ from scipy.ndimage import maximum_filter1d
 from scipy.signal.windows import hann
 
 FRAMES_AT_ONCE = 4096  # spectra held in memory together
-MEL_LINEAR_HZ, MEL_BREAK_HZ, MEL_STEP = (
-    200 / 3,
-    1000.0,
-    np.log(6.4) / 27,
-)  # Slaney's scale: linear, then logarithmic
+# Slaney's scale: linear, then logarithmic.
+MEL_LINEAR_HZ, MEL_BREAK_HZ, MEL_STEP = 200 / 3, 1000.0, np.log(6.4) / 27
 
 
 def onset_strength(

@@ -24,6 +24,7 @@ TRIGGER_DELAY = ONSET_WINDOW + 1  # samples from a detection to the synth's trig
 ON_THRESHOLD_RANGE = (0.5, 32.0)  # dB, "Trigger Threshold"
 OFF_THRESHOLD_RANGE = (0.0, 32.0)  # dB, "Retrigger Threshold"
 HOLD_RANGE = (0, 5000)  # samples, "Hold Time"
+KNOB_RANGES = (ON_THRESHOLD_RANGE, OFF_THRESHOLD_RANGE, HOLD_RANGE)
 
 HIGH_PASS_HZ = 600.0
 HIGH_PASS_Q = 0.707
@@ -179,9 +180,8 @@ def _onset_signal(samples, b0, b1, a1, a2):
         z2 = x * b0 - a2 * high
         rectified = abs(np.float32(high))
         level = FLOOR_DB
-        if rectified > np.float32(
-            0.0
-        ):  # false for NaN, which the plug-in's fmax turns into the floor as well
+        # False for NaN, which the plug-in's fmax turns into the floor as well.
+        if rectified > np.float32(0.0):
             level = max(np.float32(20.0) * np.float32(math.log10(rectified)), FLOOR_DB)
         if level > fast:
             fast = fast + FAST_RISE * (level - fast)

@@ -128,7 +128,7 @@ def suggest_settings(samples: ArrayLike, sample_rate: int) -> Suggestion:
     caught_default = match_onsets(by_default, sure, tolerance)
     caught = match_onsets(by_suggested, sure, tolerance)
     doubtful = np.union1d(heard.positions, hear_thumps(centred, sample_rate))
-    doubtful = _not_near(doubtful, np.concatenate([sure, by_default, by_suggested]), 2 * tolerance)
+    doubtful = not_near(doubtful, np.concatenate([sure, by_default, by_suggested]), 2 * tolerance)
     return Suggestion(
         settings=settings,
         reference_onsets=sure,
@@ -140,8 +140,8 @@ def suggest_settings(samples: ArrayLike, sample_rate: int) -> Suggestion:
     )
 
 
-def _not_near(positions: NDArray[np.int64], others: NDArray[np.int64], distance: float) -> NDArray[np.int64]:
-    """The positions with none of ``others`` within ``distance``."""
+def not_near(positions: NDArray[np.int64], others: NDArray[np.int64], distance: float) -> NDArray[np.int64]:
+    """The positions, all sample indices, with none of ``others`` within ``distance``."""
     others = np.sort(np.concatenate([others, [-(2**40), 2**40]]))
     after = np.searchsorted(others, positions)
     nearest = np.minimum(others[after] - positions, positions - others[after - 1])

@@ -64,9 +64,8 @@ def mss(modelled: Tensor, recorded: Tensor) -> Tensor:
     """
     total = modelled.new_zeros(())
     for size, hop, window in RESOLUTIONS:
-        m, r = (
-            _power(sound, size, hop, window).clamp_min(POWER_FLOOR).sqrt() for sound in (modelled, recorded)
-        )
+        powers = (_power(sound, size, hop, window) for sound in (modelled, recorded))
+        m, r = (power.clamp_min(POWER_FLOOR).sqrt() for power in powers)
         total = total + torch.linalg.norm(r - m) / torch.linalg.norm(r) + (m.log() - r.log()).abs().mean()
     return total / len(RESOLUTIONS)
 
@@ -77,9 +76,8 @@ def lsd(modelled: Tensor, recorded: Tensor) -> Tensor:
     ``ln(|X|^2 + 1e-8)`` of a Hann-windowed STFT (8092 samples, hop 64); root of the mean square over frequency, mean
     over time (as in drumblender: Shier et al., Forum Acusticum 2023).
     """
-    m, r = (
-        torch.log(_power(sound, LSD_FFT, LSD_HOP, LSD_FFT) + POWER_FLOOR) for sound in (modelled, recorded)
-    )
+    powers = (_power(sound, LSD_FFT, LSD_HOP, LSD_FFT) for sound in (modelled, recorded))
+    m, r = (torch.log(power + POWER_FLOOR) for power in powers)
     return (m - r).square().mean(-2).sqrt().mean()
 
 

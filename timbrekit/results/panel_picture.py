@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER, Knob
+from timbrekit.plugin.knobs import DETECTOR, NEURALITY, TRIGGER, Knob
+from timbrekit.recording.onsets import KNOB_RANGES
 from timbrekit.results.plots import BLUE, GREY, INK, PALE, SKY, VERMILION, new_figure, to_png
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ WIDTH, HEIGHT = 960, 550  # of the plug-in's window, in its own pixels
 BUTTONS = ("Load", "Save", "Fine Tune", "About")
 SYNTH_ROWS = (5, 5, 4)  # knobs of the 14 parameters
 TURN = np.deg2rad(270)  # of a knob from its least to its most
-ONSET_RANGES = {TRIGGER.name: (0.5, 32.0), RETRIGGER.name: (0.0, 32.0), HOLD.name: (0, 5000)}
 
 
 def panel_picture(detector: Mapping[str, float], model: str = "model.pt") -> bytes:
@@ -45,9 +45,8 @@ def panel_picture(detector: Mapping[str, float], model: str = "model.pt") -> byt
     ax.text(383, 150, "display", ha="center", color=GREY, fontsize=10)
     _badge(ax, 240, 80, 3)
     ax.text(258, 85, "send the primer through, once", fontsize=8.5, color=VERMILION)
-    values = (detector["on_threshold"], detector["off_threshold"], detector["hold"])
-    for place, knob, value in zip((222, 362, 502), (TRIGGER, RETRIGGER, HOLD), values, strict=True):
-        _knob(ax, place, 428, 26, knob, value, ONSET_RANGES[knob.name], 2 if knob is TRIGGER else None)
+    for place, knob, limits in zip((222, 362, 502), DETECTOR, KNOB_RANGES, strict=True):
+        _knob(ax, place, 428, 26, knob, detector[knob.key], limits, 2 if knob is TRIGGER else None)
     _box(ax, 583, 29, 342, 490, "white", GREY)
     ax.text(754, 52, "the drum's own knobs: leave them,", ha="center", color=GREY, fontsize=8.5)
     ax.text(754, 70, "the preset comes with the file", ha="center", color=GREY, fontsize=8.5)

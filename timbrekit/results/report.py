@@ -14,7 +14,7 @@ from timbrekit import __version__
 from timbrekit.export.model_file import HOSTS, MEL, SCHEMA, listener_of, problem_with_host
 from timbrekit.features import TIMBRE_FEATURE_UNITS, TIMBRE_FEATURES, TimbreFeatures
 from timbrekit.plugin.as_played import AsPlayed, Followed, by_feature, error_ratio
-from timbrekit.plugin.knobs import HOLD, NEURALITY, RETRIGGER, TRIGGER, WHERE
+from timbrekit.plugin.knobs import DETECTOR, NEURALITY, WHERE
 from timbrekit.plugin.primer import Primer
 from timbrekit.presets import Preset
 from timbrekit.results.unseen import Unseen
@@ -217,10 +217,8 @@ def write_card(
 
 
 def _at_other_rate(report: dict[str, Any], other: dict[str, Any]) -> str:
-    there, change = (
-        other["sample_rate"],
-        other["error_ratio"] / report["as_played"]["after_primer"]["error_ratio"] - 1,
-    )
+    there = other["sample_rate"]
+    change = other["error_ratio"] / report["as_played"]["after_primer"]["error_ratio"] - 1
     if abs(change) < SAME:
         return f"In a DAW at {there} Hz it follows you as well."
     more = "larger" if change > 0 else "smaller"
@@ -266,10 +264,8 @@ def _how_to_play(report: dict[str, Any], preset: Preset, model: str, primer: str
 
 def _in_torchdrum(report: dict[str, Any], model: str, primer: str) -> list[str]:
     detector, seconds = report["detector"], report["primer"]["seconds"]
-    values = (detector["on_threshold"], detector["off_threshold"], detector["hold"])
     knobs = [
-        f"     {knob.name:20} {f'{value:g} {knob.unit}':14} ({knob.does})"
-        for knob, value in zip((TRIGGER, RETRIGGER, HOLD), values, strict=True)
+        f"     {knob.name:20} {f'{detector[knob.key]:g} {knob.unit}':14} ({knob.does})" for knob in DETECTOR
     ]
     return [
         "In music software on a Mac with Apple Silicon: in TorchDrum.",

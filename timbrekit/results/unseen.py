@@ -13,14 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from timbrekit.errors import RecordingError
 from timbrekit.export.torchdrum import PluginModel
-from timbrekit.plugin.as_played import (
-    LEAST,
-    AsPlayed,
-    Followed,
-    by_feature,
-    cut_hits,
-    measure_as_played,
-)
+from timbrekit.plugin.as_played import LEAST, AsPlayed, Followed, by_feature, cut_hits, measure_as_played
 from timbrekit.plugin.rehearse import Network
 from timbrekit.presets import Preset
 from timbrekit.recording import Recording
@@ -79,14 +72,8 @@ class Unseen(Followed):
 
 def error_bars(unseen: Mapping[str, Any]) -> dict[str, list[float]]:
     """Error ratios of all features, by label: the model's and the yardstick's, from a report's ``unseen``."""
-    of_model, of_velocity = (
-        unseen["error_ratio_per_feature"],
-        unseen["velocity_only"]["error_ratio_per_feature"],
-    )
-    return {
-        f"this model, {IN_WORDS[unseen['source']]}": list(of_model.values()),
-        "loudness alone": list(of_velocity.values()),
-    }
+    ratios = {f"this model, {IN_WORDS[unseen['source']]}": unseen, "loudness alone": unseen["velocity_only"]}
+    return {label: list(figures["error_ratio_per_feature"].values()) for label, figures in ratios.items()}
 
 
 @dataclass(frozen=True)

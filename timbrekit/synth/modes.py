@@ -72,9 +72,7 @@ def attack(samples: int, rate: float) -> NDArray:
     return np.minimum(1.0, np.arange(samples) / (ATTACK * rate))
 
 
-def find_modes(
-    hits: Sequence[NDArray], rate: float, with_glide: bool, onset: float, most: int = MOST_MODES
-) -> Modes:
+def find_modes(hits: Sequence[NDArray], rate: float, with_glide: bool, onset: float) -> Modes:
     """The modes of one drum.
 
     Args:
@@ -82,7 +80,6 @@ def find_modes(
         rate: Hz.
         with_glide: look for a pitch glide too.
         onset: s at the start that something else than modes plays most of, so that it counts little.
-        most: modes at most.
     """
     hits = [np.asarray(hit, float) / (np.sqrt(np.mean(np.square(hit))) + 1e-12) for hit in hits]
     tried = [Glide()]
@@ -90,7 +87,7 @@ def find_modes(
         tried.append(glide)
     fits = []
     for glide in tried:
-        poles, gliding = _candidates(hits, rate, glide, most)
+        poles, gliding = _candidates(hits, rate, glide)
         frequency, decay = poles.imag / (2 * np.pi), -poles.real
         decays = np.tile(decay, (len(hits), 1))
         modes = Modes(frequency, gliding, decays, np.zeros(decays.shape, complex), glide)
@@ -140,14 +137,13 @@ def _find_glide(hit: NDArray, rate: float) -> Glide:
     return best if least < 0.8 * none else Glide()
 
 
-def _left_by_few(sound: NDArray, rate: float, modes: int = 4) -> float:
-    """Share of the energy from 20 to 700 Hz that so many modes leave."""
+def _left_by_few(sound: NDArray, rate: float) -> float:
+    """Share of the energy from 20 to 700 Hz that four modes leave."""
     band = one_band(sound, rate, 20.0, 700.0)[0]
-    poles = esprit([band], 2 * modes)
-    return select([band], poles, modes)[1]
+    return select([band], esprit([band], 8), 4)[1]
 
 
-def _candidates(hits: list[NDArray], rate: float, glide: Glide, most: int) -> tuple[NDArray, NDArray]:
+def _candidates(hits: list[NDArray], rate: float, glide: Glide) -> tuple[NDArray, NDArray]:
     """Complex poles ``(modes,)`` per second, and which of them glide, the most telling first."""
     warped = [_warped(hit, rate, glide) for hit in hits]
     scores, poles, gliding = [], [], []
@@ -173,7 +169,7 @@ def _candidates(hits: list[NDArray], rate: float, glide: Glide, most: int) -> tu
                 continue
             glided += 1
         kept.append(index)
-        if len(kept) == most:
+        if len(kept) == MOST_MODES:
             break
     return np.array(poles, complex)[kept], np.array(gliding, bool)[kept]
 

@@ -27,21 +27,10 @@ def play(
     seed: int = 0,
     idle: ArrayLike | None = None,
 ) -> NDArray[np.float32]:
-    """Play the synthesiser.
+    """As ``timbrekit.synth.base.Synth.stream``, with ``parameters`` ``(n, 14)`` or ``(14,)``.
 
-    Args:
-        parameters: (n, 14) physical units, in the order of ``parameters.PARAMETERS``; row i applies from
-            trigger i on. A single row (14,) plays the same sound at every trigger.
-        triggers: (n,) ascending sample indices; those at or after ``num_samples`` are not reached.
-        num_samples: length of the result.
-        sample_rate: Hz.
-        noise: (num_samples,) or longer, in [-1, 1], one value per sample; white noise of ``seed`` if None.
-        seed: of the noise.
-        idle: (14,) what the oscillators and the filter run with before the first trigger: the preset, in the
-            plug-in. The first row of ``parameters`` if None.
-
-    Returns:
-        (num_samples,) float32 within ±1.
+    Triggers at or after ``num_samples`` are not reached. ``idle`` is what the oscillators and the filter run with
+    before the first trigger: the preset, in the plug-in.
 
     Raises:
         ValueError: shapes do not fit, or triggers do not ascend.

@@ -107,9 +107,8 @@ def _sum_before(log_rate: Tensor, levels: Tensor, first: int) -> Tensor:
         first: samples since the end of the attack at the first of them: ``r^first + … = (r^first - r^m) / (1 - r)``,
             until the cut to 0.
     """
-    cut = torch.exp(
-        log_rate * torch.ceil(math.log(SILENCE) / log_rate.detach())
-    )  # the first level that is cut
+    # The first level that is cut.
+    cut = torch.exp(log_rate * torch.ceil(math.log(SILENCE) / log_rate.detach()))
     begin = torch.maximum(torch.exp(log_rate * first), cut)
     scale = 1 / -torch.expm1(log_rate)
     begin, cut, scale = (each.to(levels.dtype)[..., None] for each in (begin, cut, scale))

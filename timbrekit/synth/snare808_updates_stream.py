@@ -24,18 +24,7 @@ def play(
     seed: int = 0,
     idle: ArrayLike | None = None,
 ) -> NDArray[np.float32]:
-    """Play a whole take.
-
-    Args:
-        parameters: ``(n, sets, 14)`` physical units.
-        heard: ``(n,)`` how many sets each hit gets before the next one ends it, from 1.
-        triggers: ``(n,)`` ascending sample indices.
-        starts: ``(sets,)`` samples after the trigger at which each set comes, 0 first.
-        num_samples, sample_rate, noise, seed, idle: as in ``timbrekit.synth.snare808_stream.play``.
-
-    Returns:
-        ``(num_samples,)`` float32 within ±1.
-    """
+    """As ``timbrekit.synth.base.Synth.stream_updates``, with ``parameters`` ``(n, sets, 14)``."""
     triggers = np.ascontiguousarray(triggers, dtype=np.int64)
     parameters = np.ascontiguousarray(parameters, dtype=np.float64)
     starts = np.ascontiguousarray(starts, dtype=np.int64)
@@ -95,10 +84,8 @@ def _stream(rows, when, is_trigger, noise, rate, glides, attack):
     audio = np.zeros(len(noise), dtype=np.float32)
     old, new = np.zeros(14), np.zeros(14)  # tunings: before the glide, and after
     level, level_old = np.zeros(4), np.zeros(4)  # envelopes: pitch, oscillator 1, oscillator 2, noise
-    start, risen = (
-        np.zeros(4),
-        np.zeros(4, dtype=np.int64),
-    )  # where each rises from; samples since it was at 1
+    # Where each rises from; samples since it was at 1.
+    start, risen = np.zeros(4), np.zeros(4, dtype=np.int64)
     rising = np.zeros(4, dtype=np.bool_)
     state, state_old = np.zeros(2), np.zeros(2)  # of the noise filters
     phase1 = 0.0

@@ -20,14 +20,13 @@ SHELL = ((590.0, 30.0, 0.02), (1240.0, 45.0, 0.012), (2310.0, 60.0, 0.008))  # H
 STRENGTHS = (0.15, 0.4, 1.0)  # of the strokes of the sample, soft to hard
 
 
-def struck_tom(strength: float, seed: int = 0) -> NDArray[np.float32]:
+def struck_tom(strength: float) -> NDArray[np.float32]:
     """``(57600,)`` at 48 kHz: one stroke.
 
     Args:
         strength: speed of the stick, 1 the hardest. Harder strokes are brighter, and their pitch glides farther.
-        seed: of the noise.
     """
-    noise = np.random.default_rng(seed)
+    noise = np.random.default_rng(0)
     time = np.arange(int(SECONDS * RATE)) / RATE
     glide = 0.05 * strength  # of the frequency
     warped = time + glide * 0.06 * -np.expm1(-time / 0.06)

@@ -80,16 +80,16 @@ def harmonics(
     return torch.lerp(fading, rising, tables.gone).flatten(1), torch.remainder(end, 1.0)
 
 
-def band_matrix(bands: int = BANDS) -> Tensor:
-    """Triangles that spread bands over the bins of a noise frame, as ``(bands, 257)``; each bin's add up to 1.
+def band_matrix() -> Tensor:
+    """Triangles that spread bands over the bins of a noise frame, as ``(65, 257)``; each bin's add up to 1.
 
     Bands are evenly spaced in ERB rate (Glasberg and Moore 1990), so that the ear has the same use of each.
     """
     bins = torch.arange(NOISE_FRAME // 2 + 1, dtype=torch.float64) * (RATE / NOISE_FRAME)
     lowest = math.log10(1 + 0.00437 * LOWEST_BAND_HZ)
     highest = math.log10(1 + 0.00437 * RATE / 2)
-    place = (torch.log10(1 + 0.00437 * bins) - lowest) / (highest - lowest) * (bands - 1)
-    distance = (place.clamp(0, bands - 1) - torch.arange(bands, dtype=torch.float64).unsqueeze(-1)).abs()
+    place = (torch.log10(1 + 0.00437 * bins) - lowest) / (highest - lowest) * (BANDS - 1)
+    distance = (place.clamp(0, BANDS - 1) - torch.arange(BANDS, dtype=torch.float64).unsqueeze(-1)).abs()
     return (1 - distance).clamp_min(0).to(torch.float32)
 
 

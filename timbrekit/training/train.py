@@ -69,7 +69,8 @@ def train(
         take: the recording's hits, measured.
         preset: the sound to modulate.
         settings: hyperparameters.
-        progress: called after each epoch. If it raises KeyboardInterrupt, training ends and the best epoch is kept.
+        progress: called after each epoch. Ctrl-C (KeyboardInterrupt), or a callback that raises it, ends training and
+            keeps the best epoch so far; before the first epoch has ended it is passed on.
 
     Raises:
         TrainingError: the loss is not a number (a preset or recording that the features cannot measure).

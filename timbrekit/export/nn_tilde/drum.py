@@ -55,9 +55,8 @@ class DrumVoice(NnVoice):
         self.strokes = none
         octaves = math.log(rate / 48000.0) / math.log(2.0)
         factor = math.pow(2.0, math.floor(octaves + 0.5))
-        self.glide = [1] + [
-            int(glide * factor) for glide in self.GLIDES
-        ]  # samples, to each set of parameters
+        # Samples, to each set of parameters.
+        self.glide = [1] + [int(glide * factor) for glide in self.GLIDES]
         self.position = 0  # samples played
         self.start = -1  # of the noise in its table: not known before the first sample
         # Made when the first sound is: as large as fifty such files.
@@ -174,9 +173,8 @@ class DrumVoice(NnVoice):
             "phase": torch.cat([t["phase"][glides:], t["phase"][glides:] + math.pi / 2]),
             "level": level[glides:].repeat(2),
             "decay": decay[glides:].repeat(2),
-            "fine": torch.cat([size * torch.cos(angle), size * torch.sin(angle)]).to(
-                torch.float32
-            ),  # (…, 256)
+            # (…, 256)
+            "fine": torch.cat([size * torch.cos(angle), size * torch.sin(angle)]).to(torch.float32),
             "noise": nodes,  # (bands, nodes), and the samples at which they are
             "nodes": self.numbers["nodes"] * (values[9] / 100.0 * self.rate),
             "onset": self.onset(values, share),

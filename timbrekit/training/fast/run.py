@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -94,9 +93,7 @@ class TrainingRun:
     def __enter__(self) -> "TrainingRun":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.renderer.worker.close()
 
     def _start_from_mappings(self) -> None:

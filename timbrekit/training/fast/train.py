@@ -27,23 +27,16 @@ def train(
     checkpoint: str | Path | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Trained:
-    """Train a mapping from what the plug-in hears of each hit to modulations of ``preset``.
-
-    Ctrl-C (KeyboardInterrupt), or a callback that raises it, ends training early and keeps the best epoch so far;
-    before the first epoch has ended it is passed on.
+    """As ``timbrekit.training.train.train``, faster, and able to go on where it was cut off.
 
     Args:
-        take: the recording's hits, measured.
-        preset: the sound to modulate.
-        settings: how.
-        progress: called after each epoch.
         checkpoint: file that the run's state is kept in after each epoch. Where it holds the state of this very run,
             training goes on from there, to the same result as if it had never stopped. It stays when training ends:
             whoever has put the result in a safe place removes it.
         say: told in a sentence where training goes on from a checkpoint.
 
     Raises:
-        TrainingError: the loss is not a number (a preset or recording that the features cannot measure).
+        TrainingError: as there.
         GpuError: training on a GPU failed.
         OutputError: the checkpoint cannot be written.
     """
