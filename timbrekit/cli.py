@@ -73,9 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="other playing on the same drum to measure the model on (default: the end of the recording, held out)",
     )
     train.add_argument(
-        "--model",
-        choices=MODEL_NAMES,
-        help=f"size of the network (default: {DEFAULT_MODELS['timbrekit']})",
+        "--model", choices=MODEL_NAMES, help=f"size of the network (default: {DEFAULT_MODELS['timbrekit']})"
     )
     train.add_argument(
         "--recipe",
@@ -118,10 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
     rehearse.add_argument("output", type=Path, help="WAV file to write")
     rehearse.add_argument("--trace", type=Path, help="write every step as .npz")
     rehearse.add_argument(
-        "--sensitivity",
-        type=float,
-        default=1.0,
-        help=f"{NEURALITY.title}: 0 to 4 (default: %(default)s)",
+        "--sensitivity", type=float, default=1.0, help=f"{NEURALITY.title}: 0 to 4 (default: %(default)s)"
     )
     rehearse.add_argument(
         "--dry-wet",

@@ -18,11 +18,11 @@ from timbrekit.commands.output import (
     INTERRUPTED,
     OK,
     Bar,
-    Interruptible,
     counted,
     finish,
     finite,
     hits_found,
+    interruptible,
     keep,
     quiet_or_say,
     say,
@@ -75,7 +75,7 @@ def train(options: argparse.Namespace) -> int:
     parts = OF_MEL if options.listener == "mel" else OF_PUBLISHED if options.recipe == "published" else PARTS
     bar = Bar(talk, sys.stderr.isatty(), TimeLeft(parts, options.bounds))
     unfinished = options.out / UNFINISHED
-    with Interruptible(bar.stopping), removed_if_empty(options.out), bar:
+    with interruptible(bar.stopping), removed_if_empty(options.out), bar:
         told = (bar, bar.stage, options.bounds, unfinished, test, options.name)
         outcome = train_model(prepared, preset, options.out, settings, *told)
     report = outcome.report

@@ -6,8 +6,8 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,23 +131,17 @@ class Bar:
             sys.stderr.flush()
 
 
-class Interruptible:
-    """Lets the first Ctrl-C end training early and keep its best; the second one stops everything.
+@contextmanager
+def interruptible(told: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """The first Ctrl-C calls ``told`` and ends training early, which keeps its best; the second stops everything."""
 
-    Args:
-        told: called by the first one.
-    """
-
-    def __init__(self, told: Callable[[], None] = lambda: None):
-        self._told = told
-
-    def __enter__(self) -> None:
-        self.before = signal.signal(signal.SIGINT, self._first)
-
-    def _first(self, number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, self.before)
-        self._told()
+    def first(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        told()
         raise KeyboardInterrupt
 
-    def __exit__(self, *error: object) -> None:
-        signal.signal(signal.SIGINT, self.before)
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrekit.commands.arguments import add_command, add_device, whole
-from timbrekit.commands.output import INTERRUPTED, OK, Interruptible, finish, keep, quiet_or_say
+from timbrekit.commands.output import INTERRUPTED, OK, finish, interruptible, keep, quiet_or_say
 
 HELP = "turn minutes of an instrument into one that you play with anything"
 MODEL_HELP = "tone.pt, as tone train writes it"
@@ -70,7 +70,7 @@ def train(options: argparse.Namespace) -> int:
     for line in describe(listened.findings):
         talk(f"  {line}")
     settings = Settings(steps=options.steps, seed=options.seed, device=find_device(options.device))
-    with Interruptible():
+    with interruptible():
         trained, _, about = make_instrument(listened, options.out, settings, _progress(options))
     model = options.out / MODEL
     talk(about["verdict"])

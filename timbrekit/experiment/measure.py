@@ -194,10 +194,10 @@ def measure_played(
     with tempfile.TemporaryDirectory() as folder:
         written = write_model(trained.mapping, metadata, Path(folder) / "model.pt")
         content = written.path.read_bytes()
-    held_out, cost = measure_held_out(take, trained, preset), (len(trained.history), seconds)
-    measured = [Measured(held_out.played, held_out.intended, "held out", held_out.hits, *cost)]
-    situations = _situations(written.module, preset, take, samples, trained.split, other)
-    return measured + [replace(each, epochs=cost[0], seconds=seconds) for each in situations], content
+    held_out = measure_held_out(take, trained, preset)
+    measured = [Measured(held_out.played, held_out.intended, "held out", held_out.hits)]
+    measured += _situations(written.module, preset, take, samples, trained.split, other)
+    return [replace(each, epochs=len(trained.history), seconds=seconds) for each in measured], content
 
 
 def _situations(

@@ -57,14 +57,9 @@ def try_out(content: bytes, parameters: int = NUM_PARAMETERS, hears_looks: bool 
 def _run(content: bytes, parameters: int, hears_looks: bool) -> tuple[bytes, int | None]:
     """What a process that is given ``content`` says, and its exit status: None where it had to be stopped."""
     try:
+        told = *map(str, (SECONDS, parameters, hears_looks)), *filter(None, sys.path)
         finished = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                _PROGRAM,
-                *map(str, (SECONDS, parameters, hears_looks)),
-                *filter(None, sys.path),
-            ],
+            [sys.executable, "-c", _PROGRAM, *told],
             input=content,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -5,10 +5,10 @@ voice is and holds their list; what surrounds it is every page's (``page_file``)
 """
 
 import base64
-import math
-import struct
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from timbrekit.errors import ModelFileError, OutputError, first_line
 from timbrekit.export.model_file import MEL, listener_of, problem_with_host, synth_of
@@ -79,7 +79,7 @@ def page_model(metadata: dict[str, Any]) -> dict[str, Any]:
         raise ModelFileError(f"The page cannot be written. {problem}")
     try:
         return _checked(metadata)
-    except (KeyError, TypeError, AttributeError, ValueError, struct.error) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ModelFileError(
             f"The model's metadata cannot be written into a page ({type(error).__name__}: {first_line(error)}). Export "
             "the model again."
@@ -121,4 +121,4 @@ def _checked(metadata: dict[str, Any]) -> dict[str, Any]:
 
 def _all_finite(floats: str) -> bool:
     """Whether base64 of little-endian 32-bit floats holds finite numbers only."""
-    return all(math.isfinite(value) for (value,) in struct.iter_unpack("<f", base64.b64decode(floats)))
+    return bool(np.isfinite(np.frombuffer(base64.b64decode(floats), "<f4")).all())

@@ -12,8 +12,7 @@ from timbrekit.errors import TimbrekitError
 from timbrekit.notebook.colab import Upload
 from timbrekit.notebook.player import player_html
 from timbrekit.notebook.plots import plot_spectrogram
-from timbrekit.notebook.widgets import NOTHING, paragraphs, picture_widget, show_panel, uploaded_files
-from timbrekit.recording.formats import AUDIO_ENDINGS
+from timbrekit.notebook.widgets import NOTHING, paragraphs, picture_widget, show_panel, upload_button
 from timbrekit.results.plots import new_figure, to_png
 from timbrekit.session import safe_name
 from timbrekit.synth.drum import ONSET_RATE
@@ -101,14 +100,8 @@ class DrumPanel:
 
     def ask(self, other: bool = False) -> None:
         """Offer a button for one to eight files, of the drum or of the one that it is blended with."""
-        button = ipywidgets.FileUpload(
-            accept=",".join(AUDIO_ENDINGS),
-            multiple=True,
-            description="Choose hits of the other drum" if other else "Choose one to eight hits",
-            layout=ipywidgets.Layout(width="20em"),
-        )
-        take = self.blend if other else self.take
-        button.observe(lambda change: take(uploaded_files(change["new"])), names="value")
+        words = "Choose hits of the other drum" if other else "Choose one to eight hits"
+        button = upload_button(self.blend if other else self.take, words, multiple=True)
         self._above.children = [*self._above.children, button]
         self._say(["Choose the hits above: each file one stroke of the same drum, from soft to hard."])
 

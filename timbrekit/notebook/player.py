@@ -34,9 +34,9 @@ class Marks:
     dropped: Sequence[float] = ()  # heard, but too close to another
     missed: Sequence[float] = ()  # not heard by the plug-in
 
-    def to_json(self) -> str:
+    def to_json(self) -> dict[str, list[float]]:
         lists = {"hits": self.hits, "dropped": self.dropped, "missed": self.missed}
-        return json.dumps({name: [round(float(at), 4) for at in places] for name, places in lists.items()})
+        return {name: [round(float(at), 4) for at in places] for name, places in lists.items()}
 
 
 def new_id() -> str:
@@ -80,15 +80,14 @@ def player_html(
     versions = [{"title": title, "parts": [[index, 1.0]]} for title, index in place.items()]
     for title, levels in (together or {}).items():
         versions.append({"title": title, "parts": [[place[sound], level] for sound, level in levels.items()]})
+    titles = [version["title"] for version in versions]
     take = {
         "id": name or new_id(),
         "rate": sample_rate,
         "sounds": [base64.b64encode(flac(sound, sample_rate)).decode("ascii") for sound in sounds.values()],
         "versions": versions,
-        "marks": json.loads((marks or Marks()).to_json()),
-        "first": max(
-            [number for number, version in enumerate(versions) if version["title"] == first], default=0
-        ),
+        "marks": (marks or Marks()).to_json(),
+        "first": titles.index(first) if first in titles else 0,
         "autoplay": autoplay,
         "follows": bool(name),
     }
@@ -103,9 +102,8 @@ def player_html(
 
 def marks_html(name: str, marks: Marks) -> str:
     """What the player of that id shows from now on, invisible itself: the sound is not sent again."""
-    return (
-        f'<span hidden data-player="{html.escape(name)}" data-marks="{html.escape(marks.to_json())}"></span>'
-    )
+    data = html.escape(json.dumps(marks.to_json()))
+    return f'<span hidden data-player="{html.escape(name)}" data-marks="{data}"></span>'
 
 
 PLAY_HIT = (  # of a table whose buttons have a data-hit, 0 for the first

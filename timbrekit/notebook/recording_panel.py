@@ -140,7 +140,7 @@ class RecordingPanel:
 
     def _offer_upload(self) -> None:
         path = path_field(self.take, lambda words: self._say([words]))
-        self.above.children = [ipywidgets.HBox([upload_button(self.take), path])]
+        self.above.children = [ipywidgets.HBox([upload_button(lambda files: self.take(files[-1])), path])]
 
     def _wait_for_file(self) -> None:
         """Offer both ways in. Until a file has arrived, what is there already is shown, and is not used instead."""

@@ -14,14 +14,7 @@ from timbrekit.notebook.live import PagePanel
 from timbrekit.notebook.player import flac, player_html
 from timbrekit.notebook.recording_panel import LAST, UPLOAD, RecordingPanel
 from timbrekit.notebook.training_panel import FAST_EPOCHS, FAST_WORDS, TrainingPanel, is_fast
-from timbrekit.notebook.widgets import (
-    in_words,
-    say,
-    show_html,
-    show_panel,
-    show_picture,
-    table_html,
-)
+from timbrekit.notebook.widgets import in_words, say, show_html, show_panel, show_picture, table_html
 from timbrekit.recording import Recording, describe, read_recording
 from timbrekit.results.plots import new_figure, to_png
 from timbrekit.session import Session

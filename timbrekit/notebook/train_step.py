@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import ipywidgets
 
@@ -118,18 +119,8 @@ def _train(
     step.put(panel)
     checkpoint = session.checkpoint_path
     try:
-        outcome = panel.watch(
-            lambda progress, stage: train_model(
-                prepared,
-                preset,
-                session.model_dir,
-                settings,
-                progress,
-                stage,
-                checkpoint=checkpoint,
-                name=name,
-            )
-        )
+        told = {"checkpoint": checkpoint, "name": name}
+        outcome = panel.watch(partial(train_model, prepared, preset, session.model_dir, settings, **told))
     except KeyboardInterrupt:
         how = "What was reached is kept: it goes on from there" if checkpoint.is_file() else "It begins anew"
         raise TimbrekitError(f"Stopped before there was a model. {how} when you run this again.") from None

@@ -46,10 +46,7 @@ class TrainingPanel:
     """Give :meth:`progress` and :meth:`stage` to the training, inside :meth:`watching`."""
 
     def __init__(
-        self,
-        unit: str = "Epoch",
-        picture: Callable[[list[Any]], bytes] = losses_picture,
-        mel: bool = False,
+        self, unit: str = "Epoch", picture: Callable[[list[Any]], bytes] = losses_picture, mel: bool = False
     ) -> None:
         """``unit``: of what is counted. ``picture``: PNG of the losses so far. ``mel``: the listener, of which training
         keeps the average of the last weights, not those of the best epoch."""

@@ -7,7 +7,7 @@ import base64
 import functools
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,11 @@ def hits_html(rows: Sequence[Mapping[str, str]], player: str) -> str:
     """
     if not rows:
         return "<p>No hits.</p>"
-    head = "".join(f"<th style='text-align: right'>{html.escape(title)}</th>" for title in rows[0])
     body = []
     for number, row in enumerate(rows):
-        cells = "".join(f"<td style='text-align: right'>{html.escape(cell)}</td>" for cell in row.values())
         button = f'<button data-hit="{number}" title="Play this hit">▶</button>'
-        body.append(f"<tr><td>{button}</td>{cells}</tr>")
+        body.append(f"<tr><td>{button}</td>{_cells('td', row.values(), 'right')}</tr>")
+    head = _cells("th", rows[0], "right")
     return (
         f'<div style="max-height: 15em; overflow-y: auto; width: fit-content" data-sound="{html.escape(player)}"'
         f' onclick="{html.escape(PLAY_HIT)}"><table><thead><tr><th></th>{head}</tr></thead>'
@@ -52,14 +51,12 @@ def hits_html(rows: Sequence[Mapping[str, str]], player: str) -> str:
 
 def table_html(rows: Sequence[Mapping[str, str]]) -> str:
     """A plain table; the first column is the label."""
-    head = "".join(f"<th style='text-align: left'>{html.escape(title)}</th>" for title in rows[0])
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td style='text-align: left'>{html.escape(cell)}</td>" for cell in row.values())
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    body = "".join(f"<tr>{_cells('td', row.values(), 'left')}</tr>" for row in rows)
+    return f"<table><thead><tr>{_cells('th', rows[0], 'left')}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cells(kind: str, texts: Iterable[str], side: str) -> str:
+    return "".join(f"<{kind} style='text-align: {side}'>{html.escape(text)}</{kind}>" for text in texts)
 
 
 def paragraphs(sentences: Sequence[str]) -> str:
@@ -153,19 +150,20 @@ def uploaded_files(value: Any) -> list[Upload]:
     return [Upload(item["name"], bytes(item["content"])) for item in value]
 
 
-def upload_button(on_upload: Callable[[Upload], None]) -> ipywidgets.FileUpload:
-    """A button that takes one file and hands it on."""
+def upload_button(
+    on_upload: Callable[[list[Upload]], None], words: str = "Choose a sound file", multiple: bool = False
+) -> ipywidgets.FileUpload:
+    """A button that takes one sound file, or several, and hands them on."""
     button = ipywidgets.FileUpload(
         accept=",".join(AUDIO_ENDINGS),
-        multiple=False,
-        description="Choose a sound file",
-        layout=ipywidgets.Layout(width="16em"),
+        multiple=multiple,
+        description=words,
+        layout=ipywidgets.Layout(width="20em" if multiple else "16em"),
     )
 
     def changed(change: Any) -> None:
-        files = uploaded_files(change["new"])
-        if files:
-            on_upload(files[-1])
+        if files := uploaded_files(change["new"]):
+            on_upload(files)
 
     button.observe(changed, names="value")
     return button

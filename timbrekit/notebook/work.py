@@ -115,16 +115,8 @@ class Work:
 
     def audition(self, path: Path, neurality: float) -> AuditionPanel:
         recording = self.recording(self.rate(), path)
-        return AuditionPanel(
-            self.module(),
-            self.preset(),
-            recording.samples,
-            recording.sample_rate,
-            self.detector(),
-            self.primer(),
-            neurality,
-            self.session.listener,
-        )
+        about = self.detector(), self.primer(), neurality, self.session.listener
+        return AuditionPanel(self.module(), self.preset(), recording.samples, recording.sample_rate, *about)
 
     def module(self) -> torch.jit.ScriptModule:
         """The session's model, read and vetted once."""
@@ -146,13 +138,8 @@ class Work:
         if folder not in self.played:
             recording = self.recording(self.rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self.detector()))
-            synth = self.preset().instrument()
+            host = {"primer": self.primer(), "synth": self.preset().instrument()}
             self.played[folder] = measure_as_played(
-                self.module(),
-                recording.samples,
-                take,
-                primer=self.primer(),
-                synth=synth,
-                listener=self.session.listener,
+                self.module(), recording.samples, take, listener=self.session.listener, **host
             )
         return self.played[folder]

@@ -45,11 +45,7 @@ class Primer:
         return len(self.samples) / self.sample_rate
 
 
-def make_primer(
-    samples: ArrayLike,
-    sample_rate: int,
-    settings: DetectorSettings | None = None,
-) -> Primer:
+def make_primer(samples: ArrayLike, sample_rate: int, settings: DetectorSettings | None = None) -> Primer:
     """Cut a primer out of a recording.
 
     Args:

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter
 
 from timbrekit.recording.onsets import (
-    HOLD_RANGE,
     OFF_THRESHOLD_RANGE,
     ON_THRESHOLD_RANGE,
     TRIGGER_DELAY,
@@ -230,7 +229,7 @@ def _search(agreement: Callable[[float, float, int], float]) -> tuple[float, flo
         np.unique(np.clip(off + around, *OFF_THRESHOLD_RANGE)),
         default.hold,
     )
-    by_hold = {hold: agreement(on, off, hold) for hold in HOLDS if HOLD_RANGE[0] <= hold <= HOLD_RANGE[1]}
+    by_hold = {hold: agreement(on, off, hold) for hold in HOLDS}
     hold = max(by_hold, key=by_hold.get)
     if by_hold[hold] < by_hold[default.hold] + WORTHWHILE_HOLD:
         hold = default.hold

@@ -38,16 +38,12 @@ def hit_findings(hits: Hits, samples: ArrayLike | None = None) -> tuple[Finding,
     findings = []
     if len(hits) < FEW_HITS:
         were = "1 hit was found" if len(hits) == 1 else f"{len(hits) or 'No'} hits were found"
-        findings.append(
-            Finding(
-                "few_hits",
-                "warning" if len(hits) else "error",
-                len(hits),
-                FEW_HITS,
-                f"{were}; with fewer than {FEW_HITS} a model learns little of what lies "
-                "between them. Play longer, or turn down the Trigger Threshold if hits were missed.",
-            )
+        advice = (
+            f"{were}; with fewer than {FEW_HITS} a model learns little of what lies between them. Play longer, or turn "
+            "down the Trigger Threshold if hits were missed."
         )
+        severity = "warning" if len(hits) else "error"
+        findings.append(Finding("few_hits", severity, len(hits), FEW_HITS, advice))
     if len(hits) < 2:
         return tuple(findings)
     features = onset_features(torch.from_numpy(hits.windows), hits.sample_rate).numpy()

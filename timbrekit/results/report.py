@@ -168,13 +168,8 @@ def build_report(
 def with_verdict(report: dict[str, Any], unseen: Unseen) -> dict[str, Any]:
     """The report with what was measured on unseen playing, in place of what stood there before."""
     said = judge(unseen)
-    return {
-        **report,
-        "unseen": unseen.summary(),
-        "word": said.word,
-        "ticks": said.ticks,
-        "verdict": said.text,
-    }
+    told = {"word": said.word, "ticks": said.ticks, "verdict": said.text}
+    return {**report, "unseen": unseen.summary(), **told}
 
 
 def write_card(

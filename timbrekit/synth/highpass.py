@@ -50,14 +50,9 @@ def high_pass_in_steady_state(
     Returns:
         ``(batch, num_samples)``.
     """
-    k, q, period = _prewarped(cutoff_hz, sample_rate), q.double(), noise.shape[-1]
-    filtered = _periodic(noise, k, q, period)
-    heard = filtered if num_samples <= period else filtered.repeat(1, math.ceil(num_samples / period))
-    heard = heard[..., :num_samples]
+    heard, poles, state = _running(noise, cutoff_hz, q, num_samples, sample_rate)
     if not carry_state:
         return heard
-    poles = _Poles.of(k, q)
-    state = poles.state_after(noise[..., -2:].double(), filtered[:, -2:].double())
     left = state.detach().view(2, -1, carry_state).roll(1, 2).view_as(state)
     return heard + poles.ringing(left - state, num_samples, noise.dtype)
 
@@ -77,12 +72,20 @@ def high_pass_switched_on(
     Returns:
         ``(batch, num_samples)``.
     """
+    heard, poles, state = _running(noise, cutoff_hz, q, num_samples, sample_rate)
+    return heard - poles.ringing(state, num_samples, noise.dtype)
+
+
+def _running(
+    noise: Tensor, cutoff_hz: Tensor, q: Tensor, num_samples: int, sample_rate: int
+) -> tuple[Tensor, "_Poles", Tensor]:
+    """``(batch, num_samples)`` of a filter in steady state, its poles, and its state ``(2, batch)`` after the noise."""
     k, q, period = _prewarped(cutoff_hz, sample_rate), q.double(), noise.shape[-1]
     filtered = _periodic(noise, k, q, period)
     heard = filtered if num_samples <= period else filtered.repeat(1, math.ceil(num_samples / period))
     poles = _Poles.of(k, q)
     state = poles.state_after(noise[..., -2:].double(), filtered[:, -2:].double())
-    return heard[..., :num_samples] - poles.ringing(state, num_samples, noise.dtype)
+    return heard[..., :num_samples], poles, state
 
 
 def _periodic(noise: Tensor, k: Tensor, q: Tensor, size: int) -> Tensor:

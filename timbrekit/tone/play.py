@@ -47,7 +47,7 @@ def play(
     if peak > 1.0:
         sound = sound / peak
         findings.append(
-            Finding("too_loud", "warning", peak, 1.0,
+            Finding.warning("too_loud", peak, 1.0,
                 f"The sound would exceed full scale by {20 * np.log10(peak):.1f} dB and was turned down by that much. "
                 "Use --loudness fit, or a softer input.")
         )  # fmt: skip
@@ -96,7 +96,7 @@ def _input_findings(asked: Heard, ranges: Ranges) -> list[Finding]:
     pitched = asked.voiced > PITCHED
     if not bool(pitched.any()):
         return [
-            Finding("no_pitch", "warning", 0.0, 0.0,
+            Finding.warning("no_pitch", 0.0, 0.0,
                 "No pitch was heard in the input, so little will sound. Sing or play one note at a time, close to the "
                 "microphone.")
         ]  # fmt: skip

@@ -10,22 +10,10 @@ import torch
 from torch import Tensor
 
 from timbrekit.export.nn_tilde.attributes import NnAttributes
-from timbrekit.export.nn_tilde.dsp import (
-    filtered,
-    high_pass,
-    level_db,
-    onset_signal,
-    snapped,
-)
+from timbrekit.export.nn_tilde.dsp import filtered, high_pass, level_db, onset_signal, snapped
 from timbrekit.export.nn_tilde.listener import NnListener
 from timbrekit.export.nn_tilde.voice import NnVoice
-from timbrekit.recording.onsets import (
-    FLOOR_DB,
-    HIGH_PASS_HZ,
-    HIGH_PASS_Q,
-    TRIGGER_DELAY,
-    DetectorSettings,
-)
+from timbrekit.recording.onsets import FLOOR_DB, HIGH_PASS_HZ, HIGH_PASS_Q, TRIGGER_DELAY, DetectorSettings
 from timbrekit.synth.base import Synth
 
 LOUDEST_INPUT = 1e4  # samples beyond this are no sound, and nor is NaN; either would stick in the filter

@@ -104,10 +104,7 @@ def operators(module: torch.jit.ScriptModule) -> set[str]:
 
 
 def play_in_blocks(
-    module: nn.Module,
-    samples: np.ndarray,
-    noise: Callable[[int, int], Tensor],
-    blocks: tuple[int, ...],
+    module: nn.Module, samples: np.ndarray, noise: Callable[[int, int], Tensor], blocks: tuple[int, ...]
 ) -> np.ndarray:
     """(outlets, n) output for ``samples`` (n,), given in blocks of these sizes by turns.
 

@@ -7,7 +7,6 @@ groups of whole tensors only. Arithmetic as there (tested).
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -127,18 +126,12 @@ class Adam:
         self.square.copy_(state["square"])
 
 
-@dataclass
 class Plateau:
     """Halves each model's learning rate when its validation loss has not improved for 20 epochs."""
 
-    models: int
-    factors: Tensor = field(init=False)
-    best: Tensor = field(init=False)
-    waited: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.factors, self.waited = torch.ones(self.models), torch.zeros(self.models, dtype=torch.long)
-        self.best = torch.full((self.models,), math.inf)
+    def __init__(self, models: int):
+        self.factors, self.waited = torch.ones(models), torch.zeros(models, dtype=torch.long)
+        self.best = torch.full((models,), math.inf)
 
     def see(self, losses: Tensor) -> None:
         """``(models,)`` validation losses after an epoch."""
