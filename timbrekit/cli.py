@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from timbrekit import __version__
-from timbrekit.commands import drum, export, tone
+from timbrekit.commands import drum, experiment, export, tone
 from timbrekit.commands.arguments import add_command, add_device, add_rate, whole
 from timbrekit.commands.output import BAD_INPUT, INTERRUPTED, OK
 from timbrekit.errors import TimbrekitError, TimbrekitWarning
@@ -164,65 +164,7 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_command(choices)
     tone.add_commands(choices)
     drum.add_command(choices)
-
-    experiment = add_command(
-        choices,
-        "experiment",
-        "experiment.experiment",
-        "repeat the paper's table, or compare what the plug-in plays",
-    )
-    experiment.add_argument(
-        "recordings", type=Path, nargs="*", help="recordings, and folders with a folder of hits for each drum"
-    )
-    experiment.add_argument(
-        "--table",
-        choices=("paper", "played"),
-        default="paper",
-        help="paper: errors on held-out hits, all sizes (default); played: errors of whole takes in the plug-in",
-    )
-    experiment.add_argument("--out", type=Path, help="folder; an experiment in it is continued")
-    experiment.add_argument(
-        "--presets",
-        help="names, separated by commas (default: the paper's five, or snare-1 to snare-3 as played)",
-    )
-    experiment.add_argument("--seeds", type=whole(1), help="how many of each (default: 1)")
-    experiment.add_argument(
-        "--first-seed", type=whole(0), help="number of the first one (default: 0); each holds out other hits"
-    )
-    experiment.add_argument("--epochs", type=whole(1), help="default: as each recipe has it")
-    add_device(experiment)
-    experiment.add_argument(
-        "--jobs", type=whole(1), metavar="N", help="processes on this machine (default: 1)"
-    )
-    experiment.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work, such as tcp://head:8786"
-    )
-    experiment.add_argument("--shard", help=argparse.SUPPRESS)  # of 0.x
-    experiment.add_argument(
-        "--merge", type=Path, metavar="FOLDER", help="only make the tables again of the models that are there"
-    )
-    paper = experiment.add_argument_group("the paper's table")
-    paper.add_argument("--rows", help="of the table, separated by commas (default: all)")
-    paper.add_argument(
-        "--features",
-        choices=("published", "gated"),
-        help="published: the paper's world (default); gated: the plug-in's, in which silence does not count",
-    )
-    paper.add_argument(
-        "--iterations", type=whole(0), help="of direct optimisation (default: 1000, as published)"
-    )
-    paper.add_argument("--batch", type=whole(1), help="models trained together (default: 8)")
-    played = experiment.add_argument_group("as played")
-    played.add_argument(
-        "--test",
-        type=Path,
-        nargs="+",
-        metavar="RECORDING",
-        help="other playing on the same drums, one for each recording, for what is unseen (default: the takes' ends)",
-    )
-    played.add_argument("--recipes", help="names, separated by commas (default: timbrekit,published)")
-    played.add_argument("--models", help="names, separated by commas (default: each recipe's own)")
-    played.add_argument("--no-bounds", action="store_true", help="leave out what preset and onsets allow")
+    experiment.add_command(choices)
     return parser
 
 

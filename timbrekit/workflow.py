@@ -103,7 +103,7 @@ def train_model(
     stage = stage or (lambda words: None)
     folder = Path(folder)
     _check_writable(folder)
-    recording, hits = prepared.recording, prepared.hits
+    recording, samples, hits = prepared.recording, prepared.recording.samples, prepared.hits
     take = make_take(hits)  # every model is measured on this one
     other = None if test is None else other_take(test, take)
     if other and settings.split == "contiguous":
@@ -114,18 +114,21 @@ def train_model(
     stage("Measuring")
     mel = settings.listener == MEL
     held_out = (measure_looks_held_out if mel else measure_held_out)(take, trained, preset)
-    primer = None if mel else make_primer(recording.samples, recording.sample_rate, hits.settings)
+    primer = None if mel else make_primer(samples, recording.sample_rate, hits.settings)
     with staging_folder(folder) as staging:
-        about = preset, take, name, recording.duration_s, trained.settings, held_out.error_ratio
+        network = trained.mapping.mapping if mel else trained.mapping
+        described = describe_training(
+            network, preset, take, name, recording.duration_s, trained.settings, held_out.error_ratio
+        )
         write = write_looks_model if mel else write_model
-        described = describe_training(trained.mapping.mapping if mel else trained.mapping, *about)
         model = write(trained.mapping, described, staging / "model.pt")
         found, reached = None, {}
         try:
             if not trained.interrupted:
                 stage("Rehearsing")
-                played = model.module, preset, recording.samples, take, trained
-                measured = measure_situations(*played, primer, other, stage)
+                measured = measure_situations(
+                    model.module, preset, samples, take, trained, primer, other, stage
+                )
                 if bounds:
                     stage("Computing the bounds")
                     reached["direct optimisation"] = optimize_directly(take, preset, np.arange(len(take)))
@@ -147,8 +150,10 @@ def train_model(
         if found:
             write_wav(staging / "rehearsal.wav", found.sound, recording.sample_rate)
             missed = prepared.suggestion.missed if prepared.suggestion else ()
-            drawn = trained, error_bars(report["unseen"]), outcome.whole, preset.parameters, missed
-            save_report_picture(staging / "report.png", recording.samples, take, *drawn)
+            errors, picture = error_bars(report["unseen"]), staging / "report.png"
+            save_report_picture(
+                picture, samples, take, trained, errors, outcome.whole, preset.parameters, missed
+            )
         write_json(staging / "report.json", report)
         for file in FILES:
             if (staging / file).exists():
@@ -224,8 +229,9 @@ def rehearse_file(
     whose = "given" if settings else "model" if own else "default"
     settings = settings or own or DetectorSettings()
     synth = find_synth(opened.synth, opened.metadata.get("drum"))
-    told = (listener_of(opened.metadata), opened.module, read.samples, read.sample_rate, settings)
-    rehearsal = rehearse_as(*told, primer=before, synth=synth, **options)
+    options |= {"primer": before, "synth": synth}
+    listener = listener_of(opened.metadata)
+    rehearsal = rehearse_as(listener, opened.module, read.samples, read.sample_rate, settings, **options)
     write_wav(output, rehearsal.audio, read.sample_rate)
     if trace:
         rehearsal.save_trace(trace)

@@ -1,8 +1,11 @@
-"""``timbrekit experiment``: its options held against one another, then the plan that they ask for."""
+"""``timbrekit experiment``: its options, held against one another, then the plan that they ask for."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from timbrekit.commands import arguments
+from timbrekit.commands.arguments import whole
 from timbrekit.commands.output import OK, finish, quiet_or_say
 from timbrekit.errors import OutputError
 
@@ -10,6 +13,66 @@ from timbrekit.errors import OutputError
 PLAYED_ONLY = ("recipes", "models", "no_bounds", "test")
 PAPER_ONLY = ("rows", "features", "iterations", "batch")
 RUN_ONLY = ("recordings", "presets", "seeds", "first_seed", "epochs", "out", "jobs", "scheduler")
+
+
+def add_command(choices: Any) -> None:
+    """Add ``experiment`` to what ``ArgumentParser.add_subparsers`` returned."""
+    parser = arguments.add_command(
+        choices,
+        "experiment",
+        "experiment.experiment",
+        "repeat the paper's table, or compare what the plug-in plays",
+    )
+    parser.add_argument(
+        "recordings", type=Path, nargs="*", help="recordings, and folders with a folder of hits for each drum"
+    )
+    parser.add_argument(
+        "--table",
+        choices=("paper", "played"),
+        default="paper",
+        help="paper: errors on held-out hits, all sizes (default); played: errors of whole takes in the plug-in",
+    )
+    parser.add_argument("--out", type=Path, help="folder; an experiment in it is continued")
+    parser.add_argument(
+        "--presets",
+        help="names, separated by commas (default: the paper's five, or snare-1 to snare-3 as played)",
+    )
+    parser.add_argument("--seeds", type=whole(1), help="how many of each (default: 1)")
+    parser.add_argument(
+        "--first-seed", type=whole(0), help="number of the first one (default: 0); each holds out other hits"
+    )
+    parser.add_argument("--epochs", type=whole(1), help="default: as each recipe has it")
+    arguments.add_device(parser)
+    parser.add_argument("--jobs", type=whole(1), metavar="N", help="processes on this machine (default: 1)")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work, such as tcp://head:8786"
+    )
+    parser.add_argument("--shard", help=argparse.SUPPRESS)  # of 0.x
+    parser.add_argument(
+        "--merge", type=Path, metavar="FOLDER", help="only make the tables again of the models that are there"
+    )
+    paper = parser.add_argument_group("the paper's table")
+    paper.add_argument("--rows", help="of the table, separated by commas (default: all)")
+    paper.add_argument(
+        "--features",
+        choices=("published", "gated"),
+        help="published: the paper's world (default); gated: the plug-in's, in which silence does not count",
+    )
+    paper.add_argument(
+        "--iterations", type=whole(0), help="of direct optimisation (default: 1000, as published)"
+    )
+    paper.add_argument("--batch", type=whole(1), help="models trained together (default: 8)")
+    played = parser.add_argument_group("as played")
+    played.add_argument(
+        "--test",
+        type=Path,
+        nargs="+",
+        metavar="RECORDING",
+        help="other playing on the same drums, one for each recording, for what is unseen (default: the takes' ends)",
+    )
+    played.add_argument("--recipes", help="names, separated by commas (default: timbrekit,published)")
+    played.add_argument("--models", help="names, separated by commas (default: each recipe's own)")
+    played.add_argument("--no-bounds", action="store_true", help="leave out what preset and onsets allow")
 
 
 def experiment(options: argparse.Namespace) -> int:

@@ -115,8 +115,9 @@ class Work:
 
     def audition(self, path: Path, neurality: float) -> AuditionPanel:
         recording = self.recording(self.rate(), path)
-        about = self.detector(), self.primer(), neurality, self.session.listener
-        return AuditionPanel(self.module(), self.preset(), recording.samples, recording.sample_rate, *about)
+        host = {"primer": self.primer(), "neurality": neurality, "listener": self.session.listener}
+        samples, rate = recording.samples, recording.sample_rate
+        return AuditionPanel(self.module(), self.preset(), samples, rate, self.detector(), **host)
 
     def module(self) -> torch.jit.ScriptModule:
         """The session's model, read and vetted once."""
