@@ -84,9 +84,9 @@ class TrainingPanel:
             epoch = replace(epoch, number=number + 1, of=each)
         self.history.append(epoch)
         best = min(e.validation_loss for e in self.history)
-        best = "" if self._mel else f", best so far {best:.3f}"
         self._doing = f"{before}{self.unit} {epoch.number} of {epoch.of}"
-        self._more = f" Error {epoch.validation_loss:.3f}{best}."
+        told = "" if self._mel else f", best so far {best:.3f}"
+        self._more = f" Error {epoch.validation_loss:.3f}{told}."
         now = time.monotonic()
         if now - self._drawn > PICTURE_EVERY_SECONDS:
             self.picture.value = self._picture(self.history)
