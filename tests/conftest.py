@@ -23,6 +23,25 @@ def golden_dir() -> Path:
     return shared_folder("golden")
 
 
+def _arrays(file: Path) -> dict:
+    import numpy as np
+
+    with np.load(file) as data:
+        return dict(data)
+
+
+@pytest.fixture(scope="session")
+def golden(golden_dir) -> dict:
+    """A take, and what the real plug-in detects, hears, decides and plays of it with a known network."""
+    return _arrays(golden_dir / "onset_features.npz")
+
+
+@pytest.fixture(scope="session")
+def golden_808(golden_dir) -> dict:
+    """Single hits of the real plug-in's synthesiser, with their parameters and noise."""
+    return _arrays(golden_dir / "snare808.npz")
+
+
 @pytest.fixture(scope="session")
 def shared_audio_dir() -> Path:
     """Folder of real recordings."""

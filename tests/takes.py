@@ -10,6 +10,7 @@ from timbrekit.mapping import Mapping, build_network
 from timbrekit.presets import Preset, load_preset
 from timbrekit.recording.hits import find_hits
 from timbrekit.training.take import Take, make_take
+from timbrekit.training.train import Trained
 
 RATE = 48_000
 GAP_SECONDS = 0.3
@@ -67,3 +68,8 @@ def still_mapping(preset: Preset | None = None) -> Mapping:
             weights.zero_()
     values, damping = torch.from_numpy(preset.normalized()), torch.from_numpy(preset.damping_vector())
     return Mapping(network, values, damping).eval()
+
+
+def weights_of(trained: Trained) -> torch.Tensor:
+    """All that was learnt, in one row."""
+    return torch.cat([weights.flatten() for weights in trained.mapping.parameters()])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from shared_material import SHARED
+from shared_material import SHARED, shared_folder
 
 from timbrekit.cli import main
 from timbrekit.errors import RecordingError
@@ -23,9 +23,7 @@ RATE = 48_000
 
 @pytest.fixture(scope="module")
 def cases_dir() -> Path:
-    if not (SHARED / "cases").is_dir():
-        pytest.skip("needs the cases folder of test material; set TIMBREKIT_SHARED to the folder holding it")
-    return SHARED / "cases"
+    return shared_folder("cases")
 
 
 def kinds(samples, rate=RATE):

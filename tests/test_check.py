@@ -32,6 +32,12 @@ def good():
     return serialize(mapping, metadata_of(mapping))
 
 
+@pytest.fixture(scope="module")
+def smallest():
+    mapping = trained_mapping("linear")
+    return serialize(mapping, metadata_of(mapping))
+
+
 @pytest.fixture
 def check(tmp_path):
     def check(content):
@@ -344,9 +350,8 @@ def test_a_file_cut_short_anywhere_is_refused(check, good):
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.data())
-def test_a_damaged_file_never_crashes_the_check(tmp_path_factory, data):
-    mapping = trained_mapping("linear")
-    content = bytearray(serialize(mapping, metadata_of(mapping)))
+def test_a_damaged_file_never_crashes_the_check(tmp_path_factory, smallest, data):
+    content = bytearray(smallest)
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.mktemp("models") / "model.pt"
@@ -359,10 +364,7 @@ def test_a_damaged_file_never_crashes_the_check(tmp_path_factory, data):
 @given(
     st.sampled_from(["data.pkl", "constants.pkl", ".py", "version", "constants/0", "byteorder"]), st.data()
 )
-def test_a_damaged_part_in_a_sound_archive_never_crashes_the_check(tmp_path_factory, part, data):
-    mapping = trained_mapping("linear")
-    good = serialize(mapping, metadata_of(mapping))
-
+def test_a_damaged_part_in_a_sound_archive_never_crashes_the_check(tmp_path_factory, smallest, part, data):
     def damage(name, content):
         if not name.endswith(part):
             return name, content
@@ -372,7 +374,7 @@ def test_a_damaged_part_in_a_sound_archive_never_crashes_the_check(tmp_path_fact
         return name, bytes(content)
 
     path = tmp_path_factory.mktemp("models") / "model.pt"
-    path.write_bytes(rezipped(good, damage))
+    path.write_bytes(rezipped(smallest, damage))
     result = check_model(path)
     assert result.ready != bool(result.problems)
 

@@ -3,42 +3,22 @@
 import os
 import pickle
 
-import numpy as np
 import pytest
 import torch
+from takes import tiny_take, weights_of
 
 from timbrekit.presets import load_preset
-from timbrekit.recording.hits import find_hits
 from timbrekit.training.checkpoint import load_checkpoint, save_checkpoint
 from timbrekit.training.fast.train import train
 from timbrekit.training.looks import train_looks
 from timbrekit.training.published import PUBLISHED
 from timbrekit.training.settings import Settings
-from timbrekit.training.take import make_take
 
-RATE = 48_000
 QUICK = {"epochs": 4, "warm_start": False, "batch_size": 4}
 
 
 class Killed(Exception):
     """Stands for the end of the process: nothing in training catches it."""
-
-
-@pytest.fixture(scope="module")
-def take():
-    generator = np.random.default_rng(0)
-    samples = np.zeros(4 * RATE, np.float32)
-    for number in range(10):
-        start, time = int((0.1 + 0.37 * number) * RATE), np.arange(RATE // 4) / RATE
-        hit = generator.uniform(-1, 1, len(time)) * np.exp(-time / 0.03) + np.sin(1200 * time) * np.exp(
-            -time / 0.05
-        )
-        samples[start : start + len(time)] += (hit * 10 ** generator.uniform(-1.5, -0.5)).astype(np.float32)
-    return make_take(find_hits(samples, RATE))
-
-
-def _weights(trained):
-    return torch.cat([weights.flatten() for weights in trained.mapping.parameters()])
 
 
 @pytest.mark.parametrize(
@@ -49,10 +29,8 @@ def _weights(trained):
         *[(train_looks, Settings(**QUICK, listener="mel", split="whole"), after, 8) for after in (2, 4, 6)],
     ],
 )
-def test_a_run_that_was_killed_ends_as_if_it_had_not_been(
-    take, tmp_path, train, settings, killed_after, epochs
-):
-    preset, checkpoint = load_preset("snare-1"), tmp_path / "with spaces" / "run.pt"
+def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path, train, settings, killed_after, epochs):
+    take, preset, checkpoint = tiny_take(), load_preset("snare-1"), tmp_path / "with spaces" / "run.pt"
     whole = train(take, preset, settings)
 
     def kill(epoch):
@@ -65,15 +43,15 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(
     resumed = train(take, preset, settings, lambda epoch: told.append(epoch.number), checkpoint, said.append)
     assert told == list(range(killed_after + 1, epochs + 1))
     assert len(said) == 1 and f"after {killed_after} of {epochs}" in said[0]
-    assert torch.equal(_weights(resumed), _weights(whole))
+    assert torch.equal(weights_of(resumed), weights_of(whole))
     assert [e.validation_loss for e in resumed.history] == [e.validation_loss for e in whole.history]
     told.clear()
     once_more = train(take, preset, settings, lambda epoch: told.append(epoch.number), checkpoint)
-    assert not told and torch.equal(_weights(once_more), _weights(whole))  # kept until its result is safe
+    assert not told and torch.equal(weights_of(once_more), weights_of(whole))  # kept until its result is safe
 
 
-def test_another_runs_checkpoint_is_not_taken(take, tmp_path):
-    checkpoint = tmp_path / "run.pt"
+def test_another_runs_checkpoint_is_not_taken(tmp_path):
+    take, checkpoint = tiny_take(), tmp_path / "run.pt"
     with pytest.raises(Killed):
         train(take, load_preset("snare-1"), Settings(**QUICK), _kill, checkpoint)
     told = []

@@ -26,21 +26,19 @@ def test_flatness_and_temporal_centroid_are_the_papers(paper):
 
 
 @pytest.mark.parametrize("sample_rate", [44_100, 48_000, 96_000])
-def test_onset_features_are_the_plugins(golden_dir, sample_rate):
-    data = np.load(golden_dir / "onset_features.npz")
-    samples = data["input_i16"].astype(np.float32) / 32768
-    windows = np.stack([samples[t - 255 : t + 1] for t in data[f"trigger_idx_{sample_rate}"]])
+def test_onset_features_are_the_plugins(golden, sample_rate):
+    samples = golden["input_i16"].astype(np.float32) / 32768
+    windows = np.stack([samples[t - 255 : t + 1] for t in golden[f"trigger_idx_{sample_rate}"]])
     ours = onset_features(torch.from_numpy(windows), sample_rate).numpy()
-    theirs = data[f"raw_features_{sample_rate}"]
+    theirs = golden[f"raw_features_{sample_rate}"]
     np.testing.assert_allclose(ours[:, 0], theirs[:, 0], atol=1e-5)
     np.testing.assert_allclose(ours[:, 1], theirs[:, 1], atol=2e-4)
     np.testing.assert_allclose(ours[:, 2], theirs[:, 2], atol=0.016)
 
 
-def test_edge_frames_give_the_plugins_onset_features(golden_dir):
-    data = np.load(golden_dir / "onset_features.npz")
-    ours = onset_features(torch.from_numpy(data["edge_frames"]), 48_000).numpy()
-    theirs = data["edge_raw_features_48000"]
+def test_edge_frames_give_the_plugins_onset_features(golden):
+    ours = onset_features(torch.from_numpy(golden["edge_frames"]), 48_000).numpy()
+    theirs = golden["edge_raw_features_48000"]
     np.testing.assert_allclose(ours[:, 0], theirs[:, 0], atol=1e-5)
     np.testing.assert_allclose(ours[:, 1], theirs[:, 1], atol=2e-4)
     np.testing.assert_allclose(ours[:, 2], theirs[:, 2], atol=0.016)

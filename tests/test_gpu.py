@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fits import fits
-from takes import RATE, tiny_take
+from takes import RATE, tiny_take, weights_of
 from tone_support import reed
 
 import timbrekit.training.fast.renderer
@@ -31,10 +31,6 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 
 SNARE = load_preset("snare-1")
 QUICK = Settings(warm_start=False, epochs=3, batch_size=4, device="cuda")
-
-
-def weights_of(trained):
-    return torch.cat([weights.flatten() for weights in trained.mapping.parameters()])
 
 
 def test_what_is_replayed_is_what_was_recorded_with_new_inputs_and_goes_on_from_the_state():

@@ -42,8 +42,10 @@ def test_onset_error_sees_a_softened_attack_and_not_a_changed_sign():
     assert float(onset_error(softened, sound)) > 0.05
 
 
-def test_the_floor_is_the_distance_of_two_seeds_of_one_model():
-    figures = beside_floor(_noise, _noise(2))
-    assert figures["mss_floor"] == measure(_noise(1), _noise(0)).mss
-    assert figures["mss"] == measure(_noise(0), _noise(2)).mss
-    assert figures["mss"] == pytest.approx(figures["mss_floor"], rel=0.05)  # all three are one kind of noise
+def test_the_floor_is_the_distance_of_seed_1_from_seed_0():
+    """Here seed 1 is twice as loud, and the recording a quarter: by how much each figure grows is its formula."""
+    sound = np.random.default_rng(0).standard_normal(2 * RATE)
+    found = beside_floor(lambda seed: (1 + seed) * sound, sound / 4)
+    expected = {"mss": 3 + np.log(4), "lsd": np.log(16), "onset_error": 3}
+    floors = {"mss_floor": 1 + np.log(2), "lsd_floor": np.log(4), "onset_error_floor": 1}
+    assert found == pytest.approx(expected | floors, rel=1e-3)

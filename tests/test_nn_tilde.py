@@ -109,11 +109,6 @@ def drumming(sample_recording):
 
 
 @pytest.fixture(scope="module")
-def golden(golden_dir):
-    return np.load(golden_dir / "onset_features.npz")
-
-
-@pytest.fixture(scope="module")
 def golden_files(golden, tmp_path_factory):
     network = build_network("mlp")
     with torch.no_grad():

@@ -16,11 +16,6 @@ RATES = (48000, 44100, 96000)
 
 
 @pytest.fixture(scope="module")
-def golden(golden_dir):
-    return np.load(golden_dir / "onset_features.npz")
-
-
-@pytest.fixture(scope="module")
 def take(golden):
     return golden["input_i16"].astype(np.float32) / np.float32(32768)
 

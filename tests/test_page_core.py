@@ -35,18 +35,6 @@ def core(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def golden(golden_dir):
-    with np.load(golden_dir / "onset_features.npz") as data:
-        return dict(data)
-
-
-@pytest.fixture(scope="module")
-def snare(golden_dir):
-    with np.load(golden_dir / "snare808.npz") as data:
-        return dict(data)
-
-
-@pytest.fixture(scope="module")
 def take(golden):
     return golden["input_i16"].astype(np.float32) / 32768
 
@@ -116,36 +104,38 @@ def test_the_sound_is_the_plugins(golden, played):
 
 @pytest.mark.parametrize("rate", [48_000, 44_100])
 @pytest.mark.parametrize("kind", ["off", "on"])
-def test_the_synthesiser_is_the_plugins(core, snare, rate, kind):
-    noise = core.write("noise", snare["noise"]) if kind == "on" else None
-    expected = snare[f"{kind}_{rate}"]
-    values = snare["params_norm"].tolist()
+def test_the_synthesiser_is_the_plugins(core, golden_808, rate, kind):
+    noise = core.write("noise", golden_808["noise"]) if kind == "on" else None
+    expected = golden_808[f"{kind}_{rate}"]
+    values = golden_808["params_norm"].tolist()
     common = {"task": "synth", "rate": rate, "table": PARAMETER_TABLE, "values": values, "noise": noise}
     tasks = [
         {**common, "strikes": [[0, row]], "length": expected.shape[1], "out": f"set{row}"}
         for row in range(len(values))
     ]
     results = core.run(*tasks)
-    np.testing.assert_allclose(results[0]["physical"], snare["params_real"], atol=0.006)  # the 0.01 snap
+    np.testing.assert_allclose(results[0]["physical"], golden_808["params_real"], atol=0.006)  # the 0.01 snap
     for row, audio in enumerate(expected):
-        np.testing.assert_allclose(core.read(f"set{row}"), audio, atol=1e-6, err_msg=snare["set_names"][row])
+        np.testing.assert_allclose(
+            core.read(f"set{row}"), audio, atol=1e-6, err_msg=golden_808["set_names"][row]
+        )
 
 
-def test_a_retrigger_rises_from_where_the_envelope_stands(core, snare):
-    row = {name: index for index, name in enumerate(snare["set_names"])}
+def test_a_retrigger_rises_from_where_the_envelope_stands(core, golden_808):
+    row = {name: index for index, name in enumerate(golden_808["set_names"])}
     task = {
         "task": "synth",
         "rate": 48_000,
         "table": PARAMETER_TABLE,
-        "values": snare["params_norm"].tolist(),
+        "values": golden_808["params_norm"].tolist(),
         "strikes": [[500, row["snare1"]], [2000, row["noisy"]]],
-        "noise": core.write("noise", snare["retrig_noise"]),
-        "length": len(snare["retrig_audio"]),
+        "noise": core.write("noise", golden_808["retrig_noise"]),
+        "length": len(golden_808["retrig_audio"]),
         "out": "retriggered",
     }
     core.run(task)
-    np.testing.assert_allclose(core.read("retriggered.envelope"), snare["retrig_osc1_env"], atol=1e-7)
-    np.testing.assert_allclose(core.read("retriggered"), snare["retrig_audio"], atol=1e-6)
+    np.testing.assert_allclose(core.read("retriggered.envelope"), golden_808["retrig_osc1_env"], atol=1e-7)
+    np.testing.assert_allclose(core.read("retriggered"), golden_808["retrig_audio"], atol=1e-6)
 
 
 @pytest.mark.parametrize("sensitivity", [1.0, 2.5])

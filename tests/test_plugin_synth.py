@@ -9,25 +9,20 @@ RATE = 48_000
 SNARE = np.array([180, 0.4, 240, 0.3, 50, 200, 150, 200, 2500, 2, -6, -12, -4, -12], dtype=np.float32)
 
 
-@pytest.fixture(scope="module")
-def golden(golden_dir):
-    return np.load(golden_dir / "snare808.npz")
-
-
 @pytest.mark.parametrize("rate", [48000, 44100])
 @pytest.mark.parametrize("kind", ["off", "on"])
-def test_single_hits_sound_as_in_the_plug_in(golden, rate, kind):
-    noise = golden["noise"] if kind == "on" else np.zeros(48000)
-    for parameters, expected in zip(golden["params_real"], golden[f"{kind}_{rate}"], strict=True):
+def test_single_hits_sound_as_in_the_plug_in(golden_808, rate, kind):
+    noise = golden_808["noise"] if kind == "on" else np.zeros(48000)
+    for parameters, expected in zip(golden_808["params_real"], golden_808[f"{kind}_{rate}"], strict=True):
         audio = play(parameters, [0], len(expected), rate, noise=noise)
         np.testing.assert_allclose(audio, expected, atol=1e-6, rtol=0)  # "extreme" included
 
 
-def test_a_retrigger_rises_from_where_the_envelope_is(golden):
-    names = golden["set_names"].tolist()
-    parameters = golden["params_real"][[names.index("snare1"), names.index("noisy")]]
-    audio = play(parameters, [500, 2000], 12_000, RATE, noise=golden["retrig_noise"])
-    np.testing.assert_allclose(audio, golden["retrig_audio"], atol=1e-6, rtol=0)
+def test_a_retrigger_rises_from_where_the_envelope_is(golden_808):
+    names = golden_808["set_names"].tolist()
+    parameters = golden_808["params_real"][[names.index("snare1"), names.index("noisy")]]
+    audio = play(parameters, [500, 2000], 12_000, RATE, noise=golden_808["retrig_noise"])
+    np.testing.assert_allclose(audio, golden_808["retrig_audio"], atol=1e-6, rtol=0)
 
 
 def test_silent_before_the_first_trigger_and_without_any():

@@ -47,11 +47,6 @@ class WrongShape(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def golden(golden_dir):
-    return np.load(golden_dir / "onset_features.npz")
-
-
-@pytest.fixture(scope="module")
 def golden_model(golden):
     return torch.jit.script(GoldenNetwork(golden).eval())
 

@@ -12,7 +12,6 @@ import torch
 from by_hand.hostile import TRAP, other_files, our_models, strangers_models
 from takes import RATE, varied_strokes
 
-import timbrekit.training.warm_start
 from timbrekit.cli import main
 from timbrekit.errors import TimbrekitError
 from timbrekit.export.check import check_model, open_model, read_metadata
@@ -67,10 +66,7 @@ def test_nothing_that_a_user_brings_is_unpickled(tmp_path, take, no_pickle):
     assert not TRAP.exists()
 
 
-def test_nothing_is_asked_of_the_network(tmp_path, take, monkeypatch, capsys):
-    for name in ("FIRST_RENDERS", "MAPPING_STEPS", "SURROGATE_STEPS"):
-        monkeypatch.setattr(timbrekit.training.warm_start, name, 20)
-    monkeypatch.setattr(timbrekit.training.warm_start, "ROUNDS", 1)
+def test_nothing_is_asked_of_the_network(tmp_path, take, monkeypatch, capsys, short_warm_start):
     for name in ("connect", "connect_ex", "sendto", "bind", "listen"):
         monkeypatch.setattr(socket.socket, name, forbidden)
     for name in ("getaddrinfo", "gethostbyname", "create_connection", "gethostbyaddr", "getfqdn"):

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from takes import RATE, varied_strokes
 
-from timbrekit.errors import OutputError, RecordingError
+from timbrekit.errors import RecordingError
 from timbrekit.presets import load_preset
 from timbrekit.recording import read_recording
 from timbrekit.recording.onsets import DetectorSettings
@@ -110,10 +110,3 @@ def test_rehearsing_takes_the_models_own_detector_settings_unless_told(trained, 
     settings = DetectorSettings(32.0, 4.66, 5000)
     given = rehearse_file(trained[1].model, tmp_path / "take.wav", tmp_path / "given.wav", settings=settings)
     assert given["detector"]["hold"] == 5000 and given["detector_from"] == "given"
-
-
-def test_a_file_where_the_folder_should_be_is_left_alone(recording, tmp_path):
-    (tmp_path / "out").write_text("mine")
-    with pytest.raises(OutputError, match="out"):
-        train_model(prepare(recording), load_preset("snare-1"), tmp_path / "out", QUICK)
-    assert (tmp_path / "out").read_text() == "mine"

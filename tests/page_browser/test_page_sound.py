@@ -29,9 +29,7 @@ def test_it_opens_plays_and_asks_for_nothing(visit, address, site, place):
 
 
 @pytest.mark.parametrize("place", ["file", "localhost"])
-def test_the_audio_thread_renders_the_plugins_samples(visit, address, golden_dir, place):
-    with np.load(golden_dir / "onset_features.npz") as data:
-        golden = dict(data)
+def test_the_audio_thread_renders_the_plugins_samples(visit, address, golden, place):
     page = visit(address[place])
     model, expected = golden_metadata(golden), golden["plugin_audio_48000_first3s"]
     for rate in (48_000, 44_100, 96_000):

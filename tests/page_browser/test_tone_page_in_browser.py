@@ -180,22 +180,6 @@ def test_another_tone_plays_on_from_what_is_heard_and_held(page, tmp_path):
     assert page.complaints == [] and notices(page) == ""
 
 
-def test_midi_that_is_refused_is_explained(page):
-    refusal = "async () => { throw new DOMException('', 'NotAllowedError') }"
-    page.evaluate(f"() => {{ navigator.requestMIDIAccess = {refusal} }}")
-    page.click("#midi")
-    until(page, "document.querySelector('.notice')")
-    assert "refused MIDI (NotAllowedError)" in notices(page)
-
-
-def test_a_browser_without_midi_is_told_so(visit, address):
-    page = visit("about:blank")
-    page.add_init_script("delete Navigator.prototype.requestMIDIAccess")
-    page.goto(address["tone"])
-    assert "There is no Web MIDI here" in page.inner_text("#midi-state")
-    assert not page.locator("#midi").is_visible()
-
-
 def test_a_microphone_is_heard_at_48_kHz(visit, address):
     page = visit(address["tone"], ["microphone"])
     page.click("#listen")
@@ -217,19 +201,12 @@ def test_live_playing_is_fitted_once_it_was_heard(page):
     assert "2 octaves up" in page.inner_text("#fit-text")
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("NotAllowedError", "Allow the microphone for this page"),
-        ("NotFoundError", "Plug one in"),
-    ],
-)
-def test_an_input_that_cannot_be_had_is_explained_and_the_keys_still_play(page, name, words):
-    refusal = f"async () => {{ throw new DOMException('', '{name}') }}"
+def test_an_input_that_cannot_be_had_is_explained_and_the_keys_still_play(page):
+    refusal = "async () => { throw new DOMException('', 'NotFoundError') }"
     page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refusal} }}")
     page.click("#listen")
     until(page, "document.querySelector('.notice')")
-    assert words in notices(page) and "the keys still play" in notices(page)
+    assert "Plug one in" in notices(page) and "the keys still play" in notices(page)
     page.keyboard.down("a")
     until(page, f"{HEARD}?.keyed")
     page.keyboard.up("a")
@@ -280,8 +257,11 @@ def test_the_look_holds_at_desktop_and_phone_size(visit, address, tmp_path, size
     until(page, "timbrekit.scope.points.length > 400")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     spilled = page.locator("main *").evaluate_all(
-        """(all) => all.filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
-             .map((one) => one.outerHTML.slice(0, 80))"""
+        """(all) => {
+             for (const told of document.querySelectorAll(".now dd"))
+               told.innerHTML = "D♯5<small> −34 cents</small>"; // as wide as it gets
+             return all.filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+               .map((one) => one.outerHTML.slice(0, 80)); }"""
     )
     assert spilled == []
     small = page.locator("button:visible, select:visible").evaluate_all(
