@@ -80,6 +80,16 @@ def forked_worker(monkeypatch):
         monkeypatch.setattr("timbrekit.training.fast.worker.start", start)
 
 
+@pytest.fixture(scope="module")
+def few_imagined_hits():
+    """A take is filled up to 24 hits and not to 120, for tests that are about training and not about what it learns."""
+    import timbrekit.training.expected
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timbrekit.training.expected, "ENOUGH", 24)
+        yield
+
+
 @pytest.fixture
 def short_warm_start(monkeypatch):
     """The warm start with a hundredth of its work: all its steps, none of its patience."""

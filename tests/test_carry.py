@@ -22,6 +22,8 @@ from timbrekit.notebook.train_step import BOTH
 from timbrekit.session import Session
 from timbrekit.session.archive import pack_session, unpack_session
 
+pytestmark = pytest.mark.usefixtures("few_imagined_hits")
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 STEPS = ["01_upload_and_find_hits", "02_choose_a_preset", "03_train", "04_audition", "05_download"]
 

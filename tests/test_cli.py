@@ -21,6 +21,8 @@ from timbrekit.features import TIMBRE_FEATURES
 from timbrekit.presets import load_preset, preset_names, save_preset
 from timbrekit.training.settings import NO_FLOAT64
 
+pytestmark = pytest.mark.usefixtures("few_imagined_hits")
+
 FILES = {"model.pt", "report.json", "report.png", "rehearsal.wav", "primer.wav", "card.txt"}
 DETECTOR_KEYS = {"on_threshold", "off_threshold", "hold"}
 ODD_NAME = 'mein Übungsraum/🥁 it\'s "take" 1'

@@ -24,6 +24,8 @@ from timbrekit.training.fast.train import Variant, train
 from timbrekit.training.settings import Settings
 from timbrekit.training.take import make_take
 
+pytestmark = pytest.mark.usefixtures("few_imagined_hits")
+
 SNARE = load_preset("snare-1")
 QUICK = Settings(epochs=1, gradient_clip=0.0)
 COLD = replace(QUICK, warm_start=False)

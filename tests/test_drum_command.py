@@ -69,7 +69,7 @@ def test_a_hit_is_not_overwritten(tmp_path, capsys):
     assert "would be overwritten" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("forked_guard")
+@pytest.mark.usefixtures("forked_guard", "few_imagined_hits")
 def test_a_drum_trains_and_rehearses_from_its_model_file_alone(tmp_path, short_warm_start):
     write_wav(tmp_path / "take.wav", varied_strokes(20), RATE)
     outcome = train_model(

@@ -23,6 +23,8 @@ from timbrekit.notebook.player import flac
 from timbrekit.presets import load_preset
 from timbrekit.synth.struck_tom import STRENGTHS, struck_tom
 
+pytestmark = pytest.mark.usefixtures("few_imagined_hits")
+
 
 @pytest.fixture
 def drum(tmp_path, monkeypatch):

@@ -20,6 +20,8 @@ from timbrekit.training.fast.warm_start import surrogate_fit
 from timbrekit.training.objective import SynthPlayer
 from timbrekit.training.recipes import make_settings
 
+pytestmark = pytest.mark.usefixtures("few_imagined_hits")
+
 VARIANTS = [Variant(load_preset("snare-1"), 0), Variant(load_preset("snare-3"), 1)]
 
 

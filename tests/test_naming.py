@@ -24,7 +24,7 @@ SNARE = load_preset("snare-1")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, few_imagined_hits):
     folder = tmp_path_factory.mktemp("named")
     soundfile.write(folder / "my take.wav", varied_strokes(20), RATE)
     settings = Settings(epochs=1, warm_start=False)

@@ -32,6 +32,8 @@ from timbrekit.session import Session  # noqa: E402
 from timbrekit.training.fast.train import Epoch  # noqa: E402
 from timbrekit.workflow import train_model  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("few_imagined_hits")
+
 RATE = 48_000
 
 

@@ -4,11 +4,14 @@ import json
 import zipfile
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 from takes import RATE, varied_strokes
 
 from timbrekit.cli import main
+
+pytestmark = pytest.mark.usefixtures("few_imagined_hits")
 
 DESCRIPTION = "archive/extra/timbrekit.json"
 

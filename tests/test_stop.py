@@ -80,10 +80,10 @@ def test_ctrl_c_is_answered_within_two_seconds_in_every_step(stage, sample_recor
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory):
+def stopped(tmp_path_factory, few_imagined_hits):
     """Training that is stopped after its second epoch."""
     folder = tmp_path_factory.mktemp("stopped")
-    soundfile.write(folder / "take.wav", varied_strokes(40), RATE)
+    soundfile.write(folder / "take.wav", varied_strokes(16), RATE)
 
     def stop(epoch):
         if epoch.number == 2:

@@ -117,7 +117,7 @@ def test_what_training_hears_is_what_the_host_plays(case):
     assert (np.abs(difference) < CLOSE).all(), difference
 
 
-@pytest.mark.usefixtures("forked_guard")
+@pytest.mark.usefixtures("forked_guard", "few_imagined_hits")
 def test_a_second_synthesiser_trains_rehearses_reports_and_is_refused_for_the_plug_in(
     tmp_path, short_warm_start
 ):

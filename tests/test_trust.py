@@ -66,7 +66,8 @@ def test_nothing_that_a_user_brings_is_unpickled(tmp_path, take, no_pickle):
     assert not TRAP.exists()
 
 
-def test_nothing_is_asked_of_the_network(tmp_path, take, monkeypatch, capsys, short_warm_start):
+@pytest.mark.usefixtures("few_imagined_hits", "short_warm_start")
+def test_nothing_is_asked_of_the_network(tmp_path, take, monkeypatch, capsys):
     for name in ("connect", "connect_ex", "sendto", "bind", "listen"):
         monkeypatch.setattr(socket.socket, name, forbidden)
     for name in ("getaddrinfo", "gethostbyname", "create_connection", "gethostbyaddr", "getfqdn"):

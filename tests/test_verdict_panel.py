@@ -18,7 +18,7 @@ SNARE = load_preset("snare-1")
 
 
 @pytest.fixture(scope="module")
-def panel(tmp_path_factory):
+def panel(tmp_path_factory, few_imagined_hits):
     folder = tmp_path_factory.mktemp("verdict")
     soundfile.write(folder / "take.wav", varied_strokes(20), RATE)
     train_model(prepare(folder / "take.wav"), SNARE, folder / "model", Settings(epochs=1, warm_start=False))
