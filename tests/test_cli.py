@@ -221,7 +221,7 @@ def test_a_gpu_that_is_not_there(run, recording, tmp_path):
 def test_an_apple_gpu_is_answered_in_one_line_and_the_cpu_trains(run, recording, tmp_path, monkeypatch):
     devices = []
 
-    def stop(prepared, preset, folder, settings, *more):
+    def stop(prepared, preset, folder, settings, *told, **more):
         devices.append(settings.device)
         raise TrainingError("Enough.")
 
