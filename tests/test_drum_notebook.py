@@ -4,11 +4,13 @@ import zipfile
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("ipywidgets", reason="needs the notebooks extra")
 
 from drum_support import RATE, struck
 
+import timbrekit.drums
 from timbrekit.notebook.colab import Upload
 from timbrekit.notebook.drum_journey import (
     LAST_DRUM,
@@ -20,10 +22,27 @@ from timbrekit.notebook.drum_journey import (
 )
 from timbrekit.notebook.journey import Journey
 from timbrekit.notebook.player import flac
+from timbrekit.notebook.recording_panel import keep_if_readable
 from timbrekit.presets import load_preset
 from timbrekit.synth.struck_tom import STRENGTHS, struck_tom
 
 pytestmark = pytest.mark.usefixtures("few_imagined_hits")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def analysed_once():
+    """The same hits make the same drum (test_drum_analysis), and to analyse them takes seconds: once for all tests."""
+    found, analyse = {}, timbrekit.drums.analyse
+
+    def analysed(hits, say):
+        key = tuple(np.asarray(hit).tobytes() for hit in hits)
+        if key not in found:
+            found[key] = analyse(hits, say)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timbrekit.drums, "analyse", analysed)
+        yield
 
 
 @pytest.fixture
@@ -38,7 +57,10 @@ def uploads(*strengths):
 
 
 @pytest.mark.usefixtures("forked_guard")
-def test_the_whole_way_with_the_samples(drum, capsys):
+def test_the_whole_way_with_the_samples(drum, capsys, sample_recording):
+    """Of the recording eight seconds."""
+    samples, rate = soundfile.read(sample_recording, start=RATE, stop=9 * RATE, dtype="float32")
+    keep_if_readable(drum.journey.session, "take.flac", flac(samples, rate))
     drum.choose_hits()
     assert "of 3 hits, soft to hard" in drum.panel.text and drum.panel.png.startswith(b"\x89PNG")
     journey = drum.journey
