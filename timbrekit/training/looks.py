@@ -98,8 +98,7 @@ def train_looks(
     fingerprint = fingerprint_of(take, preset, settings)
     resumed = load_checkpoint(checkpoint, fingerprint)
     if settings.warm_start and not resumed:
-        about = take, objective.player.differences, split.train, settings, settings.seed
-        InverseWarmStart(mapping, *about).run()
+        InverseWarmStart(mapping, take, objective.player.differences, split.train, settings).run()
 
     epochs, clipping = settings.epochs or epochs_for(hits, settings.batch_size), objective.clipping
     history: list[Epoch] = []

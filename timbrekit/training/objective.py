@@ -75,7 +75,7 @@ class SynthPlayer:
         """How the synthesiser differs from its preset.
 
         Args:
-            parameters: ``(batch, 14)`` normalised.
+            parameters: ``(batch, parameters)`` normalised.
             indices: ``(batch,)`` hits of the take that they are played for. Hits of like length are measured fastest:
                 nothing is rendered beyond the longest.
             generator: source of noise and phases, on the CPU.

@@ -213,13 +213,11 @@ def gain_to_nominal(loudness_lkfs: float) -> float:
     return 10 ** ((NOMINAL_LKFS - loudness_lkfs) / 20)
 
 
-def measure(
-    features: TimbreFeatures, segments: Tensor, lengths: Tensor | None = None, chunk: int = CHUNK
-) -> Tensor:
+def measure(features: TimbreFeatures, segments: Tensor, lengths: Tensor | None = None) -> Tensor:
     """``features(segments, lengths)`` without gradients, in chunks that stay in the processor's cache."""
     with torch.no_grad():
         parts = [
-            features(segments[i : i + chunk], None if lengths is None else lengths[i : i + chunk])
-            for i in range(0, len(segments), chunk)
+            features(segments[i : i + CHUNK], None if lengths is None else lengths[i : i + CHUNK])
+            for i in range(0, len(segments), CHUNK)
         ]
     return torch.cat(parts)

@@ -82,8 +82,8 @@ def train(
     if settings.warm_start:
         from timbrekit.training.warm_start import WarmStart
 
-        about = objective.take, objective.player.differences, objective.hits, settings, settings.seed
-        WarmStart(mapping, *about, objective.weights).run()
+        render = objective.player.differences
+        WarmStart(mapping, objective.take, render, objective.hits, settings, objective.weights).run()
     average = AveragedModel(mapping, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     epochs = settings.epochs or epochs_for(len(objective.hits), settings.batch_size)
     optimiser = torch.optim.Adam(mapping.parameters(), settings.learning_rate)

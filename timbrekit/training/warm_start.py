@@ -78,8 +78,7 @@ class WarmStart:
             ``(batch, parameters)`` played for hits ``(batch,)``, with noise and phases from a generator; all but that
             on the device of the settings.
         indices: of the hits to train on; no other is looked at.
-        settings: augmentation, weight of the penalty, device.
-        seed: of everything random; that of the settings does not count.
+        settings: augmentation, weight of the penalty, seed of everything random, device.
         weights: ``(7,)`` of the features; None: by the spread of the hits.
     """
 
@@ -90,11 +89,10 @@ class WarmStart:
         render: Render,
         indices: np.ndarray,
         settings: Settings,
-        seed: int,
         weights: Tensor | None = None,
     ):
-        self.take, self.settings, self.generator = take, settings, torch.Generator().manual_seed(seed)
-        self.device = torch.device(settings.device)
+        self.take, self.settings, self.device = take, settings, torch.device(settings.device)
+        self.generator = torch.Generator().manual_seed(settings.seed)
         self.mapping, self._render = mapping.to(self.device), render
         self.hits = torch.from_numpy(indices).to(self.device)
         intended = take.intended.to(self.device)[self.hits]
@@ -244,7 +242,7 @@ def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float]) -> None
 
 
 def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:
-    """``(FIRST_RENDERS, 14)`` parameters around the preset, near and far, few and many of them moved."""
+    """``(FIRST_RENDERS, parameters)`` around the preset, near and far, few and many of them moved."""
     size = (FIRST_RENDERS, len(preset))
     spread = math.log(LARGEST_REACH / SMALLEST_REACH)
     reach = SMALLEST_REACH * torch.exp(torch.rand(size[0], 1, generator=generator) * spread)
