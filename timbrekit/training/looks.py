@@ -62,7 +62,8 @@ def train_looks(
         preset: the sound to modulate.
         settings: of which seed, split, batch size, penalty, clipping, averaging and epochs (of each of the two rounds
             of training) count.
-        progress: called after each epoch. If it raises KeyboardInterrupt, training ends and what there is is kept.
+        progress: called after each epoch. If it raises KeyboardInterrupt, training ends and keeps the EMA of the
+            weights, which no epoch is chosen by; before the second round it is passed on.
         checkpoint, say: as in ``timbrekit.training.fast.train.train``.
 
     Returns:
