@@ -133,7 +133,7 @@ class Bar:
 
 @contextmanager
 def interruptible(told: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """The first Ctrl-C calls ``told`` and ends training early, keeping what was reached; the second stops everything."""
+    """The first Ctrl-C calls ``told`` and ends training early; the second stops everything."""
 
     def first(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, before)

@@ -61,7 +61,7 @@ class InverseWarmStart(FastWarmStart):
     def _ask(self, rows: Tensor) -> Tensor:
         return draw_asked(self.intended, torch.arange(len(self.hits)), rows, self.generator)
 
-    def _draw(self, passes: int) -> Tensor:
+    def _draw_inputs(self, passes: int) -> Tensor:
         rows = torch.arange(len(self.hits)).repeat(passes)
         return self._ask(rows).unflatten(0, (passes, -1))
 

@@ -1,4 +1,4 @@
-"""The synthesiser with its preset, played for the hits of a take and heard the way they are: y^ of the loss."""
+"""The synthesiser with its preset, played for the hits of a take and measured as they are."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -47,9 +47,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """The best mapping of a training run, and how it came about."""
+    """A trained mapping, and how it came about."""
 
-    mapping: Mapping
+    mapping: Mapping  # of the best epoch; the mel listener's, a ``LooksMapping``, of the last one
     split: Split
     history: list[Epoch]
     seconds: float  # of the whole run, all models trained together
@@ -157,8 +157,7 @@ class Objective:
 
     def draw_inputs(self, generator: torch.Generator) -> Tensor:
         """``(n, 3)`` inputs of an epoch, augmented."""
-        probabilities = self.settings.shift_probability, self.settings.growing_probability
-        return draw_inputs(self.take, *probabilities, generator, jitter=self.settings.jitter)[0]
+        return draw_inputs(self.take, self.settings, generator)[0]
 
 
 def make_mapping(take: Take, preset: "Preset", settings: Settings) -> Mapping:

@@ -117,7 +117,7 @@ class WarmStart:
             penalty = self.settings.l2_penalty * FIRST_PENALTY ** max(0, 1 - number / max(1, ROUNDS - 2))
             seen, heard = torch.cat(self.seen), torch.cat(self.heard)
             self.fit_both(penalty, seen, heard, BESIDE_STEPS, draw_seed(generator))
-            chosen = mapping.parameters_for(self._draw(1)[0])
+            chosen = mapping.parameters_for(self._draw_inputs(1)[0])
             jitter = torch.randn(chosen.shape, generator=generator).to(self.device) * JITTER * mapping.damping
             self.hear(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
             self.learn(RELEARN_STEPS)
@@ -146,7 +146,9 @@ class WarmStart:
         hits = self.hits
         drawn = torch.rand(MAPPING_STEPS, len(hits), generator=self.generator).to(self.device)
         some = drawn.argsort()[:, :MAPPING_BATCH]
-        inputs = self._draw(MAPPING_STEPS)[torch.arange(MAPPING_STEPS, device=self.device)[:, None], some]
+        inputs = self._draw_inputs(MAPPING_STEPS)[
+            torch.arange(MAPPING_STEPS, device=self.device)[:, None], some
+        ]
         penalties = torch.full((MAPPING_STEPS,), penalty, dtype=torch.float64, device=self.device)
         return [inputs, self.rings[hits][some], self.intended[some], penalties]
 
@@ -170,12 +172,9 @@ class WarmStart:
         _fit_surrogate(learner, sample_batches(seen, heard, steps, torch.Generator().manual_seed(seed)))
         self.surrogate.network.load_state_dict(learner.state_dict())
 
-    def _draw(self, passes: int) -> Tensor:
-        probabilities = self.settings.shift_probability, self.settings.growing_probability
-        drawn = draw_inputs(
-            self.take, *probabilities, self.generator, passes, self.device, self.settings.jitter
-        )
-        return drawn[:, self.hits]
+    def _draw_inputs(self, passes: int) -> Tensor:
+        """``(passes, hits, 3)`` inputs of the hits that are trained on."""
+        return draw_inputs(self.take, self.settings, self.generator, passes, self.device)[:, self.hits]
 
     def _rendered_loss(self) -> float:
         inputs = self.take.inputs.to(self.device)[self.hits]

@@ -78,7 +78,7 @@ class TrainingRun:
         self.validated = [hits[take.lengths[hits].argsort(stable=True)] for hits in validated]
         # The same every time, and drawn as in training.
         self.validation_inputs = [
-            self._draw_inputs(torch.Generator().manual_seed(seed)) for seed in self.seeds
+            draw_inputs(take, settings, torch.Generator().manual_seed(seed))[0] for seed in self.seeds
         ]
         self.generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
         self.history: list[tuple[Epoch, Tensor, Tensor]] = []
@@ -106,11 +106,6 @@ class TrainingRun:
             FastWarmStart(mapping, *about, self.renderer.worker, self.weights).run()
         self._start_from_mappings()
 
-    def _draw_inputs(self, generator: torch.Generator) -> Tensor:
-        settings = self.settings
-        probabilities = settings.shift_probability, settings.growing_probability
-        return draw_inputs(self.take, *probabilities, generator, jitter=settings.jitter)[0]
-
     def run_epoch(self) -> tuple[Tensor, Tensor]:
         """Take each training hit once. Mean loss of each model ``(models,)`` over training and validation hits.
 
@@ -119,7 +114,7 @@ class TrainingRun:
         settings = self.settings
         inputs, order = [], []
         for hits, generator in zip(self.trained_on, self.generators, strict=True):
-            inputs.append(self._draw_inputs(generator))
+            inputs.append(draw_inputs(self.take, settings, generator)[0])
             order.append(torch.cat(shuffled_batches(hits, self.take, settings, generator)))
         total = torch.zeros(len(self.players), device=self.device)
         for indices in _batches(order, settings.batch_size):
