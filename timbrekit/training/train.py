@@ -160,6 +160,45 @@ class Objective:
         return draw_inputs(self.take, self.settings, generator)[0]
 
 
+class GradientClipping:
+    """Clips the gradients of hits whose features leap, to at most ``limit`` times the typical length.
+
+    Typical is the median over the latest batches of their medians, for each model; the first batch is measured by
+    itself. Near the end of a parameter's range gradients were seen forty times as long, one hit's or a whole batch's,
+    and a few steps along them threw over what the mapping had learned.
+    """
+
+    BATCHES = 22  # two epochs of a minute with two hundred hits
+
+    def __init__(self, limit: float, models: int = 1, device: torch.device | None = None):
+        """``limit``: in typical lengths; 0: none."""
+        self.limit = limit
+        # The latest last; NaN where there is none yet.
+        self.medians = torch.full((self.BATCHES, models), math.nan, device=device)
+
+    def clip(self, gradients: Tensor) -> Tensor:
+        """Gradients by what is played, ``(models, batch, parameters)``, of the mean loss over the batch."""
+        if not self.limit:
+            return gradients
+        # As of each hit's own loss: batches differ in size.
+        lengths = gradients.norm(dim=-1) * gradients.shape[1]
+        medians = lengths.median(1).values
+        typical = self.medians.nanmedian(0).values
+        typical = torch.where(typical.isnan(), medians, typical)
+        self.medians.copy_(torch.cat([self.medians[1:], medians[None]]))
+        longest = (self.limit * typical).masked_fill(~(typical > 0), math.inf)[:, None]
+        shares = (longest / lengths.clamp_min(torch.finfo(gradients.dtype).tiny)).clamp_max(1)
+        return gradients * shares[..., None]
+
+
+def clipped(parameters: Tensor, clipping: GradientClipping) -> Tensor:
+    """``(batch, …)`` parameters whose gradient is clipped hit by hit; not that of the penalty on them."""
+    parameters = parameters.clone()
+    if parameters.requires_grad:
+        parameters.register_hook(lambda each: clipping.clip(each.flatten(1)[None])[0].view_as(each))
+    return parameters
+
+
 def make_mapping(take: Take, preset: "Preset", settings: Settings) -> Mapping:
     """A fresh mapping of the settings' size for the preset's synthesiser."""
     return Mapping(
@@ -173,6 +212,21 @@ def make_mapping(take: Take, preset: "Preset", settings: Settings) -> Mapping:
 def epochs_for(hits: int, batch_size: int) -> int:
     """As many as make ``STEPS``, within limits."""
     return min(max(math.ceil(STEPS / math.ceil(hits / batch_size)), FEWEST_EPOCHS), MOST_EPOCHS)
+
+
+def _schedule(
+    optimiser: torch.optim.Optimizer, steps: int, settings: Settings
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The published plateau, or one cycle over all steps (Smith and Topin, 2018)."""
+    if settings.plateau:
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=PLATEAU_EPOCHS)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        settings.learning_rate,
+        total_steps=max(steps, FEWEST_STEPS) + 1,
+        pct_start=0.1,
+        cycle_momentum=False,
+    )
 
 
 def shuffled_batches(
@@ -213,57 +267,3 @@ def check_finite(preset: str, loss: float) -> None:
         raise TrainingError(
             f"Training with the preset {preset} gave a loss that is not a number. Try another preset."
         )
-
-
-class GradientClipping:
-    """Clips the gradients of hits whose features leap, to at most ``limit`` times the typical length.
-
-    Typical is the median over the latest batches of their medians, for each model; the first batch is measured by
-    itself. Near the end of a parameter's range gradients were seen forty times as long, one hit's or a whole batch's,
-    and a few steps along them threw over what the mapping had learned.
-    """
-
-    BATCHES = 22  # two epochs of a minute with two hundred hits
-
-    def __init__(self, limit: float, models: int = 1, device: torch.device | None = None):
-        """``limit``: in typical lengths; 0: none."""
-        self.limit = limit
-        # The latest last; NaN where there is none yet.
-        self.medians = torch.full((self.BATCHES, models), math.nan, device=device)
-
-    def clip(self, gradients: Tensor) -> Tensor:
-        """Gradients by what is played, ``(models, batch, parameters)``, of the mean loss over the batch."""
-        if not self.limit:
-            return gradients
-        # As of each hit's own loss: batches differ in size.
-        lengths = gradients.norm(dim=-1) * gradients.shape[1]
-        medians = lengths.median(1).values
-        typical = self.medians.nanmedian(0).values
-        typical = torch.where(typical.isnan(), medians, typical)
-        self.medians.copy_(torch.cat([self.medians[1:], medians[None]]))
-        longest = (self.limit * typical).masked_fill(~(typical > 0), math.inf)[:, None]
-        shares = (longest / lengths.clamp_min(torch.finfo(gradients.dtype).tiny)).clamp_max(1)
-        return gradients * shares[..., None]
-
-
-def clipped(parameters: Tensor, clipping: GradientClipping) -> Tensor:
-    """``(batch, …)`` parameters whose gradient is clipped hit by hit; not that of the penalty on them."""
-    parameters = parameters.clone()
-    if parameters.requires_grad:
-        parameters.register_hook(lambda each: clipping.clip(each.flatten(1)[None])[0].view_as(each))
-    return parameters
-
-
-def _schedule(
-    optimiser: torch.optim.Optimizer, steps: int, settings: Settings
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """The published plateau, or one cycle over all steps (Smith and Topin, 2018)."""
-    if settings.plateau:
-        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=PLATEAU_EPOCHS)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        settings.learning_rate,
-        total_steps=max(steps, FEWEST_STEPS) + 1,
-        pct_start=0.1,
-        cycle_momentum=False,
-    )

@@ -42,30 +42,6 @@ WIDEST = math.asinh(LARGEST_DIFFERENCE)
 Render = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
-class Surrogate(nn.Module):
-    """A small network from synthesiser parameters to weighted feature differences."""
-
-    def __init__(self, preset: Tensor, damping: Tensor, features: int, generator: torch.Generator):
-        """``preset``, ``damping``: ``(parameters,)`` of the mapping. ``generator``: of the first weights."""
-        super().__init__()
-        self.network = surrogate_network(len(preset) + 1, features)
-        for layer in self.network:
-            if isinstance(layer, nn.Linear):
-                bound = 1 / math.sqrt(layer.in_features)
-                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-        self.register_buffer("preset", preset)
-        self.register_buffer("reach", damping.clamp_min(1e-3))
-
-    def inputs(self, parameters: Tensor, rings: Tensor) -> Tensor:
-        """Modulations in units of their reach, and for how long the hit rings: ``(batch, parameters + 1)``."""
-        return torch.cat([(parameters - self.preset) / self.reach, rings], 1)
-
-    def forward(self, parameters: Tensor, rings: Tensor) -> Tensor:
-        """``(batch, 7)`` of ``(batch, parameters)`` played for hits that ring for ``rings`` ``(batch, 1)``."""
-        return torch.sinh(self.network(self.inputs(parameters, rings)).clamp(-WIDEST, WIDEST))
-
-
 class WarmStart:
     """Fits a mapping in place. The steps of both networks are autograd's and torch's here.
 
@@ -182,6 +158,30 @@ class WarmStart:
         return float(feature_difference_loss(played, self.intended))
 
 
+class Surrogate(nn.Module):
+    """A small network from synthesiser parameters to weighted feature differences."""
+
+    def __init__(self, preset: Tensor, damping: Tensor, features: int, generator: torch.Generator):
+        """``preset``, ``damping``: ``(parameters,)`` of the mapping. ``generator``: of the first weights."""
+        super().__init__()
+        self.network = surrogate_network(len(preset) + 1, features)
+        for layer in self.network:
+            if isinstance(layer, nn.Linear):
+                bound = 1 / math.sqrt(layer.in_features)
+                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        self.register_buffer("preset", preset)
+        self.register_buffer("reach", damping.clamp_min(1e-3))
+
+    def inputs(self, parameters: Tensor, rings: Tensor) -> Tensor:
+        """Modulations in units of their reach, and for how long the hit rings: ``(batch, parameters + 1)``."""
+        return torch.cat([(parameters - self.preset) / self.reach, rings], 1)
+
+    def forward(self, parameters: Tensor, rings: Tensor) -> Tensor:
+        """``(batch, 7)`` of ``(batch, parameters)`` played for hits that ring for ``rings`` ``(batch, 1)``."""
+        return torch.sinh(self.network(self.inputs(parameters, rings)).clamp(-WIDEST, WIDEST))
+
+
 def surrogate_network(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, SURROGATE_WIDTH),
@@ -190,6 +190,16 @@ def surrogate_network(inputs: int, outputs: int) -> nn.Sequential:
         nn.SiLU(),
         nn.Linear(SURROGATE_WIDTH, outputs),
     )
+
+
+def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:
+    """``(FIRST_RENDERS, parameters)`` around the preset, near and far, few and many of them moved."""
+    size = (FIRST_RENDERS, len(preset))
+    spread = math.log(LARGEST_REACH / SMALLEST_REACH)
+    reach = SMALLEST_REACH * torch.exp(torch.rand(size[0], 1, generator=generator) * spread)
+    moved = torch.rand(size, generator=generator) < torch.rand(size[0], 1, generator=generator)
+    modulation = (torch.randn(size, generator=generator) * reach * moved).clamp(-1, 1)
+    return (preset + modulation * damping).clamp(0, 1)
 
 
 def sample_batches(seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator) -> list[Tensor]:
@@ -220,6 +230,18 @@ def _fit(network: nn.Module, loss: Callable[..., Tensor], batches: Sequence[Tens
     optimiser.zero_grad()
 
 
+def _draw_weights(mapping: Mapping, generator: torch.Generator) -> None:
+    """Hidden layers that tell inputs apart from the start, and an output near zero: near the preset."""
+    linear = [layer for layer in mapping.network if isinstance(layer, nn.Linear)]
+    for number, layer in enumerate(linear):
+        is_last = number == len(linear) - 1
+        scale = 0.01 if is_last else 1 / math.sqrt(layer.in_features)
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
+        if layer.bias is not None:
+            offset = torch.randn(layer.bias.shape, generator=generator)
+            layer.bias.copy_(offset * (0.0 if is_last else 0.5))
+
+
 def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float]) -> None:
     """Scale the last layer down while that follows better: where the surrogate was wrong, it was wrong far out."""
     last = [layer for layer in mapping.network if isinstance(layer, nn.Linear)][-1]
@@ -238,25 +260,3 @@ def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float]) -> None
         if loss < least:
             best, least = factor, loss
     scale_by(best)
-
-
-def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:
-    """``(FIRST_RENDERS, parameters)`` around the preset, near and far, few and many of them moved."""
-    size = (FIRST_RENDERS, len(preset))
-    spread = math.log(LARGEST_REACH / SMALLEST_REACH)
-    reach = SMALLEST_REACH * torch.exp(torch.rand(size[0], 1, generator=generator) * spread)
-    moved = torch.rand(size, generator=generator) < torch.rand(size[0], 1, generator=generator)
-    modulation = (torch.randn(size, generator=generator) * reach * moved).clamp(-1, 1)
-    return (preset + modulation * damping).clamp(0, 1)
-
-
-def _draw_weights(mapping: Mapping, generator: torch.Generator) -> None:
-    """Hidden layers that tell inputs apart from the start, and an output near zero: near the preset."""
-    linear = [layer for layer in mapping.network if isinstance(layer, nn.Linear)]
-    for number, layer in enumerate(linear):
-        is_last = number == len(linear) - 1
-        scale = 0.01 if is_last else 1 / math.sqrt(layer.in_features)
-        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
-        if layer.bias is not None:
-            offset = torch.randn(layer.bias.shape, generator=generator)
-            layer.bias.copy_(offset * (0.0 if is_last else 0.5))
