@@ -20,7 +20,7 @@ from timbrekit.tone.train import prepare
 from timbrekit.tone.train import train as train_tone
 from timbrekit.training.bounds import optimize_directly
 from timbrekit.training.fast.cuda_graph import Replayed
-from timbrekit.training.fast.renderer import Aim, Renderer
+from timbrekit.training.fast.renderer import Renderer, Targets
 from timbrekit.training.fast.run import TrainingRun
 from timbrekit.training.fast.train import Variant, train, train_many
 from timbrekit.training.objective import SynthPlayer
@@ -79,8 +79,8 @@ def test_losses_and_gradients_are_those_of_the_cpu(recipe, monkeypatch):
         near = torch.stack([player.preset.cpu() for player in players])[:, None]
         near = near + 0.1 * torch.randn(2, 6, 14, generator=generator)
         near, intended = near.clamp(0, 1).to(device), take.intended.to(device)
-        aim = Aim(players, intended.expand(len(players), -1, -1), spread_weights(intended))
-        with Renderer(aim, second_process=False) as renderer:
+        targets = Targets(players, intended.expand(len(players), -1, -1), spread_weights(intended))
+        with Renderer(targets, second_process=False) as renderer:
             sources = [torch.Generator().manual_seed(seed) for seed in range(2)]
             draws = [values.to(device) for values in renderer.draw(6, sources)]
             losses, gradients = renderer.losses(near, indices, draws, with_gradient=True)

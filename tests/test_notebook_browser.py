@@ -310,9 +310,9 @@ def test_training_can_be_stopped_while_it_runs_and_keeps_the_best(page, lab):
     )
     last = run_in_a_new_cell(page, source)
     last.locator("p", has_text="Epoch").wait_for(timeout=LONGEST_RUN_MS)
-    show(last.get_by_text("To stop here and keep the best so far"), page, "9-training")
+    show(last.get_by_text("To stop here and keep what was reached"), page, "9-training")
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:interrupt-kernel')")  # ■
-    last.locator("p", has_text="stopped early, the best so far is kept").wait_for(timeout=LONGEST_RUN_MS)
+    last.locator("p", has_text="stopped early, what was reached is kept").wait_for(timeout=LONGEST_RUN_MS)
     show(last, page, "9-stopped")
     models = list((home / "notebooks" / "sessions" / "my session" / "models").glob("snare-2-*/model.pt"))
     assert len(models) == 1 and check_model(models[0]).ready

@@ -224,7 +224,7 @@ def test_while_it_trains_the_panel_says_how_to_stop_and_draws_what_was_reached()
         assert re.search(
             r"Epoch 1 of 9, about \d+ s left\. Error 0\.900, best so far 0\.900", panel.words.value
         )
-        assert "keep the best so far, press ■" in panel.hint.value
+        assert "keep what was reached, press ■" in panel.hint.value
         progress(Epoch(2, 9, 1.0, 0.8, 5))
         raise KeyboardInterrupt  # as ■ does before the first epoch is done
 

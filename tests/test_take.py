@@ -11,7 +11,14 @@ from timbrekit.errors import TrainingError
 from timbrekit.features import TimbreFeatures, onset_features
 from timbrekit.plugin.rehearse import normalize_running
 from timbrekit.recording.hits import find_hits, onset_windows
+from timbrekit.training.settings import Settings
 from timbrekit.training.take import SHIFTS, choose_reference, draw_inputs, make_take, scale_to_range
+
+
+def augmentation(shift_probability, growing_probability, jitter=0.0):
+    return Settings(
+        shift_probability=shift_probability, growing_probability=growing_probability, jitter=jitter
+    )
 
 
 def growing_inputs(take):
@@ -45,8 +52,8 @@ def test_a_feature_that_never_changes_is_in_the_middle():
 
 def test_drawn_inputs_are_whole_take_ones_or_growing_ones():
     take, generator = tiny_take(), torch.Generator().manual_seed(0)
-    assert torch.equal(draw_inputs(take, 0.0, 0.0, generator)[0], take.inputs)
-    drawn = draw_inputs(take, 0.0, 0.5, generator, passes=200)
+    assert torch.equal(draw_inputs(take, augmentation(0.0, 0.0), generator)[0], take.inputs)
+    drawn = draw_inputs(take, augmentation(0.0, 0.5), generator, passes=200)
     possible = torch.cat([growing_inputs(take), take.inputs[None]])
     distance = (drawn[:, None] - possible[None]).abs().amax(-1).amin(1)
     assert distance.max() == 0
@@ -57,7 +64,7 @@ def test_drawn_inputs_are_whole_take_ones_or_growing_ones():
 def test_an_early_hit_is_mostly_heard_as_by_a_plug_in_opened_before_the_take():
     take = tiny_take()
     growing = growing_inputs(take)
-    drawn = draw_inputs(take, 0.0, 1.0, torch.Generator().manual_seed(0), passes=4000)
+    drawn = draw_inputs(take, augmentation(0.0, 1.0), torch.Generator().manual_seed(0), passes=4000)
     for hit in (2, 5):
         cold = (drawn[:, hit] == growing[0, hit]).all(-1).float().mean()
         # Opened at the take's start, or at a later hit that changes no range.
@@ -75,7 +82,7 @@ def test_shifted_inputs_are_those_of_the_same_strokes_caught_earlier_or_later():
 
 def test_half_of_the_drawn_inputs_are_shifted_and_all_stay_in_range():
     take = tiny_take()
-    drawn = draw_inputs(take, 0.5, 0.0, torch.Generator().manual_seed(0), passes=500)
+    drawn = draw_inputs(take, augmentation(0.5, 0.0), torch.Generator().manual_seed(0), passes=500)
     possible = scale_to_range(take.shifted_onset, take.minimum, take.maximum).clamp(0, 1)
     assert (drawn[:, None] == possible[None]).all(-1).any(1).all()
     exact = (drawn == take.inputs).all(-1).float().mean()
@@ -84,7 +91,7 @@ def test_half_of_the_drawn_inputs_are_shifted_and_all_stay_in_range():
 
 def test_noise_on_the_inputs_has_the_asked_for_spread_and_stays_in_range():
     take = tiny_take()
-    drawn = draw_inputs(take, 0.0, 0.0, torch.Generator().manual_seed(0), passes=2000, jitter=0.03)
+    drawn = draw_inputs(take, augmentation(0.0, 0.0, 0.03), torch.Generator().manual_seed(0), passes=2000)
     assert drawn.min() == 0 and drawn.max() == 1
     off = drawn - take.inputs
     inside = (take.inputs - 0.5).abs() < 0.35  # four deviations from either end
@@ -94,7 +101,7 @@ def test_noise_on_the_inputs_has_the_asked_for_spread_and_stays_in_range():
 
 def test_shifted_hits_are_heard_with_growing_ranges_too():
     take = tiny_take()
-    drawn = draw_inputs(take, 1.0, 1.0, torch.Generator().manual_seed(0), passes=100)
+    drawn = draw_inputs(take, augmentation(1.0, 1.0), torch.Generator().manual_seed(0), passes=100)
     possible = scale_to_range(take.shifted_onset[:, None], *take.growing_ranges).clamp(0, 1)
     for hit in range(len(take)):
         heard = possible[:, : hit + 1, hit].flatten(0, 1)
@@ -105,7 +112,9 @@ def test_hits_heard_through_other_windows_are_not_shifted():
     take = tiny_take()
     other = make_take(take.hits, onset_windows=take.hits.windows_at(-20))
     assert torch.equal(other.shifted_onset, other.onset[None])
-    assert torch.equal(draw_inputs(other, 1.0, 0.0, torch.Generator().manual_seed(0))[0], other.inputs)
+    assert torch.equal(
+        draw_inputs(other, augmentation(1.0, 0.0), torch.Generator().manual_seed(0))[0], other.inputs
+    )
 
 
 def test_the_reference_differs_from_itself_by_nothing():

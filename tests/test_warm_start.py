@@ -34,7 +34,7 @@ def test_the_mappings_gradient_is_that_of_the_loss_and_the_penalty():
     damping = torch.rand(14, generator=torch.Generator().manual_seed(1))
     damping[3] = 0.0  # a parameter that a preset holds still
     mapping, take = mapping_that_reaches_far(damping), tiny_take()
-    start = FastWarmStart(mapping, take, None, np.arange(HITS), Settings(), 0, None)
+    start = FastWarmStart(mapping, take, None, np.arange(HITS), Settings(), None)
     with torch.no_grad():
         start.small_surrogate.weights.mul_(4)  # … and beyond the widest difference
         start.mapping_backward(take.inputs, start.rings, start.intended, penalty=0.1)
@@ -57,7 +57,7 @@ def test_the_readable_warm_start_is_the_fast_one(short_warm_start):
     found = []
     for make in (WarmStart, lambda *how: FastWarmStart(*how, Worker(None, wanted=False))):
         mapping = Mapping(build_network("mlp", 0), torch.full((14,), 0.5), torch.ones(14))
-        make(mapping, tiny_take(), render, np.arange(10), Settings(), 3).run()
+        make(mapping, tiny_take(), render, np.arange(10), Settings(seed=3)).run()
         found.append(torch.cat([values.flatten() for values in mapping.parameters()]).detach())
     assert found[0].abs().max() > 0.01
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)

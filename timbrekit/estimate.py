@@ -47,6 +47,7 @@ class Estimator(nn.Module):
             mean, scale: ``(D,)`` in dB.
             known: ``(n, D)`` the scaled hits, whose ranges are kept to.
             parts: of each look the offset ``(m,)``, linear part ``(D_k, m)``, and weights of the kernel ``(n, m)``.
+                The linear parts are kept one below the other.
         """
         super().__init__()
         self.sizes: list[int] = [len(linear) for _, linear, _ in parts]
@@ -55,9 +56,7 @@ class Estimator(nn.Module):
         self.register_buffer("low", self.known.amin(0))
         self.register_buffer("high", self.known.amax(0))
         self.register_buffer("offset", torch.stack([offset for offset, _, _ in parts]).float())
-        self.register_buffer(
-            "linear", torch.cat([linear for _, linear, _ in parts]).float()
-        )  # one below the other
+        self.register_buffer("linear", torch.cat([linear for _, linear, _ in parts]).float())
         self.register_buffer("weights", torch.stack([weights for _, _, weights in parts]).float())
 
     def forward(self, features: Tensor) -> Tensor:
@@ -97,23 +96,24 @@ def fit_estimator(
     x = (features - mean) / scale
     known = x[len(x) // 2]
     x = torch.minimum(torch.maximum(x, known.amin(0)), known.amax(0))
-    folds, parts, every, apart = _folds(groups), [], [], []
+    folds, parts, choices, apart = _folds(groups), [], [], []
     for size in sizes:
         seen = known[:, :size]
         chosen = _choose(seen, wanted, groups)
-        every.append(chosen)
+        choices.append(chosen)
         trust = _trust(seen, wanted, chosen)
         parts.append(tuple(each * trust for each in _solve(seen, wanted, chosen)))
         apart.append(_left_out(x[..., :size], seen, wanted, folds, chosen) * trust)
-    return Estimator(mean, scale, known, parts), torch.stack(apart, 2).float(), every
+    return Estimator(mean, scale, known, parts), torch.stack(apart, 2).float(), choices
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """``(…, n, m)`` of ``(…, n, D)`` and ``(m, D)``."""
+    """``(…, n, m)`` of ``(…, n, D)`` and ``(m, D)``: a Laplacian kernel of the Euclidean distance."""
     return torch.exp(-torch.cdist(a, b.expand(*a.shape[:-2], *b.shape)) / (WIDTH * math.sqrt(a.shape[-1])))
 
 
 def _solve(seen: Tensor, wanted: Tensor, chosen: Chosen) -> tuple[Tensor, Tensor, Tensor]:
+    """Offset ``(m,)``, linear part ``(D, m)`` and weights of the kernel ``(n, m)`` of a kernel ridge regression."""
     offset, share = wanted.mean(0), chosen.linear / seen.shape[1]
     matrix = (
         _kernel(seen, seen) + share * seen @ seen.T + chosen.ridge * torch.eye(len(seen), dtype=seen.dtype)
@@ -141,7 +141,7 @@ def _trust(seen: Tensor, wanted: Tensor, chosen: Chosen) -> Tensor:
 
 
 def _choose(seen: Tensor, wanted: Tensor, groups: Tensor) -> Chosen:
-    """By the error of groups that are left out, in closed form: ``inverse_gg^-1 weights_g``."""
+    """By the error of groups left out, in closed form: ``(K^-1)_gg^-1 (K^-1 wanted)_g``, the ridge in K."""
     alike, product = _kernel(seen, seen), seen @ seen.T / seen.shape[1]
     members = [torch.nonzero(groups == group)[:, 0] for group in groups.unique()]
     tried = []

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 ModelName = Literal["mlp", "mlp-large", "linear", "mlp-plain"]
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
-NUM_INPUTS = 3
+MLP_SIZES = {"mlp": (32, 1), "mlp-large": (64, 3)}  # width and number of the hidden layers
+NUM_INPUTS = 3  # onset features
 EXCESS_WEIGHT = 3.0  # of reaching beyond a parameter's range, against the squared modulation
 
 
@@ -33,20 +34,12 @@ def build_network(model: ModelName = "mlp", seed: int = 0, outputs: int = 14) ->
         network = nn.Sequential(nn.Linear(NUM_INPUTS, outputs, bias=False), nn.Hardtanh())
     elif model == "mlp-plain":
         network = nn.Sequential(nn.Linear(NUM_INPUTS, 32), nn.ReLU(), nn.Linear(32, outputs), nn.Tanh())
-    elif model in ("mlp", "mlp-large"):
-        width, depth = (32, 1) if model == "mlp" else (64, 3)
-        layers: list[nn.Module] = []
-        for inputs in [NUM_INPUTS, *[width] * (depth - 1)]:
-            layers += [nn.Linear(inputs, width), nn.LayerNorm(width, elementwise_affine=False), nn.ReLU()]
-        network = nn.Sequential(*layers, nn.Linear(width, outputs), nn.Tanh())
+    elif model in MLP_SIZES:
+        network = layer_norm_mlp(NUM_INPUTS, *MLP_SIZES[model], outputs)
     else:
         raise ValueError(f"model must be one of {', '.join(MODEL_NAMES)}, not {model!r}")
     generator = torch.Generator().manual_seed(seed)
-    for layer in network:
-        if isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight, std=1e-6 if model == "linear" else 1e-3, generator=generator)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    draw_small_weights(network, 1e-6 if model == "linear" else 1e-3, generator)
     if model == "mlp-plain":
         hidden = network[0]
         nn.init.normal_(hidden.weight, std=math.sqrt(2 / NUM_INPUTS), generator=generator)
@@ -54,6 +47,23 @@ def build_network(model: ModelName = "mlp", seed: int = 0, outputs: int = 14) ->
         with torch.no_grad():
             hidden.bias.copy_(-(hidden.weight * bends).sum(-1))
     return network
+
+
+def layer_norm_mlp(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
+    """``depth`` hidden layers of ``width``, each with layer norm without affine and ReLU; tanh at the end."""
+    layers: list[nn.Module] = []
+    for size in [inputs, *[width] * (depth - 1)]:
+        layers += [nn.Linear(size, width), nn.LayerNorm(width, elementwise_affine=False), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(width, outputs), nn.Tanh())
+
+
+def draw_small_weights(network: nn.Sequential, std: float, generator: torch.Generator) -> None:
+    """Initialise all linear layers: weights normal, biases 0."""
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=std, generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 class Mapping(nn.Module):
@@ -77,12 +87,13 @@ class Mapping(nn.Module):
     def parameters_and_penalty(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """What is played, and a penalty on it.
 
-        The penalty, a scalar, is the mean squared modulation, and how far it reaches beyond a parameter's range. It
-        keeps with the preset what need not move, and lets a parameter come back that was pushed past its end, where
-        the clipping has no gradient.
+        The penalty is ``mean(output^2) + 3 mean |unclipped - clipped|``, of the network's output before damping. The
+        first term keeps with the preset what need not move. The second lets a parameter come back that was pushed past
+        the end of its range, where the clipping has no gradient.
 
         Returns:
-            ``(batch, parameters)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does; penalty.
+            ``(batch, parameters)`` normalised synthesiser parameters, clipped to [0, 1] as the plug-in does; the
+            penalty, a scalar.
         """
         modulation = self.network(features - self.centre)
         wanted = self.preset + modulation * self.damping

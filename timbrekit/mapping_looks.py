@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from timbrekit.estimate import Estimator
-from timbrekit.mapping import Mapping
+from timbrekit.mapping import Mapping, draw_small_weights, layer_norm_mlp
 
 HIDDEN = 64
 CONTEXT = 7  # numbers beside the aims, by which the network tells the looks apart
@@ -18,18 +18,8 @@ def build_looks_network(wanted: int, outputs: int, seed: int = 0) -> nn.Sequenti
     As the published ``mlp``, but wider: one hidden layer of 64 with layer norm without affine, ReLU, tanh at the end;
     initial weights normal, std 1e-3.
     """
-    network = nn.Sequential(
-        nn.Linear(wanted, HIDDEN),
-        nn.LayerNorm(HIDDEN, elementwise_affine=False),
-        nn.ReLU(),
-        nn.Linear(HIDDEN, outputs),
-        nn.Tanh(),
-    )
-    generator = torch.Generator().manual_seed(seed)
-    for layer in network:
-        if isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight, std=1e-3, generator=generator)
-            nn.init.zeros_(layer.bias)
+    network = layer_norm_mlp(wanted, HIDDEN, 1, outputs)
+    draw_small_weights(network, 1e-3, torch.Generator().manual_seed(seed))
     return network
 
 

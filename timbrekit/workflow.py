@@ -77,7 +77,7 @@ def train_model(
     """Train, rehearse, prove and write ``model.pt, report.json, report.png, rehearsal.wav, primer.wav, card.txt``.
 
     All files are made in a folder beside and then put in place, so that nothing half-made is left behind. Ctrl-C
-    (KeyboardInterrupt) after the first epoch keeps the best model so far, without rehearsal, picture and verdict.
+    (KeyboardInterrupt) once there is a model keeps what was reached, without rehearsal, picture and verdict.
 
     Args:
         prepared: from :func:`prepare`.

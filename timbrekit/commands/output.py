@@ -112,7 +112,7 @@ class Bar:
         """Ctrl-C was pressed: say what happens next, if there is something to keep."""
         if self._epoch:
             with suppress(RuntimeError):  # it came amid another word
-                self._talk("Stopping. The best so far is kept")
+                self._talk("Stopping. What was reached is kept")
 
     def _tell(self) -> None:
         epoch, left = self._epoch, self._left.words()
@@ -133,7 +133,7 @@ class Bar:
 
 @contextmanager
 def interruptible(told: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """The first Ctrl-C calls ``told`` and ends training early, which keeps its best; the second stops everything."""
+    """The first Ctrl-C calls ``told`` and ends training early; the second stops everything."""
 
     def first(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, before)

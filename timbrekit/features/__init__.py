@@ -5,7 +5,6 @@ from timbrekit.features.onset import (
     ONSET_FEATURE_UNITS,
     ONSET_FEATURES,
     ONSET_WINDOW,
-    POWER_FLOOR,
     onset_features,
 )
 from timbrekit.features.timbre import (
@@ -16,7 +15,6 @@ from timbrekit.features.timbre import (
     TIMBRE_FEATURES,
     TIMBRE_SAMPLES,
     TimbreFeatures,
-    frequency_response,
     k_weighting,
 )
 
@@ -28,12 +26,10 @@ __all__ = [
     "ONSET_FEATURES",
     "ONSET_FEATURE_UNITS",
     "ONSET_WINDOW",
-    "POWER_FLOOR",
     "TIMBRE_FEATURES",
     "TIMBRE_FEATURE_UNITS",
     "TIMBRE_SAMPLES",
     "TimbreFeatures",
-    "frequency_response",
     "k_weighting",
     "onset_features",
 ]

@@ -66,6 +66,28 @@ def looks_heard(detections: NDArray[np.int64], sample_rate: int) -> NDArray[np.i
     return (answers < following[:, None]).sum(1).clip(1)
 
 
+def hear_looks(samples: Tensor, detections: Tensor, sample_rate: int, shift: int = 0) -> Tensor:
+    """Features of all looks at the hits of a recording, with silence before and after it.
+
+    Args:
+        samples: ``(samples,)``; or ``(n, samples)``, a recording for each hit.
+        detections: ``(n,)`` where the detector fires.
+        sample_rate: Hz.
+        shift: hear everything so many samples later.
+
+    Returns:
+        ``(n, 104)`` in dB, float32.
+    """
+    reach = look_delays(sample_rate)[-1] + 1 + abs(shift)
+    padded = torch.nn.functional.pad(samples, (reach, reach)).expand(len(detections), -1)
+    heard = []
+    for look in LOOKS:
+        first, end = look.window(sample_rate)
+        index = (detections + reach + shift)[:, None] + torch.arange(first, end)
+        heard.append(look_features(padded.gather(1, index), look, sample_rate))
+    return torch.cat(heard, -1).float()
+
+
 def look_features(windows: Tensor, look: Look, sample_rate: int) -> Tensor:
     """The features of one look.
 
@@ -102,25 +124,3 @@ def mel_filters(bands: int, fft_size: int, sample_rate: int) -> Tensor:
     falling = (edges[2:] - hz) / (edges[2:] - edges[1:-1])
     triangles = torch.minimum(rising, falling).clamp_min(0)
     return triangles / triangles.sum(0).clamp_min(1e-12)
-
-
-def hear_looks(samples: Tensor, detections: Tensor, sample_rate: int, shift: int = 0) -> Tensor:
-    """Features of all looks at the hits of a recording, with silence before and after it.
-
-    Args:
-        samples: ``(samples,)``; or ``(n, samples)``, a recording for each hit.
-        detections: ``(n,)`` where the detector fires.
-        sample_rate: Hz.
-        shift: hear everything so many samples later.
-
-    Returns:
-        ``(n, 104)`` in dB, float32.
-    """
-    reach = look_delays(sample_rate)[-1] + 1 + abs(shift)
-    padded = torch.nn.functional.pad(samples, (reach, reach)).expand(len(detections), -1)
-    heard = []
-    for look in LOOKS:
-        first, end = look.window(sample_rate)
-        index = (detections + reach + shift)[:, None] + torch.arange(first, end)
-        heard.append(look_features(padded.gather(1, index), look, sample_rate))
-    return torch.cat(heard, -1).float()

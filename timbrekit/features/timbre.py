@@ -32,27 +32,6 @@ GATED_POWER_FLOOR = 10 ** (GATE_LKFS / 10) * 0.375 * FRAME  # a bin of white noi
 MAGNITUDE_FLOOR = 1e-4
 
 
-def k_weighting(sample_rate: int) -> tuple[tuple[NDArray, NDArray], ...]:
-    """The two biquads of ITU-R BS.1770-4's K-weighting as ``(b, a)`` with ``a[0] = 1``, at any sample rate in Hz.
-
-    High shelf 4 dB at 1500 Hz, Q 0.7071; high-pass 38 Hz, Q 0.5 (RBJ cookbook forms).
-    """
-    from pyloudnorm import IIRfilter  # here: it brings scipy.signal, which few that load this need
-
-    shelf = IIRfilter(4.0, math.sqrt(0.5), 1500.0, sample_rate, "high_shelf")
-    high_pass = IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass")
-    return (shelf.b, shelf.a), (high_pass.b, high_pass.a)
-
-
-def frequency_response(biquads: tuple[tuple[NDArray, NDArray], ...], size: int) -> Tensor:
-    """Response of a chain of biquads at the ``size // 2 + 1`` bins of a real FFT: complex128."""
-    z = torch.exp(-1j * torch.linspace(0, math.pi, size // 2 + 1, dtype=torch.float64))
-    response = torch.ones_like(z)
-    for b, a in biquads:
-        response = response * (b[0] + b[1] * z + b[2] * z**2) / (a[0] + a[1] * z + a[2] * z**2)
-    return response
-
-
 @dataclass(frozen=True)
 class TimbreFeatures:
     """Seven features of a hit: loudness, centroid and flatness of transient and sustain, temporal centroid.
@@ -85,7 +64,7 @@ class TimbreFeatures:
 
     @classmethod
     def for_training(cls, sample_rate: int, gated: bool, thinned: bool = True) -> "TimbreFeatures":
-        """What a synthesiser is led by: features of every fourth frame of the sustain, or of all."""
+        """What the loss is taken on: features of every fourth frame of the sustain (``thinned``), or of all."""
         return cls(sample_rate, gated, THIN_HOP if thinned else HOP)
 
     def __call__(self, segments: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -142,15 +121,18 @@ class TimbreFeatures:
         return torch.cat([each.flatten(1), 0.03 * centroid_ms.clamp_min(1e-3)[:, None] ** 1.864], 1)
 
     def _weighted_mean_square(self, frames: Tensor) -> Tensor:
+        """``(batch, frames)`` mean square after K-weighting."""
         if self.gated:
-            return _power_spectrum(frames) @ _power_weights(self.sample_rate, frames.dtype, frames.device)
+            return _PowerSpectrum.apply(frames) @ _power_weights(
+                self.sample_rate, frames.dtype, frames.device
+            )
         response = _k_response(self.sample_rate, frames.dtype, frames.device)
         size = 2 * (len(response) - 1)
         filtered = torch.fft.irfft(torch.fft.rfft(frames, size) * response, size)
         return filtered[..., :FRAME].square().mean(-1)
 
     def _brightness(self, frames: Tensor) -> Tensor:
-        magnitude = _power_spectrum(frames * _flat_top(frames.dtype, frames.device))
+        magnitude = _PowerSpectrum.apply(frames * _flat_top(frames.dtype, frames.device))
         magnitude = torch.log1p(magnitude.clamp_min(MAGNITUDE_FLOOR**2).sqrt())
         moments = _spectral_weights(self.sample_rate, frames.dtype, frames.device)
         moment, mass = (magnitude @ moments).unbind(-1)
@@ -169,31 +151,8 @@ class Frames:
     energy: Tensor  # (batch, samples) the squared signal of the first 125 ms
 
 
-# What is cached below is computed once for every kind of tensor and never forgotten: a training step recorded on a GPU
+# What is cached below is computed once for every kind of tensor and never forgotten: a training step captured on a GPU
 # can take nothing over from the CPU, and looks at these where they lie.
-
-
-@cache
-def _temporal_weights(sample_rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """``(samples, 2)``: what each squared sample adds to the moment in ms and to the mass of the temporal centroid.
-
-    Smoothing then taking the centroid is linear in the squared signal, so one weight per sample does both.
-    """
-    count = sample_rate * TEMPORAL_CENTROID_MS // 1000
-    size = 2 * count + FRAME
-    kernel = torch.fft.rfft(torch.hann_window(FRAME, dtype=torch.float64), size)
-    ones = torch.zeros(2, size, dtype=torch.float64)
-    ones[0, :count] = torch.arange(count) * 1000 / sample_rate  # ms
-    ones[1, :count] = 1
-    smoothed = torch.fft.irfft(torch.fft.rfft(ones) * kernel, size)
-    return smoothed[:, FRAME // 2 - 1 : FRAME // 2 - 1 + count].T.to(dtype).contiguous().to(device)
-
-
-@cache
-def _spectral_weights(sample_rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """``(1025, 2)``: what each bin's magnitude adds to the moment in Hz and to the mass of the centroid."""
-    hz = torch.linspace(0, sample_rate / 2, FRAME // 2 + 1, dtype=dtype)
-    return torch.stack([hz, torch.ones_like(hz)], 1).to(device)
 
 
 def _frames(segments: Tensor, hop: int) -> Tensor:
@@ -207,6 +166,7 @@ def _frames(segments: Tensor, hop: int) -> Tensor:
 
 @cache
 def _frame_starts(hop: int, device: torch.device) -> Tensor:
+    """``(frames,)`` the first sample of each of :func:`_frames`, as many as the features look at."""
     sustain = torch.arange(_sustain_start(hop), TIMBRE_SAMPLES - FRAME + 1, hop, device=device)
     return torch.cat([torch.arange(0, TRANSIENT_FRAMES * HOP, HOP, device=device), sustain])
 
@@ -216,24 +176,8 @@ def _sustain_start(hop: int) -> int:
     return TRANSIENT_FRAMES * HOP + (hop - HOP) // 2
 
 
-def _transient_and_sustain(values: Tensor, weights: Tensor, carried: float) -> Tensor:
-    """Weighted means ``(batch, features, 2)`` over the transient and the sustain of ``(batch, features, frames)``.
-
-    ``carried``: weight of the transient in the sustain. One frame's worth at the gate, among some tens of frames,
-    is felt only where the sustain is all but silent.
-    """
-    sizes = [TRANSIENT_FRAMES, values.shape[-1] - TRANSIENT_FRAMES]
-    weights, rest_weights = weights.split(sizes, -1)
-    # Not ``where``, which would take the 1 over from the CPU.
-    weights = weights.masked_fill(~(weights.sum(-1, keepdim=True) > 0), 1.0)
-    values, rest = values.split(sizes, -1)
-    transient = (values * weights).sum(-1) / weights.sum(-1)
-    sustain = (rest * rest_weights).sum(-1) + transient * carried
-    return torch.stack([transient, sustain / (rest_weights.sum(-1) + carried)], -1)
-
-
 class _PowerSpectrum(torch.autograd.Function):
-    """``|rfft(frames)|^2`` with its gradient as one real inverse FFT.
+    """``|rfft(frames)|^2``, ``(…, 1025)`` of ``(…, 2048)``, with its gradient as one real inverse FFT.
 
     By itself autograd goes back through a complex FFT of twice the size and several arrays of zeros: three times
     the time of everything else in the features.
@@ -257,29 +201,6 @@ class _PowerSpectrum(torch.autograd.Function):
         return torch.fft.irfft(product, 2 * (spectrum.shape[-1] - 1), norm="forward")
 
 
-def _power_spectrum(frames: Tensor) -> Tensor:
-    """``(…, 1025)`` of ``(…, 2048)``."""
-    return _PowerSpectrum.apply(frames)
-
-
-def _flatness_db(frames: Tensor, floor: float) -> Tensor:
-    power = _power_spectrum(frames * _hann(frames.dtype, frames.device)).clamp_min(floor)
-    return 20 * torch.log10(torch.exp(power.log().mean(-1)) / power.mean(-1) + 1e-8)
-
-
-@cache
-def _hann(dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.hann_window(FRAME, dtype=dtype).to(device)
-
-
-@cache
-def _flat_top(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Symmetric flat-top window (the paper's code uses the symmetric one, see the golden vectors)."""
-    phase = torch.linspace(0, 2 * math.pi, FRAME, dtype=torch.float64)
-    weights = (0.21557895, -0.41663158, 0.277263158, -0.083578947, 0.006947368)
-    return sum(w * torch.cos(k * phase) for k, w in enumerate(weights)).to(device, dtype)
-
-
 @cache
 def _power_weights(sample_rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """What each bin of a real FFT's power adds to the K-weighted mean square."""
@@ -296,3 +217,81 @@ def _k_response(sample_rate: int, dtype: torch.dtype, device: torch.device) -> T
     """
     response = frequency_response(k_weighting(sample_rate), 2 * FRAME)
     return response.to(device, torch.complex128 if dtype == torch.float64 else torch.complex64)
+
+
+def k_weighting(sample_rate: int) -> tuple[tuple[NDArray, NDArray], ...]:
+    """The two biquads of ITU-R BS.1770-4's K-weighting as ``(b, a)`` with ``a[0] = 1``, at any sample rate in Hz.
+
+    High shelf 4 dB at 1500 Hz, Q 0.7071; high-pass 38 Hz, Q 0.5 (RBJ cookbook forms).
+    """
+    from pyloudnorm import IIRfilter  # here: it brings scipy.signal, which few that load this need
+
+    shelf = IIRfilter(4.0, math.sqrt(0.5), 1500.0, sample_rate, "high_shelf")
+    high_pass = IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass")
+    return (shelf.b, shelf.a), (high_pass.b, high_pass.a)
+
+
+def frequency_response(biquads: tuple[tuple[NDArray, NDArray], ...], size: int) -> Tensor:
+    """Response of a chain of biquads at the ``size // 2 + 1`` bins of a real FFT: complex128."""
+    z = torch.exp(-1j * torch.linspace(0, math.pi, size // 2 + 1, dtype=torch.float64))
+    response = torch.ones_like(z)
+    for b, a in biquads:
+        response = response * (b[0] + b[1] * z + b[2] * z**2) / (a[0] + a[1] * z + a[2] * z**2)
+    return response
+
+
+@cache
+def _flat_top(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Symmetric flat-top window (the paper's code uses the symmetric one, see the golden vectors)."""
+    phase = torch.linspace(0, 2 * math.pi, FRAME, dtype=torch.float64)
+    weights = (0.21557895, -0.41663158, 0.277263158, -0.083578947, 0.006947368)
+    return sum(w * torch.cos(k * phase) for k, w in enumerate(weights)).to(device, dtype)
+
+
+@cache
+def _spectral_weights(sample_rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``(1025, 2)``: what each bin's magnitude adds to the moment in Hz and to the mass of the centroid."""
+    hz = torch.linspace(0, sample_rate / 2, FRAME // 2 + 1, dtype=dtype)
+    return torch.stack([hz, torch.ones_like(hz)], 1).to(device)
+
+
+def _flatness_db(frames: Tensor, floor: float) -> Tensor:
+    power = _PowerSpectrum.apply(frames * _hann(frames.dtype, frames.device)).clamp_min(floor)
+    return 20 * torch.log10(torch.exp(power.log().mean(-1)) / power.mean(-1) + 1e-8)
+
+
+@cache
+def _hann(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.hann_window(FRAME, dtype=dtype).to(device)
+
+
+def _transient_and_sustain(values: Tensor, weights: Tensor, carried: float) -> Tensor:
+    """Weighted means ``(batch, features, 2)`` over the transient and the sustain of ``(batch, features, frames)``.
+
+    ``carried``: weight of the transient in the sustain. One frame's worth at the gate, among some tens of frames,
+    is felt only where the sustain is all but silent.
+    """
+    sizes = [TRANSIENT_FRAMES, values.shape[-1] - TRANSIENT_FRAMES]
+    weights, rest_weights = weights.split(sizes, -1)
+    # Not ``where``, which would take the 1 over from the CPU.
+    weights = weights.masked_fill(~(weights.sum(-1, keepdim=True) > 0), 1.0)
+    values, rest = values.split(sizes, -1)
+    transient = (values * weights).sum(-1) / weights.sum(-1)
+    sustain = (rest * rest_weights).sum(-1) + transient * carried
+    return torch.stack([transient, sustain / (rest_weights.sum(-1) + carried)], -1)
+
+
+@cache
+def _temporal_weights(sample_rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``(samples, 2)``: what each squared sample adds to the moment in ms and to the mass of the temporal centroid.
+
+    Smoothing then taking the centroid is linear in the squared signal, so one weight per sample does both.
+    """
+    count = sample_rate * TEMPORAL_CENTROID_MS // 1000
+    size = 2 * count + FRAME
+    kernel = torch.fft.rfft(torch.hann_window(FRAME, dtype=torch.float64), size)
+    ones = torch.zeros(2, size, dtype=torch.float64)
+    ones[0, :count] = torch.arange(count) * 1000 / sample_rate  # ms
+    ones[1, :count] = 1
+    smoothed = torch.fft.irfft(torch.fft.rfft(ones) * kernel, size)
+    return smoothed[:, FRAME // 2 - 1 : FRAME // 2 - 1 + count].T.to(dtype).contiguous().to(device)

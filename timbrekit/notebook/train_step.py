@@ -124,7 +124,7 @@ def _train(
     except KeyboardInterrupt:
         how = "What was reached is kept: it goes on from there" if checkpoint.is_file() else "It begins anew"
         raise TimbrekitError(f"Stopped before there was a model. {how} when you run this again.") from None
-    early = "stopped early, the best so far is kept" if outcome.trained.interrupted else "done"
+    early = "stopped early, what was reached is kept" if outcome.trained.interrupted else "done"
     panel.done(
         f"Training is {early}: {len(panel.history)} epochs, {outcome.trained.seconds:.0f} s. "
         f"{outcome.report['verdict'].partition('. ')[0]}."

@@ -1,4 +1,4 @@
-"""Training to watch: the error as it falls, the time that is left, and how to stop and keep the best."""
+"""Training to watch: the error as it falls, the time that is left, and how to stop and keep what was reached."""
 
 import os
 import time
@@ -22,7 +22,7 @@ FAST_WORDS = (
 )
 # A widget's click waits until the running cell has ended; the notebook's own ■ does not, in Jupyter, VS Code and Colab.
 STOP_WORDS = (
-    "To stop here and keep the best so far, press ■ in the toolbar (in Colab and VS Code: beside the cell)."
+    "To stop here and keep what was reached, press ■ in the toolbar (in Colab and VS Code: beside the cell)."
 )
 PICTURE_EVERY_SECONDS = 1.5
 WORDS_EVERY_SECONDS = 1.0
@@ -62,7 +62,7 @@ class TrainingPanel:
         self._doing, self._more, self._left = "Getting ready", "", TimeLeft(OF_MEL if mel else PARTS)
 
     def watch(self, work: Callable[[Callable[[Epoch], None], Callable[[str], None]], Any]) -> Any:
-        """Run ``work(progress, stage)``. ■ interrupts it: training then ends with its best."""
+        """Run ``work(progress, stage)``. ■ interrupts it: training then ends with what was reached."""
         self.hint.value = f"<p>{STOP_WORDS}</p>"
         try:
             with Ticker(WORDS_EVERY_SECONDS, self._tell):

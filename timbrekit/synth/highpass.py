@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from timbrekit.synth.closed_forms import exponents
+
 RING_SECONDS = 2.2  # the filter at 20 Hz and Q 10, its longest, has faded to 1e-6 by then
-BLOCK = 256  # samples; a length of the outer products, not of anything audible
 
 
 def high_pass_from_zero_state(
@@ -126,7 +127,7 @@ class _HighPassed(torch.autograd.Function):
         return None, 2 * k * by_cot_square - by_cot / q, k / q.square() * by_cot, None
 
 
-@cache  # never forgotten: what is recorded on a GPU looks at it where it lies
+@cache  # never forgotten: what is captured on a GPU looks at it where it lies
 def _cotangents(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """cot(w / 2) at the bins of a real FFT but DC."""
     half = torch.arange(1, size // 2 + 1, dtype=torch.float64) * (math.pi / size)
@@ -178,10 +179,9 @@ class _Poles:
         With the pole p it is Im(p^n (z1 p + z2)) / Im(p), and p^(256 a + b) the product of p^(256 a) and p^b.
         """
         pole = torch.complex(self.real, self.imaginary)
-        coarse = torch.arange(0, num_samples, BLOCK, device=pole.device)
-        steps = torch.cat([coarse, torch.arange(BLOCK, device=pole.device)])
-        powers = torch.exp(torch.log(pole)[:, None] * steps)
-        coarse, fine = powers.split([len(coarse), BLOCK], 1)
+        coarse, fine = exponents(0, num_samples, pole.device)
+        powers = torch.exp(torch.log(pole)[:, None] * torch.cat([coarse, fine]))
+        coarse, fine = powers.split([len(coarse), len(fine)], 1)
         coarse = coarse * ((state[0] * pole + state[1]) / self.imaginary)[:, None]
         coarse, fine = torch.view_as_real(coarse).to(dtype), torch.view_as_real(fine).to(dtype)
         return torch.bmm(coarse, fine.flip(-1).mT).flatten(1)[:, :num_samples]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from timbrekit.synth import snare808_updates, snare808_updates_stream
 from timbrekit.synth.base import Parameter
-from timbrekit.synth.closed_forms import exponents, outer_product, steady_angles
+from timbrekit.synth.closed_forms import decay_powers, physical_groups, steady_angles
 from timbrekit.synth.highpass import high_pass_from_zero_state, high_pass_in_steady_state
 from timbrekit.synth.parameters import (
     ATTACK_MS,
@@ -36,16 +36,6 @@ BELOW_SILENCE = float(np.nextafter(np.float32(SILENCE), np.float32(0)))  # the l
 # Samples, 2^10 * 9 and 2^11 * 9: fast FFTs. The longer noise comes round once within what the features look at, which
 # none of their frames of 2048 samples can tell.
 NOISE_PERIODS = (9216, 18_432)
-
-
-def attack_ramp(sample_rate: int) -> np.ndarray:
-    """The attack of every envelope: float32 steps of ``1 / int(0.001 sample_rate)``, clipped at 1.
-
-    49 samples at 48 kHz, 45 at 44.1 kHz: adding up in float32 falls just short of 1 the first time.
-    """
-    count = int(sample_rate * ATTACK_MS / 1000)
-    ramp = np.full(count + 2, np.float32(1) / np.float32(count)).cumsum(dtype=np.float32)
-    return np.minimum(ramp[: np.argmax(ramp >= 1) + 1], np.float32(1))
 
 
 @dataclass(frozen=True)
@@ -134,12 +124,10 @@ class Snare808:
         if phases is not None and phases.shape != (batch, 2):
             raise ValueError(f"phases must be ({batch}, 2), not {tuple(phases.shape)}")
 
-        low, span = _ranges(self.parameters, parameters.device)
-        physical = torch.addcmul(low, parameters.double(), span)
-        pitches, decays_ms, filter_at, levels_db = physical.split([4, 4, 2, 4], 1)  # as PARAMETERS has them
-
+        pitches, decays_ms, filter_at, levels_db = physical_groups(parameters)
         rates = self._decay_rates(decays_ms, rate)  # of the pitch, both oscillators and the noise
-        sweep_powers, powers = _powers(rates, rate, samples, dtype).split([1, 3], 1)
+        decaying = max(0, samples - len(_attack(rate, parameters.device)[0]))  # samples after the attack
+        sweep_powers, powers = decay_powers(torch.log(rates), 1, decaying, dtype).split([1, 3], 1)
         sweep_sum = _sweep_sum(rates[:, :1], sweep_powers, rate, samples)
         hz, mod = pitches.view(batch, 2, 2).unbind(-1)
         if phases is None:
@@ -167,22 +155,6 @@ class Snare808:
         length = decays_ms.detach().float() * rate / 1000
         rounded = 1 - torch.full_like(length, DECAY_LOG) / length  # a number over a tensor is rounded twice
         return rates + (rounded - rates.detach())
-
-
-def _powers(rates: Tensor, sample_rate: int, samples: int, dtype: torch.dtype) -> Tensor:
-    """``(batch, kinds, samples)`` of rates ``(batch, kinds)``: rate^m, m = 1 just after the attack."""
-    count = max(0, samples - len(_attack(sample_rate, rates.device)[0]))
-    coarse, fine = exponents(1, count, rates.device)
-    powers = torch.exp(torch.log(rates)[..., None] * torch.cat([coarse, fine])).to(dtype)
-    coarse, fine = powers.split([len(coarse), len(fine)], -1)
-    return outer_product(coarse, fine)[..., :count]
-
-
-def _envelopes(powers: Tensor, sample_rate: int, samples: int) -> Tensor:
-    """``(batch, kinds, samples)``: attack, decay, cut to 0 below 1e-4."""
-    ramp = _attack(sample_rate, powers.device)[0][:samples].to(powers.dtype)
-    decays = torch.nn.functional.threshold(powers, BELOW_SILENCE, 0)
-    return torch.cat([ramp.expand(*powers.shape[:-1], -1), decays], -1)
 
 
 def _sweep_sum(rate: Tensor, powers: Tensor, sample_rate: int, samples: int) -> Tensor:
@@ -219,20 +191,32 @@ def _oscillators(step: Tensor, mod: Tensor, sweep_sum: Tensor, phases: Tensor) -
     return torch.sin(torch.addcmul(angles, sweep_sum, swing[..., None]))
 
 
+def _envelopes(powers: Tensor, sample_rate: int, samples: int) -> Tensor:
+    """``(batch, kinds, samples)``: attack, decay, cut to 0 below 1e-4.
+
+    Args:
+        powers: ``(batch, kinds, samples after the attack)`` of the decay rates, the first power first.
+    """
+    ramp = _attack(sample_rate, powers.device)[0][:samples].to(powers.dtype)
+    decays = torch.nn.functional.threshold(powers, BELOW_SILENCE, 0)
+    return torch.cat([ramp.expand(*powers.shape[:-1], -1), decays], -1)
+
+
 @cache  # never forgotten: what is captured on a GPU looks at it where it lies
-def _ranges(parameters: tuple[Parameter, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Minima and spans ``(14,)``."""
-    low, high = torch.tensor(
-        [(p.minimum, p.maximum) for p in parameters], dtype=torch.float64, device=device
-    ).T
-    return low, high - low
-
-
-@cache
 def _attack(sample_rate: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """The attack ``(samples,)``, and for each of its samples and the one after it the sum of all before."""
     ramp = torch.from_numpy(attack_ramp(sample_rate)).to(device)
     return ramp, torch.nn.functional.pad(ramp.cumsum(0, dtype=torch.float64), (1, 0))
+
+
+def attack_ramp(sample_rate: int) -> np.ndarray:
+    """The attack of every envelope: float32 steps of ``1 / int(0.001 sample_rate)``, clipped at 1.
+
+    49 samples at 48 kHz, 45 at 44.1 kHz: adding up in float32 falls just short of 1 the first time.
+    """
+    count = int(sample_rate * ATTACK_MS / 1000)
+    ramp = np.full(count + 2, np.float32(1) / np.float32(count)).cumsum(dtype=np.float32)
+    return np.minimum(ramp[: np.argmax(ramp >= 1) + 1], np.float32(1))
 
 
 def white_noise(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float32) -> Tensor:

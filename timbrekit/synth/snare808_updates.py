@@ -10,25 +10,18 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad, threshold
 
-from timbrekit.synth.closed_forms import BLOCK, outer_product, steady_angles
+from timbrekit.synth.closed_forms import decay_powers, physical_groups, steady_angles
 from timbrekit.synth.highpass import fast_length, high_pass_switched_on
 from timbrekit.synth.parameters import (
     ATTACK_MS,
     DECAY_LOG,
     NUM_PARAMETERS,
     NYQUIST_MARGIN_HZ,
-    PARAMETERS,
     SILENCE,
 )
 from timbrekit.synth.updates import glide_samples, shares, spans
-
-RANGES = torch.tensor([(p.minimum, p.maximum - p.minimum) for p in PARAMETERS], dtype=torch.float64).T
-
-
-def attack_samples(sample_rate: int) -> int:
-    """After so many samples an envelope that rises from rest has reached 1."""
-    return max(1, int(sample_rate * ATTACK_MS / 1000))
 
 
 def render(
@@ -52,9 +45,7 @@ def render(
             f"parameters must be (batch, {len(starts)}, {NUM_PARAMETERS}), not {tuple(parameters.shape)}"
         )
     dtype, device = parameters.dtype, parameters.device
-    low, span = RANGES.to(device)
-    physical = torch.addcmul(low, parameters.double(), span)
-    pitches, decays_ms, filter_at, levels_db = physical.split([4, 4, 2, 4], 2)  # as PARAMETERS has them
+    pitches, decays_ms, filter_at, levels_db = physical_groups(parameters)
     step, mod = (pitches.unflatten(2, (2, 2)) * torch.tensor([1 / rate, 1.0], device=device)).unbind(-1)
     log_rates = torch.log(1 - DECAY_LOG * 1000 / rate / decays_ms)
     amplitudes = torch.exp((levels_db[..., :3] + levels_db[..., 3:]) * (math.log(10) / 20))
@@ -77,15 +68,15 @@ def render(
         early = min(end, settled) - first
         weight, around = share[number, first:settled][:early], (first, settled - first - early)
         advance = (mod[:, number, :, None].to(dtype) * levels[:, :1, :early]).double() + 1
-        turns = turns + _pad(step[:, number, :, None] * advance * weight, around)
+        turns = turns + pad(step[:, number, :, None] * advance * weight, around)
         weight = weight.to(dtype)
-        tones = tones + _pad(sources[:, :2, :early] * weight, around)
-        hiss = hiss + _pad(rush[:, :early] * weight, around)
+        tones = tones + pad(sources[:, :2, :early] * weight, around)
+        hiss = hiss + pad(rush[:, :early] * weight, around)
     cycles = phases[..., None].double() + turns.cumsum(-1)
     before = torch.cat([phases[..., None].double(), cycles[..., :-1]], -1)
     before = torch.sin(2 * math.pi * (before - before.detach().floor()).to(dtype))
     sound = (tones * before).sum(1) + hiss
-    if settled < samples:
+    if settled < samples:  # the last set, alone
         log_rate, levels = log_rates[:, -1, :1], levels[..., early:]
         angles = steady_angles(step[:, -1], cycles[..., -1], samples - settled, dtype)
         passed = _sum_before(log_rate, levels[:, :1], settled + 1 - attack_samples(rate))
@@ -95,8 +86,24 @@ def render(
     return torch.tanh(sound)
 
 
-def _pad(part: Tensor, around: tuple[int, int]) -> Tensor:
-    return torch.nn.functional.pad(part, around)
+def _envelopes(log_rates: Tensor, first: int, end: int, rate: int, dtype: torch.dtype) -> Tensor:
+    """``(batch, 4, end - first)`` of samples ``first`` to ``end`` after the trigger: attack, decay, cut below 1e-4."""
+    attack = attack_samples(rate)
+    begin = max(first, attack)
+    decay = decay_powers(log_rates, begin + 1 - attack, max(0, end - begin), dtype)
+    decay = threshold(decay, math.nextafter(SILENCE, 0), 0)
+    if first >= attack:
+        return decay
+    rising = torch.arange(first + 1, min(attack, end) + 1, dtype=torch.float64, device=log_rates.device)
+    return torch.cat([(rising / attack).to(dtype).expand(*decay.shape[:-1], -1), decay], -1)
+
+
+def _cut(noise: Tensor, first: int, end: int) -> Tensor:
+    """Samples ``first`` to ``end`` and more of noise that goes round and round, as many as make fast FFTs."""
+    if end - first >= noise.shape[-1]:
+        return noise.roll(-first, -1)
+    index = torch.arange(first, first + fast_length(end - first), device=noise.device) % noise.shape[-1]
+    return noise[..., index]
 
 
 def _sum_before(log_rate: Tensor, levels: Tensor, first: int) -> Tensor:
@@ -115,28 +122,6 @@ def _sum_before(log_rate: Tensor, levels: Tensor, first: int) -> Tensor:
     return (begin - cut - torch.relu(levels - cut)) * scale
 
 
-def _cut(noise: Tensor, first: int, end: int) -> Tensor:
-    """Samples ``first`` to ``end`` and more of noise that goes round and round, as many as make fast FFTs."""
-    if end - first >= noise.shape[-1]:
-        return noise.roll(-first, -1)
-    index = torch.arange(first, first + fast_length(end - first), device=noise.device) % noise.shape[-1]
-    return noise[..., index]
-
-
-def _envelopes(log_rates: Tensor, first: int, end: int, rate: int, dtype: torch.dtype) -> Tensor:
-    """``(batch, 4, end - first)`` of samples ``first`` to ``end`` after the trigger: attack, decay, cut below 1e-4."""
-    attack = attack_samples(rate)
-    begin = max(first, attack)
-    count = max(0, end - begin)
-    device = log_rates.device
-    coarse = torch.arange(
-        begin + 1 - attack, begin + 1 - attack + max(count, 1), BLOCK, device=device
-    ).double()
-    fine = torch.arange(BLOCK, dtype=torch.float64, device=device)
-    powers = torch.exp(log_rates[..., None] * torch.cat([coarse, fine])).to(dtype)
-    decay = outer_product(*powers.split([len(coarse), BLOCK], -1))[..., :count]
-    decay = torch.nn.functional.threshold(decay, math.nextafter(SILENCE, 0), 0)
-    if first >= attack:
-        return decay
-    ramp = torch.arange(first + 1, min(attack, end) + 1, dtype=torch.float64, device=device) / attack
-    return torch.cat([ramp.to(dtype).expand(*decay.shape[:-1], -1), decay], -1)
+def attack_samples(sample_rate: int) -> int:
+    """After so many samples an envelope that rises from rest has reached 1."""
+    return max(1, int(sample_rate * ATTACK_MS / 1000))

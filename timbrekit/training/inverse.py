@@ -1,9 +1,11 @@
 """A warm start for the inverse of a synthesiser: from how it is to sound to its parameters."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from timbrekit.loss import feature_difference_loss
+from timbrekit.mapping import Mapping
 from timbrekit.training import warm_start
 from timbrekit.training.expected import ENOUGH
 from timbrekit.training.fast.warm_start import FastWarmStart
@@ -45,11 +47,11 @@ def draw_asked(differences: Tensor, hits: Tensor, some: Tensor, generator: torch
 class InverseWarmStart(FastWarmStart):
     """Fits a mapping from asked differences, in spreads of the take, on a surrogate (``training.warm_start``)."""
 
-    def __init__(self, mapping, take: Take, render: Render, indices, settings: Settings, seed: int):
-        super().__init__(mapping, take, render, indices, settings, seed, Worker(None, wanted=False))
+    def __init__(self, mapping: Mapping, take: Take, render: Render, indices: np.ndarray, settings: Settings):
+        super().__init__(mapping, take, render, indices, settings, Worker(None, wanted=False))
 
     def mapping_batches(self, penalty: float) -> list[Tensor]:
-        """As ``WarmStart.mapping_batches``: what is asked for is the input and the aim."""
+        """As ``WarmStart.mapping_batches``: what is asked for is both input and target."""
         size = warm_start.MAPPING_STEPS, min(warm_start.MAPPING_BATCH, len(self.hits))
         some = torch.randint(len(self.hits), size, generator=self.generator)
         asked = self._ask(some.flatten()).unflatten(0, some.shape)
@@ -59,7 +61,7 @@ class InverseWarmStart(FastWarmStart):
     def _ask(self, rows: Tensor) -> Tensor:
         return draw_asked(self.intended, torch.arange(len(self.hits)), rows, self.generator)
 
-    def _draw(self, passes: int) -> Tensor:
+    def _draw_inputs(self, passes: int) -> Tensor:
         rows = torch.arange(len(self.hits)).repeat(passes)
         return self._ask(rows).unflatten(0, (passes, -1))
 

@@ -62,7 +62,8 @@ def train_looks(
         preset: the sound to modulate.
         settings: of which seed, split, batch size, penalty, clipping, averaging and epochs (of each of the two rounds
             of training) count.
-        progress: called after each epoch. If it raises KeyboardInterrupt, training ends and what there is is kept.
+        progress: called after each epoch. If it raises KeyboardInterrupt, training ends and keeps the EMA of the
+            weights, which no epoch is chosen by; before the second round it is passed on.
         checkpoint, say: as in ``timbrekit.training.fast.train.train``.
 
     Returns:
@@ -98,8 +99,7 @@ def train_looks(
     fingerprint = fingerprint_of(take, preset, settings)
     resumed = load_checkpoint(checkpoint, fingerprint)
     if settings.warm_start and not resumed:
-        about = take, objective.player.differences, split.train, settings, settings.seed
-        InverseWarmStart(mapping, *about).run()
+        InverseWarmStart(mapping, take, objective.player.differences, split.train, settings).run()
 
     epochs, clipping = settings.epochs or epochs_for(hits, settings.batch_size), objective.clipping
     history: list[Epoch] = []

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from timbrekit.estimate import Estimator, fit_estimator
-from timbrekit.features import TimbreFeatures
+from timbrekit.features import MOST_SHIFT, TimbreFeatures
 from timbrekit.features.mel_looks import FEATURES, hear_looks, look_starts, looks_heard
 from timbrekit.loss import feature_difference_loss, spread_weights
 from timbrekit.mapping_looks import LooksMapping
@@ -22,9 +22,11 @@ from timbrekit.training.train import GradientClipping, clipped
 if TYPE_CHECKING:
     from timbrekit.presets import Preset
 
-SHIFTS = tuple(range(-32, 33, 8))  # samples by which hits are also heard earlier and later
+SHIFTS = tuple(
+    range(-MOST_SHIFT, MOST_SHIFT + 1, 8)
+)  # samples by which hits are also heard earlier and later
 MOST_HITS = 400  # that the estimator remembers, evenly over the take
-AIMS_PENALTY = 0.02
+AIMS_PENALTY = 0.02  # weight of the aims' squared weights
 
 
 @dataclass(frozen=True)

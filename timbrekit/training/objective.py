@@ -1,4 +1,4 @@
-"""The synthesiser with its preset, played for the hits of a take and heard the way they are: y^ of the loss."""
+"""The synthesiser with its preset, played for the hits of a take and measured as they are."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ class SynthPlayer:
         """How the synthesiser differs from its preset.
 
         Args:
-            parameters: ``(batch, 14)`` normalised.
+            parameters: ``(batch, parameters)`` normalised.
             indices: ``(batch,)`` hits of the take that they are played for. Hits of like length are measured fastest:
                 nothing is rendered beyond the longest.
             generator: source of noise and phases, on the CPU.

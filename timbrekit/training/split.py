@@ -9,8 +9,7 @@ from torch import Tensor
 from timbrekit.training.settings import SplitName
 from timbrekit.training.take import Take
 
-TEST_SHARE = 0.1  # of the hits: the end of the take
-VALIDATION_SHARE = 0.1
+HELD_OUT_SHARE = 0.1  # of the hits: for the test, and as many for validation where there is one
 LEAST_FOR_VALIDATION, LEAST_FOR_TEST = 3, 5  # hits of a take, with fewer of which nothing is held out
 OVERFULL = 1.5  # times a share; copies that would make it more stay with the hits that are trained on
 
@@ -43,7 +42,7 @@ def split_hits(take: Take, how: SplitName = "contiguous", seed: int = 0) -> Spli
     kept = copies == copies[take.reference]  # never held out
     test = np.zeros(len(copies), bool)
     if how == "contiguous" and len(take) >= LEAST_FOR_TEST:
-        test = _with_copies(np.arange(len(copies))[::-1], copies, kept, TEST_SHARE)
+        test = _with_copies(np.arange(len(copies))[::-1], copies, kept, HELD_OUT_SHARE)
     none = np.zeros(0, int)
     return Split(np.flatnonzero(~test), none, np.flatnonzero(test))
 
@@ -71,7 +70,7 @@ def split_at_random(loudness: Tensor, reference: int, seed: int = 0) -> Split:
     held: dict[str, list[int]] = {"validation": [], "test": []}
     for name, least in (("validation", LEAST_FOR_VALIDATION), ("test", LEAST_FOR_TEST)):
         if count >= least:
-            chunks = np.array_split(np.array(order), max(1, round(count * VALIDATION_SHARE)))
+            chunks = np.array_split(np.array(order), max(1, round(count * HELD_OUT_SHARE)))
             held[name] = [int(generator.choice(chunk)) for chunk in chunks if len(chunk)]
             order = [i for i in order if i not in held[name]]
     train = np.array(sorted([*order, reference]))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from timbrekit.errors import TrainingError
 from timbrekit.features import MOST_SHIFT, TIMBRE_SAMPLES, TimbreFeatures, onset_features
+from timbrekit.training.settings import Settings
 
 if TYPE_CHECKING:
     from timbrekit.recording.hits import Hits
@@ -67,7 +68,7 @@ class Take:
 
     @cached_property
     def inputs(self) -> Tensor:
-        """``(n, 3)`` onset features scaled by these, of its own take to [0, 1]: a plug-in that knows the ranges."""
+        """``(n, 3)`` onset features, scaled as by a plug-in that knows the ``ranges``: its own take to [0, 1]."""
         return scale_to_range(self.onset, self.minimum, self.maximum)
 
     @cached_property
@@ -94,14 +95,12 @@ def scale_to_range(values: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
 
 def draw_inputs(
     take: Take,
-    shift_probability: float,
-    growing_probability: float,
+    settings: Settings,
     generator: torch.Generator,
     passes: int = 1,
     device: torch.device | None = None,
-    jitter: float = 0.0,
 ) -> Tensor:
-    """``(passes, n, 3)`` inputs in [0, 1] for passes over a take: as the plug-in hears it, and as it might.
+    """``(passes, n, 3)`` inputs in [0, 1] for passes over a take, augmented: as the plug-in might hear it.
 
     Some hits are heard a little earlier or later, as the detector might have caught a similar stroke: a mapping that
     has heard them plays similar strokes similarly. Some are heard by a plug-in opened some hits earlier. How many is
@@ -110,28 +109,28 @@ def draw_inputs(
     are still growing. All ranges are those of the windows that are not shifted.
 
     Args:
-        shift_probability: share of the hits that are shifted by one of ``SHIFTS``, drawn evenly, 0 among them.
-        growing_probability: share of the hits that are scaled with ranges still growing, not the whole take's.
+        settings: of which ``shift_probability`` is the share of the hits that are shifted by one of ``SHIFTS``, drawn
+            evenly, 0 among them; ``growing_probability`` the share that is scaled with ranges still growing, not the
+            whole take's; ``jitter`` the standard deviation of noise that is added to all inputs.
         generator: on the CPU.
         device: of the inputs; the CPU by default.
-        jitter: standard deviation of noise that is added to all inputs.
     """
     size, hits = (passes, len(take)), torch.arange(len(take), device=device)
     heard, minimum, maximum = (values.to(device) for values in (take.onset, take.minimum, take.maximum))
-    if shift_probability:
+    if settings.shift_probability:
         shifts = torch.randint(len(take.shifted_onset), size, generator=generator).to(device)
-        chosen = torch.rand(size, generator=generator).to(device) < shift_probability
+        chosen = torch.rand(size, generator=generator).to(device) < settings.shift_probability
         heard = torch.where(chosen[..., None], take.shifted_onset.to(device)[shifts, hits], heard)
-    if growing_probability:
+    if settings.growing_probability:
         earlier = torch.randint(len(take), size, generator=generator).to(device)
         starts = (hits - earlier).clamp_min(0)
-        chosen = (torch.rand(size, generator=generator).to(device) < growing_probability)[..., None]
+        chosen = (torch.rand(size, generator=generator).to(device) < settings.growing_probability)[..., None]
         lowest, highest = (values.to(device) for values in take.growing_ranges)
         minimum = torch.where(chosen, lowest[starts, hits], minimum)
         maximum = torch.where(chosen, highest[starts, hits], maximum)
     inputs = scale_to_range(heard, minimum, maximum).expand(passes, -1, -1)
-    if jitter:
-        inputs = inputs + jitter * torch.randn(inputs.shape, generator=generator).to(device)
+    if settings.jitter:
+        inputs = inputs + settings.jitter * torch.randn(inputs.shape, generator=generator).to(device)
     return inputs.clamp(0, 1)
 
 
@@ -213,13 +212,11 @@ def gain_to_nominal(loudness_lkfs: float) -> float:
     return 10 ** ((NOMINAL_LKFS - loudness_lkfs) / 20)
 
 
-def measure(
-    features: TimbreFeatures, segments: Tensor, lengths: Tensor | None = None, chunk: int = CHUNK
-) -> Tensor:
+def measure(features: TimbreFeatures, segments: Tensor, lengths: Tensor | None = None) -> Tensor:
     """``features(segments, lengths)`` without gradients, in chunks that stay in the processor's cache."""
     with torch.no_grad():
         parts = [
-            features(segments[i : i + chunk], None if lengths is None else lengths[i : i + chunk])
-            for i in range(0, len(segments), chunk)
+            features(segments[i : i + CHUNK], None if lengths is None else lengths[i : i + CHUNK])
+            for i in range(0, len(segments), CHUNK)
         ]
     return torch.cat(parts)

@@ -47,9 +47,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """The best mapping of a training run, and how it came about."""
+    """A trained mapping, and how it came about."""
 
-    mapping: Mapping
+    mapping: Mapping  # of the best epoch; the mel listener's, a ``LooksMapping``, of the last one
     split: Split
     history: list[Epoch]
     seconds: float  # of the whole run, all models trained together
@@ -82,8 +82,8 @@ def train(
     if settings.warm_start:
         from timbrekit.training.warm_start import WarmStart
 
-        about = objective.take, objective.player.differences, objective.hits, settings, settings.seed
-        WarmStart(mapping, *about, objective.weights).run()
+        render = objective.player.differences
+        WarmStart(mapping, objective.take, render, objective.hits, settings, objective.weights).run()
     average = AveragedModel(mapping, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     epochs = settings.epochs or epochs_for(len(objective.hits), settings.batch_size)
     optimiser = torch.optim.Adam(mapping.parameters(), settings.learning_rate)
@@ -157,63 +157,7 @@ class Objective:
 
     def draw_inputs(self, generator: torch.Generator) -> Tensor:
         """``(n, 3)`` inputs of an epoch, augmented."""
-        probabilities = self.settings.shift_probability, self.settings.growing_probability
-        return draw_inputs(self.take, *probabilities, generator, jitter=self.settings.jitter)[0]
-
-
-def make_mapping(take: Take, preset: "Preset", settings: Settings) -> Mapping:
-    """A fresh mapping of the settings' size for the preset's synthesiser."""
-    return Mapping(
-        build_network(settings.model, settings.seed, len(preset.parameters)),
-        torch.from_numpy(preset.normalized()),
-        torch.from_numpy(preset.damping_vector()),
-        take.inputs[take.reference] if settings.centred else None,
-    )
-
-
-def epochs_for(hits: int, batch_size: int) -> int:
-    """As many as make ``STEPS``, within limits."""
-    return min(max(math.ceil(STEPS / math.ceil(hits / batch_size)), FEWEST_EPOCHS), MOST_EPOCHS)
-
-
-def shuffled_batches(
-    hits: np.ndarray, take: Take, settings: Settings, generator: torch.Generator
-) -> tuple[Tensor, ...]:
-    """Each hit once, ``(batch,)`` indices each, the last one shorter.
-
-    A batch is rendered as far as its longest hit rings, so with features that look no further the hits of a batch ring
-    about as long: four batches at a time are sorted by length, and then all are put in a random order.
-    """
-    hits = torch.from_numpy(hits)[torch.randperm(len(hits), generator=generator)]
-    size = settings.batch_size
-    if settings.features == "gated":
-        hits = torch.cat([part[take.lengths[part].argsort(stable=True)] for part in hits.split(4 * size)])
-        full = len(hits) // size
-        order = torch.randperm(full, generator=generator)
-        hits = torch.cat([hits[: full * size].view(full, size)[order].flatten(), hits[full * size :]])
-    return hits.split(size)
-
-
-def judged_loss(
-    validation: Tensor | float, train: Tensor | float, split: Split, settings: Settings
-) -> Tensor | float:
-    """What the best epoch is chosen by: validation counts as much as its number of hits is worth.
-
-    Of some twenty held-out hits the loss scatters by a tenth; alone it would often choose an early epoch by luck.
-    The published recipe goes by it alone.
-    """
-    if settings.plateau:
-        return validation
-    share = min(0.5, 3 * len(split.validation) / (len(split.validation) + len(split.train)))
-    return share * validation + (1 - share) * train
-
-
-def check_finite(preset: str, loss: float) -> None:
-    """Raises TrainingError where a loss is not a number."""
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"Training with the preset {preset} gave a loss that is not a number. Try another preset."
-        )
+        return draw_inputs(self.take, self.settings, generator)[0]
 
 
 class GradientClipping:
@@ -255,6 +199,21 @@ def clipped(parameters: Tensor, clipping: GradientClipping) -> Tensor:
     return parameters
 
 
+def make_mapping(take: Take, preset: "Preset", settings: Settings) -> Mapping:
+    """A fresh mapping of the settings' size for the preset's synthesiser."""
+    return Mapping(
+        build_network(settings.model, settings.seed, len(preset.parameters)),
+        torch.from_numpy(preset.normalized()),
+        torch.from_numpy(preset.damping_vector()),
+        take.inputs[take.reference] if settings.centred else None,
+    )
+
+
+def epochs_for(hits: int, batch_size: int) -> int:
+    """As many as make ``STEPS``, within limits."""
+    return min(max(math.ceil(STEPS / math.ceil(hits / batch_size)), FEWEST_EPOCHS), MOST_EPOCHS)
+
+
 def _schedule(
     optimiser: torch.optim.Optimizer, steps: int, settings: Settings
 ) -> torch.optim.lr_scheduler.LRScheduler:
@@ -268,3 +227,43 @@ def _schedule(
         pct_start=0.1,
         cycle_momentum=False,
     )
+
+
+def shuffled_batches(
+    hits: np.ndarray, take: Take, settings: Settings, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Each hit once, ``(batch,)`` indices each, the last one shorter.
+
+    A batch is rendered as far as its longest hit rings, so with features that look no further the hits of a batch ring
+    about as long: four batches at a time are sorted by length, and then all are put in a random order.
+    """
+    hits = torch.from_numpy(hits)[torch.randperm(len(hits), generator=generator)]
+    size = settings.batch_size
+    if settings.features == "gated":
+        hits = torch.cat([part[take.lengths[part].argsort(stable=True)] for part in hits.split(4 * size)])
+        full = len(hits) // size
+        order = torch.randperm(full, generator=generator)
+        hits = torch.cat([hits[: full * size].view(full, size)[order].flatten(), hits[full * size :]])
+    return hits.split(size)
+
+
+def judged_loss(
+    validation: Tensor | float, train: Tensor | float, split: Split, settings: Settings
+) -> Tensor | float:
+    """What the best epoch is chosen by: validation counts as much as its number of hits is worth.
+
+    Of some twenty held-out hits the loss scatters by a tenth; alone it would often choose an early epoch by luck.
+    The published recipe goes by it alone.
+    """
+    if settings.plateau:
+        return validation
+    share = min(0.5, 3 * len(split.validation) / (len(split.validation) + len(split.train)))
+    return share * validation + (1 - share) * train
+
+
+def check_finite(preset: str, loss: float) -> None:
+    """Raises TrainingError where a loss is not a number."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"Training with the preset {preset} gave a loss that is not a number. Try another preset."
+        )

@@ -60,9 +60,8 @@ def fit_velocity(take: Take, preset: "Preset", hits: np.ndarray, seed: int = 0) 
     order = hits[take.timbre[:, 0].numpy()[hits].argsort(kind="stable")]
     chosen = order[np.linspace(0, len(order) - 1, min(MOST_HITS, len(order))).round().astype(int)]
     chosen = torch.from_numpy(chosen[take.lengths.numpy()[chosen].argsort(kind="stable")])
-    player = SynthPlayer(
-        preset, take, TimbreFeatures.for_training(take.hits.sample_rate, True, True), True, seed
-    )
+    features = TimbreFeatures.for_training(take.hits.sample_rate, gated=True)
+    player = SynthPlayer(preset, take, features, seed=seed)
     weights = spread_weights(take.intended)
 
     @torch.no_grad()

@@ -42,30 +42,6 @@ WIDEST = math.asinh(LARGEST_DIFFERENCE)
 Render = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
-class Surrogate(nn.Module):
-    """A small network from synthesiser parameters to weighted feature differences."""
-
-    def __init__(self, preset: Tensor, damping: Tensor, features: int, generator: torch.Generator):
-        """``preset``, ``damping``: ``(parameters,)`` of the mapping. ``generator``: of the first weights."""
-        super().__init__()
-        self.network = surrogate_network(len(preset) + 1, features)
-        for layer in self.network:
-            if isinstance(layer, nn.Linear):
-                bound = 1 / math.sqrt(layer.in_features)
-                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-        self.register_buffer("preset", preset)
-        self.register_buffer("reach", damping.clamp_min(1e-3))
-
-    def inputs(self, parameters: Tensor, rings: Tensor) -> Tensor:
-        """Modulations in units of their reach, and for how long the hit rings: ``(batch, parameters + 1)``."""
-        return torch.cat([(parameters - self.preset) / self.reach, rings], 1)
-
-    def forward(self, parameters: Tensor, rings: Tensor) -> Tensor:
-        """``(batch, 7)`` of ``(batch, parameters)`` played for hits that ring for ``rings`` ``(batch, 1)``."""
-        return torch.sinh(self.network(self.inputs(parameters, rings)).clamp(-WIDEST, WIDEST))
-
-
 class WarmStart:
     """Fits a mapping in place. The steps of both networks are autograd's and torch's here.
 
@@ -78,8 +54,7 @@ class WarmStart:
             ``(batch, parameters)`` played for hits ``(batch,)``, with noise and phases from a generator; all but that
             on the device of the settings.
         indices: of the hits to train on; no other is looked at.
-        settings: augmentation, weight of the penalty, device.
-        seed: of everything random; that of the settings does not count.
+        settings: augmentation, weight of the penalty, seed of everything random, device.
         weights: ``(7,)`` of the features; None: by the spread of the hits.
     """
 
@@ -90,11 +65,10 @@ class WarmStart:
         render: Render,
         indices: np.ndarray,
         settings: Settings,
-        seed: int,
         weights: Tensor | None = None,
     ):
-        self.take, self.settings, self.generator = take, settings, torch.Generator().manual_seed(seed)
-        self.device = torch.device(settings.device)
+        self.take, self.settings, self.device = take, settings, torch.device(settings.device)
+        self.generator = torch.Generator().manual_seed(settings.seed)
         self.mapping, self._render = mapping.to(self.device), render
         self.hits = torch.from_numpy(indices).to(self.device)
         intended = take.intended.to(self.device)[self.hits]
@@ -119,7 +93,7 @@ class WarmStart:
             penalty = self.settings.l2_penalty * FIRST_PENALTY ** max(0, 1 - number / max(1, ROUNDS - 2))
             seen, heard = torch.cat(self.seen), torch.cat(self.heard)
             self.fit_both(penalty, seen, heard, BESIDE_STEPS, draw_seed(generator))
-            chosen = mapping.parameters_for(self._draw(1)[0])
+            chosen = mapping.parameters_for(self._draw_inputs(1)[0])
             jitter = torch.randn(chosen.shape, generator=generator).to(self.device) * JITTER * mapping.damping
             self.hear(torch.cat([chosen, (chosen + jitter).clamp(0, 1)]), torch.cat([hits, hits]))
             self.learn(RELEARN_STEPS)
@@ -148,7 +122,9 @@ class WarmStart:
         hits = self.hits
         drawn = torch.rand(MAPPING_STEPS, len(hits), generator=self.generator).to(self.device)
         some = drawn.argsort()[:, :MAPPING_BATCH]
-        inputs = self._draw(MAPPING_STEPS)[torch.arange(MAPPING_STEPS, device=self.device)[:, None], some]
+        inputs = self._draw_inputs(MAPPING_STEPS)[
+            torch.arange(MAPPING_STEPS, device=self.device)[:, None], some
+        ]
         penalties = torch.full((MAPPING_STEPS,), penalty, dtype=torch.float64, device=self.device)
         return [inputs, self.rings[hits][some], self.intended[some], penalties]
 
@@ -172,17 +148,38 @@ class WarmStart:
         _fit_surrogate(learner, sample_batches(seen, heard, steps, torch.Generator().manual_seed(seed)))
         self.surrogate.network.load_state_dict(learner.state_dict())
 
-    def _draw(self, passes: int) -> Tensor:
-        probabilities = self.settings.shift_probability, self.settings.growing_probability
-        drawn = draw_inputs(
-            self.take, *probabilities, self.generator, passes, self.device, self.settings.jitter
-        )
-        return drawn[:, self.hits]
+    def _draw_inputs(self, passes: int) -> Tensor:
+        """``(passes, hits, 3)`` inputs of the hits that are trained on."""
+        return draw_inputs(self.take, self.settings, self.generator, passes, self.device)[:, self.hits]
 
     def _rendered_loss(self) -> float:
         inputs = self.take.inputs.to(self.device)[self.hits]
         played = self.render(self.mapping.parameters_for(inputs), self.hits)
         return float(feature_difference_loss(played, self.intended))
+
+
+class Surrogate(nn.Module):
+    """A small network from synthesiser parameters to weighted feature differences."""
+
+    def __init__(self, preset: Tensor, damping: Tensor, features: int, generator: torch.Generator):
+        """``preset``, ``damping``: ``(parameters,)`` of the mapping. ``generator``: of the first weights."""
+        super().__init__()
+        self.network = surrogate_network(len(preset) + 1, features)
+        for layer in self.network:
+            if isinstance(layer, nn.Linear):
+                bound = 1 / math.sqrt(layer.in_features)
+                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        self.register_buffer("preset", preset)
+        self.register_buffer("reach", damping.clamp_min(1e-3))
+
+    def inputs(self, parameters: Tensor, rings: Tensor) -> Tensor:
+        """Modulations in units of their reach, and for how long the hit rings: ``(batch, parameters + 1)``."""
+        return torch.cat([(parameters - self.preset) / self.reach, rings], 1)
+
+    def forward(self, parameters: Tensor, rings: Tensor) -> Tensor:
+        """``(batch, 7)`` of ``(batch, parameters)`` played for hits that ring for ``rings`` ``(batch, 1)``."""
+        return torch.sinh(self.network(self.inputs(parameters, rings)).clamp(-WIDEST, WIDEST))
 
 
 def surrogate_network(inputs: int, outputs: int) -> nn.Sequential:
@@ -193,6 +190,16 @@ def surrogate_network(inputs: int, outputs: int) -> nn.Sequential:
         nn.SiLU(),
         nn.Linear(SURROGATE_WIDTH, outputs),
     )
+
+
+def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:
+    """``(FIRST_RENDERS, parameters)`` around the preset, near and far, few and many of them moved."""
+    size = (FIRST_RENDERS, len(preset))
+    spread = math.log(LARGEST_REACH / SMALLEST_REACH)
+    reach = SMALLEST_REACH * torch.exp(torch.rand(size[0], 1, generator=generator) * spread)
+    moved = torch.rand(size, generator=generator) < torch.rand(size[0], 1, generator=generator)
+    modulation = (torch.randn(size, generator=generator) * reach * moved).clamp(-1, 1)
+    return (preset + modulation * damping).clamp(0, 1)
 
 
 def sample_batches(seen: Tensor, heard: Tensor, steps: int, generator: torch.Generator) -> list[Tensor]:
@@ -223,6 +230,18 @@ def _fit(network: nn.Module, loss: Callable[..., Tensor], batches: Sequence[Tens
     optimiser.zero_grad()
 
 
+def _draw_weights(mapping: Mapping, generator: torch.Generator) -> None:
+    """Hidden layers that tell inputs apart from the start, and an output near zero: near the preset."""
+    linear = [layer for layer in mapping.network if isinstance(layer, nn.Linear)]
+    for number, layer in enumerate(linear):
+        is_last = number == len(linear) - 1
+        scale = 0.01 if is_last else 1 / math.sqrt(layer.in_features)
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
+        if layer.bias is not None:
+            offset = torch.randn(layer.bias.shape, generator=generator)
+            layer.bias.copy_(offset * (0.0 if is_last else 0.5))
+
+
 def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float]) -> None:
     """Scale the last layer down while that follows better: where the surrogate was wrong, it was wrong far out."""
     last = [layer for layer in mapping.network if isinstance(layer, nn.Linear)][-1]
@@ -241,25 +260,3 @@ def _scale_to_best(mapping: Mapping, rendered_loss: Callable[[], float]) -> None
         if loss < least:
             best, least = factor, loss
     scale_by(best)
-
-
-def _first_tries(preset: Tensor, damping: Tensor, generator: torch.Generator) -> Tensor:
-    """``(FIRST_RENDERS, 14)`` parameters around the preset, near and far, few and many of them moved."""
-    size = (FIRST_RENDERS, len(preset))
-    spread = math.log(LARGEST_REACH / SMALLEST_REACH)
-    reach = SMALLEST_REACH * torch.exp(torch.rand(size[0], 1, generator=generator) * spread)
-    moved = torch.rand(size, generator=generator) < torch.rand(size[0], 1, generator=generator)
-    modulation = (torch.randn(size, generator=generator) * reach * moved).clamp(-1, 1)
-    return (preset + modulation * damping).clamp(0, 1)
-
-
-def _draw_weights(mapping: Mapping, generator: torch.Generator) -> None:
-    """Hidden layers that tell inputs apart from the start, and an output near zero: near the preset."""
-    linear = [layer for layer in mapping.network if isinstance(layer, nn.Linear)]
-    for number, layer in enumerate(linear):
-        is_last = number == len(linear) - 1
-        scale = 0.01 if is_last else 1 / math.sqrt(layer.in_features)
-        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * scale)
-        if layer.bias is not None:
-            offset = torch.randn(layer.bias.shape, generator=generator)
-            layer.bias.copy_(offset * (0.0 if is_last else 0.5))

@@ -18,8 +18,8 @@ HITS_TOGETHER = 8  # of a training batch, on a CPU: half of its sixteen, so that
 
 
 @dataclass(frozen=True)
-class Aim:
-    """The models' synthesisers and what they are to follow: all that a chunk is computed from."""
+class Targets:
+    """What several models are to follow, and with what: all that a chunk is computed from."""
 
     players: Sequence[SynthPlayer]
     intended: Tensor  # (models, n, 7): what each is to make of the take's hits
@@ -32,14 +32,14 @@ class Renderer:
     The same numbers come out with a second process and without. Use as a context: at its end that process is gone.
 
     Args:
-        aim: of all models.
-        second_process: let one compute beside this.
+        targets: of all models, in order.
+        second_process: let one compute beside this one.
     """
 
-    def __init__(self, aim: Aim, second_process: bool):
-        self.aim = aim
-        self._device = aim.players[0].device.type
-        self.worker = Worker(aim, second_process)
+    def __init__(self, targets: Targets, second_process: bool):
+        self.targets = targets
+        self._device = targets.players[0].device.type
+        self.worker = Worker(targets, second_process)
 
     def differences(
         self, model: int, parameters: Tensor, indices: Tensor, generator: torch.Generator
@@ -48,13 +48,13 @@ class Renderer:
 
         Args:
             model: its number.
-            parameters: ``(batch, 14)`` normalised, where the players are, as is the result.
+            parameters: ``(batch, parameters)`` normalised, where the players are, as is the result.
             indices: ``(batch,)`` hits of the take that they are played for, there too.
             generator: source of noise and phases.
         """
         order = torch.arange(len(indices), device=indices.device)
         if self._device == "cpu":  # hits of like length are rendered fastest
-            order = self.aim.players[model].lengths[indices].argsort(stable=True)
+            order = self.targets.players[model].lengths[indices].argsort(stable=True)
         full, together = len(order) // CHUNK, MODELS_TOGETHER[self._device]
         rows = [*order[: full * CHUNK].view(full, CHUNK).split(together), order[None, full * CHUNK :]]
         rows = [some for some in rows if some.numel()]  # (chunks, hits) each
@@ -63,7 +63,7 @@ class Renderer:
             for some in rows
         ]
         played = [each.flatten(0, 1) for each in self.worker.starmap(_differences, calls)]
-        heard = parameters.new_empty(len(parameters), self.aim.intended.shape[-1])
+        heard = parameters.new_empty(len(parameters), self.targets.intended.shape[-1])
         heard[torch.cat([some.flatten() for some in rows])] = torch.cat(played)
         return heard
 
@@ -73,7 +73,7 @@ class Renderer:
         seeds = torch.tensor([[draw_seed(generator) for generator in generators] for _ in range(parts)])
         if self._device == "cpu":
             return (seeds,)
-        return draw_together(self.aim.players, batch, TIMBRE_SAMPLES, _seeded(seeds[0].tolist()))
+        return draw_together(self.targets.players, batch, TIMBRE_SAMPLES, _seeded(seeds[0].tolist()))
 
     def losses(
         self, parameters: Tensor, indices: Tensor, draws: Sequence[Tensor], with_gradient: bool
@@ -81,13 +81,13 @@ class Renderer:
         """Feature difference loss of each model over its batch. On a GPU nothing waits for its work.
 
         Args:
-            parameters: ``(models, batch, 14)`` normalised, where the players are.
+            parameters: ``(models, batch, parameters)`` normalised, where the players are.
             indices: ``(models, batch)`` hits of the take, there too.
             draws: from :meth:`draw`, on a GPU brought there.
             with_gradient: also find out the gradients.
 
         Returns:
-            Losses ``(models,)``, and their gradients by the parameters ``(models, batch, 14)``.
+            Losses ``(models,)``, and their gradients by the parameters ``(models, batch, parameters)``.
         """
         models, batch = indices.shape
         losses = torch.zeros(models, device=parameters.device)
@@ -107,7 +107,7 @@ class Renderer:
             places = [(some, slice(None)) for some in groups]
             answers = [
                 _sums_and_gradients(
-                    self.aim,
+                    self.targets,
                     some,
                     parameters[some],
                     indices[some],
@@ -135,22 +135,24 @@ def _seeded(seeds: Sequence[int]) -> list[torch.Generator]:
 
 
 @torch.no_grad()
-def _differences(aim: Aim, model: int, parameters: Tensor, indices: Tensor, seeds: Sequence[int]) -> Tensor:
-    """``(chunks, hits, 7)`` of parameters ``(chunks, hits, 14)``, each chunk with a noise of its own."""
-    players = [aim.players[model]] * len(seeds)
+def _differences(
+    targets: Targets, model: int, parameters: Tensor, indices: Tensor, seeds: Sequence[int]
+) -> Tensor:
+    """``(chunks, hits, 7)`` of parameters ``(chunks, hits, parameters)``, each chunk with a noise of its own."""
+    players = [targets.players[model]] * len(seeds)
     return differences_together(players, parameters, indices, *draw_for(players, indices, _seeded(seeds)))
 
 
 def _losses(
-    aim: Aim, some: slice, parameters: Tensor, indices: Tensor, seeds: Tensor, with_gradient: bool
+    targets: Targets, some: slice, parameters: Tensor, indices: Tensor, seeds: Tensor, with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Of some models over a part of their batches: sums over the hits ``(models,)``, and their gradients."""
-    draws, samples = draw_for(aim.players[some], indices, _seeded(seeds.tolist()))
-    return _sums_and_gradients(aim, some, parameters, indices, draws, samples, with_gradient)
+    draws, samples = draw_for(targets.players[some], indices, _seeded(seeds.tolist()))
+    return _sums_and_gradients(targets, some, parameters, indices, draws, samples, with_gradient)
 
 
 def _sums_and_gradients(
-    aim: Aim,
+    targets: Targets,
     some: slice,
     parameters: Tensor,
     indices: Tensor,
@@ -160,10 +162,10 @@ def _sums_and_gradients(
 ) -> tuple[Tensor, Tensor | None]:
     parameters = parameters.detach().requires_grad_(with_gradient)
     with torch.set_grad_enabled(with_gradient):
-        differences = differences_together(aim.players[some], parameters, indices, draws, samples)
+        differences = differences_together(targets.players[some], parameters, indices, draws, samples)
         losses = [
-            feature_difference_loss(played, intended[hits], aim.loss_weights)
-            for played, intended, hits in zip(differences, aim.intended[some], indices, strict=True)
+            feature_difference_loss(played, intended[hits], targets.loss_weights)
+            for played, intended, hits in zip(differences, targets.intended[some], indices, strict=True)
         ]
         sums = torch.stack(losses) * indices.shape[1]
     if with_gradient:

@@ -15,7 +15,7 @@ from timbrekit.presets import Preset
 from timbrekit.training.checkpoint import fingerprint_of
 from timbrekit.training.expected import with_expected
 from timbrekit.training.fast.learner import Batch, Learner
-from timbrekit.training.fast.renderer import Aim, Renderer
+from timbrekit.training.fast.renderer import Renderer, Targets
 from timbrekit.training.fast.stacked import Plateau, StackedMappings, one_cycle
 from timbrekit.training.fast.warm_start import FastWarmStart
 from timbrekit.training.objective import SynthPlayer
@@ -48,13 +48,12 @@ class TrainingRun:
     def __init__(
         self, take: Take, variants: Sequence[Variant], settings: Settings, second_process: bool = False
     ):
-        self.fingerprint = "".join(
-            fingerprint_of(take, variant.preset, replace(settings, seed=variant.seed)) for variant in variants
-        )
         self.settings, self.device = settings, torch.device(settings.device)
+        self.presets = [variant.preset for variant in variants]
         self.seeds = [variant.seed for variant in variants]
-        presets = [variant.preset for variant in variants]
-        self.names = [preset.name for preset in presets]
+        self.settings_of = [replace(settings, seed=seed) for seed in self.seeds]
+        models = list(zip(self.presets, self.settings_of, strict=True))
+        self.fingerprint = "".join(fingerprint_of(take, *model) for model in models)
         self.splits = [split_hits(take, settings.split, seed) for seed in self.seeds]
         self.weights = spread_weights(take.intended.to(self.device)) if settings.balanced else None
         followed = [(take, split.train) for split in self.splits]
@@ -67,13 +66,10 @@ class TrainingRun:
             take.hits.sample_rate, settings.features == "gated", settings.thinned
         )
         self.players = [
-            SynthPlayer(preset, take, features, settings.fresh_noise, seed, self.device)
-            for preset, seed in zip(presets, self.seeds, strict=True)
+            SynthPlayer(preset, take, features, settings.fresh_noise, its.seed, self.device)
+            for preset, its in models
         ]
-        self.mappings = [
-            make_mapping(take, preset, replace(settings, seed=seed))
-            for preset, seed in zip(presets, self.seeds, strict=True)
-        ]
+        self.mappings = [make_mapping(take, *model) for model in models]
         hits = len(self.trained_on[0])
         self.epochs = settings.epochs or epochs_for(hits, settings.batch_size)
         self.total_steps = max(self.epochs * math.ceil(hits / settings.batch_size), FEWEST_STEPS) + 1
@@ -82,12 +78,12 @@ class TrainingRun:
         self.validated = [hits[take.lengths[hits].argsort(stable=True)] for hits in validated]
         # The same every time, and drawn as in training.
         self.validation_inputs = [
-            self._draw_inputs(torch.Generator().manual_seed(seed)) for seed in self.seeds
+            draw_inputs(take, settings, torch.Generator().manual_seed(seed))[0] for seed in self.seeds
         ]
         self.generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
         self.history: list[tuple[Epoch, Tensor, Tensor]] = []
         intended = torch.stack([each.intended for each in self.takes]).to(self.device)
-        self.renderer = Renderer(Aim(self.players, intended, self.weights), second_process)
+        self.renderer = Renderer(Targets(self.players, intended, self.weights), second_process)
         self._start_from_mappings()
 
     def __enter__(self) -> "TrainingRun":
@@ -106,14 +102,9 @@ class TrainingRun:
         """Start each model from a mapping fitted to a surrogate of the synthesiser."""
         for number, mapping in enumerate(self.mappings):
             render = partial(self.renderer.differences, number)
-            about = self.takes[number], render, self.trained_on[number], self.settings, self.seeds[number]
+            about = self.takes[number], render, self.trained_on[number], self.settings_of[number]
             FastWarmStart(mapping, *about, self.renderer.worker, self.weights).run()
         self._start_from_mappings()
-
-    def _draw_inputs(self, generator: torch.Generator) -> Tensor:
-        settings = self.settings
-        probabilities = settings.shift_probability, settings.growing_probability
-        return draw_inputs(self.take, *probabilities, generator, jitter=settings.jitter)[0]
 
     def run_epoch(self) -> tuple[Tensor, Tensor]:
         """Take each training hit once. Mean loss of each model ``(models,)`` over training and validation hits.
@@ -123,7 +114,7 @@ class TrainingRun:
         settings = self.settings
         inputs, order = [], []
         for hits, generator in zip(self.trained_on, self.generators, strict=True):
-            inputs.append(self._draw_inputs(generator))
+            inputs.append(draw_inputs(self.take, settings, generator)[0])
             order.append(torch.cat(shuffled_batches(hits, self.take, settings, generator)))
         total = torch.zeros(len(self.players), device=self.device)
         for indices in _batches(order, settings.batch_size):
@@ -164,8 +155,8 @@ class TrainingRun:
         Raises:
             TrainingError: a loss is not a number.
         """
-        for name, loss in zip(self.names, train_losses + validation_losses, strict=True):
-            check_finite(name, float(loss))
+        for preset, loss in zip(self.presets, train_losses + validation_losses, strict=True):
+            check_finite(preset.name, float(loss))
         judged = judged_loss(validation_losses, train_losses, self.splits[0], self.settings)
         better = judged < self.best_losses
         self.best_losses = torch.where(better, judged, self.best_losses)
@@ -180,9 +171,9 @@ class TrainingRun:
                 replace(told, train_loss=float(trained_on[number]), validation_loss=float(checked[number]))
                 for told, trained_on, checked in self.history
             ]
-            settings = replace(self.settings, seed=self.seeds[number])
             mapping = mapping.eval().requires_grad_(False)
-            trained.append(Trained(mapping, self.splits[number], history, seconds, interrupted, settings))
+            about = history, seconds, interrupted, self.settings_of[number]
+            trained.append(Trained(mapping, self.splits[number], *about))
         return trained
 
     def state(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class StackedMappings:
             inputs: ``(models, batch, 3)``.
 
         Returns:
-            ``(models, batch, 14)`` parameters, ``(models,)`` penalties.
+            ``(models, batch, parameters)`` parameters, ``(models,)`` penalties.
         """
 
         def one(row: Tensor, buffers: dict[str, Tensor], heard: Tensor) -> tuple[Tensor, Tensor]:

@@ -42,11 +42,10 @@ class FastWarmStart(WarmStart):
         render: Render,
         indices: np.ndarray,
         settings: Settings,
-        seed: int,
         worker: Worker,
         weights: Tensor | None = None,
     ):
-        super().__init__(mapping, take, render, indices, settings, seed, weights)
+        super().__init__(mapping, take, render, indices, settings, weights)
         self.worker = worker
         with torch.no_grad():
             self.small_surrogate = SmallNetwork(self.surrogate.network)
