@@ -76,8 +76,18 @@ def train(options: argparse.Namespace) -> int:
     bar = Bar(talk, sys.stderr.isatty(), TimeLeft(parts, options.bounds))
     unfinished = options.out / UNFINISHED
     with interruptible(bar.stopping), removed_if_empty(options.out), bar:
-        given = {"bounds": options.bounds, "checkpoint": unfinished, "test": test, "name": options.name}
-        outcome = train_model(prepared, preset, options.out, settings, bar, bar.stage, **given)
+        outcome = train_model(
+            prepared,
+            preset,
+            options.out,
+            settings,
+            progress=bar,
+            stage=bar.stage,
+            bounds=options.bounds,
+            checkpoint=unfinished,
+            test=test,
+            name=options.name,
+        )
     report = outcome.report
     talk(f"{report['name']}: {report['verdict']}")
     page = f"timbrekit page {shlex.quote(str(outcome.model))} --out play.html"

@@ -89,11 +89,11 @@ class Journey:
             sha = self.session.state.recording_sha256
             recording, suggestion = self.work.recording(), self.work.suggestion()
             start = {
-                SUGGESTED: suggestion.settings,
-                PLUGIN: DetectorSettings(),
-                AS_LEFT: self.work.detector(),
+                SUGGESTED: lambda: suggestion.settings,
+                PLUGIN: DetectorSettings,
+                AS_LEFT: self.work.detector,  # of a session: read where it is asked for
             }
-            settings = start[detector]
+            settings = start[detector]()
 
             def keep(settings: DetectorSettings, hits: int) -> None:
                 try:

@@ -119,8 +119,8 @@ def _train(
     step.put(panel)
     checkpoint = session.checkpoint_path
     try:
-        told = {"checkpoint": checkpoint, "name": name}
-        outcome = panel.watch(partial(train_model, prepared, preset, session.model_dir, settings, **told))
+        train = partial(train_model, prepared, preset, session.model_dir, settings)
+        outcome = panel.watch(partial(train, checkpoint=checkpoint, name=name))
     except KeyboardInterrupt:
         how = "What was reached is kept: it goes on from there" if checkpoint.is_file() else "It begins anew"
         raise TimbrekitError(f"Stopped before there was a model. {how} when you run this again.") from None

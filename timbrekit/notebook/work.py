@@ -87,8 +87,14 @@ class Work:
         if take is None:
             return None
         module = PluginModel(velocity_mapping(take, preset, EXCERPT_STEEPNESS)).eval()
-        known = {"synth": preset.instrument(), "initial_ranges": take.ranges.numpy()}
-        return make_audition(module, samples, SAMPLE_RATE, take.hits.settings, **known)
+        return make_audition(
+            module,
+            samples,
+            SAMPLE_RATE,
+            take.hits.settings,
+            synth=preset.instrument(),
+            initial_ranges=take.ranges.numpy(),
+        )
 
     def report(self) -> dict[str, Any]:
         return read_report(self.session.model_dir)
@@ -115,9 +121,16 @@ class Work:
 
     def audition(self, path: Path, neurality: float) -> AuditionPanel:
         recording = self.recording(self.rate(), path)
-        host = {"primer": self.primer(), "neurality": neurality, "listener": self.session.listener}
-        samples, rate = recording.samples, recording.sample_rate
-        return AuditionPanel(self.module(), self.preset(), samples, rate, self.detector(), **host)
+        return AuditionPanel(
+            self.module(),
+            self.preset(),
+            recording.samples,
+            recording.sample_rate,
+            self.detector(),
+            primer=self.primer(),
+            neurality=neurality,
+            listener=self.session.listener,
+        )
 
     def module(self) -> torch.jit.ScriptModule:
         """The session's model, read and vetted once."""
@@ -139,8 +152,12 @@ class Work:
         if folder not in self.played:
             recording = self.recording(self.rate())
             take = make_take(find_hits(recording.samples, recording.sample_rate, self.detector()))
-            host = {"primer": self.primer(), "synth": self.preset().instrument()}
             self.played[folder] = measure_as_played(
-                self.module(), recording.samples, take, listener=self.session.listener, **host
+                self.module(),
+                recording.samples,
+                take,
+                primer=self.primer(),
+                synth=self.preset().instrument(),
+                listener=self.session.listener,
             )
         return self.played[folder]

@@ -51,9 +51,10 @@ class Rehearsal:
         Raises:
             OutputError: ``path`` cannot be written.
         """
-        names = "sample_rate detections triggers raw_features normalized_features modulation parameters"
+        names = ("sample_rate", "detections", "triggers", "raw_features", "normalized_features")
+        names += ("modulation", "parameters")
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **{name: getattr(self, name) for name in names.split()})
+            np.savez_compressed(file, **{name: getattr(self, name) for name in names})
 
 
 def rehearse(

@@ -29,7 +29,9 @@ ARCHIVES = ((b"PK\x03\x04", "ZIP"), (b"Rar!", "RAR"), (b"7z\xbc\xaf", "7z"), (b"
 WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head|<script)", re.IGNORECASE)
 LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")  # in the first frame of an MP3: how many there are
 FIRST_FRAME_BYTES = 4096  # within which such a tag stands
-WAV_CHUNKS = tuple(b"LIST,id3 ,ID3 ,bext,fact,cue ,smpl,JUNK,PAD ,iXML,_PMX".split(b","))
+WAV_CHUNKS = (
+    b"LIST", b"id3 ", b"ID3 ", b"bext", b"fact", b"cue ", b"smpl", b"JUNK", b"PAD ", b"iXML", b"_PMX",
+)  # fmt: skip
 
 
 def stranger(beginning: bytes) -> str | None:

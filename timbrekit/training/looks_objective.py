@@ -22,9 +22,8 @@ from timbrekit.training.train import GradientClipping, clipped
 if TYPE_CHECKING:
     from timbrekit.presets import Preset
 
-SHIFTS = tuple(
-    range(-MOST_SHIFT, MOST_SHIFT + 1, 8)
-)  # samples by which hits are also heard earlier and later
+# Samples by which hits are also heard earlier and later.
+SHIFTS = tuple(range(-MOST_SHIFT, MOST_SHIFT + 1, 8))
 MOST_HITS = 400  # that the estimator remembers, evenly over the take
 AIMS_PENALTY = 0.02  # weight of the aims' squared weights
 
